@@ -1,0 +1,136 @@
+"""Alignment and fusion of anatomy factors (Sec. III-B, Fig. 3c).
+
+Geometry: grids are (x, y) in [-1, 1] with align_corners=False; grid[b, y, x] is where in the MOVING image
+the output pixel (y, x) is sampled. Offsets of control points are in the same units, row by row from the
+top left. Everything geometric is float32 (bf16 costs half a pixel).
+
+Differs from the published code: the control points' rest positions never move, so the spline is one
+matrix product; outside the moving image its border value is used, so deformed channels still sum to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dafnet_core.blocks import SLOPE, pool_to_grid
+from dafnet_core.config import ModelConfig
+from dafnet_core.factors import Alignment
+
+
+def control_points(side: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Rest positions of side x side control points, (side^2, 2) xy over [-1, 1], row by row."""
+    line = torch.linspace(-1, 1, side, dtype=dtype, device="cpu")
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], 1)
+
+
+def pixel_centres(height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Centres of an image's pixels, (H * W, 2) xy in [-1, 1], align_corners=False."""
+    y = (torch.arange(height, dtype=dtype, device="cpu") * 2 + 1) / height - 1
+    x = (torch.arange(width, dtype=dtype, device="cpu") * 2 + 1) / width - 1
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], 1)
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    """Thin-plate kernel r^2 log r between (N, 2) and (K, 2) points; 0 at r = 0."""
+    r2 = (a[:, None] - b[None]).square().sum(-1)
+    return 0.5 * torch.special.xlogy(r2, r2)
+
+
+def spline_matrix(points: Tensor, rest: Tensor) -> Tensor:
+    """The thin-plate spline as a matrix from displacements of `rest` to displacements of `points`.
+
+    Args:
+        points: (N, 2) xy where the spline is evaluated.
+        rest: (K, 2) xy of the control points, not all on one line.
+
+    Returns:
+        (N, K) in the dtype of `points`; rows sum to 1, and affine displacements are reproduced.
+    """
+    k = len(rest)
+    affine = torch.cat([torch.ones_like(rest[:, :1]), rest], 1)
+    system = rest.new_zeros(k + 3, k + 3)
+    system[:k, :k] = _kernel(rest, rest)
+    system[:k, k:] = affine
+    system[k:, :k] = affine.T
+    solution = torch.linalg.inv(system)[:, :k]  # offsets -> spline coefficients
+    features = torch.cat([_kernel(points, rest), torch.ones_like(points[:, :1]), points], 1)
+    return features @ solution
+
+
+@lru_cache(maxsize=32)
+def _spline(height: int, width: int, side: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    # outside inference mode, or a later training step could not save these tensors for its backward pass
+    with torch.inference_mode(False), torch.no_grad():
+        points = pixel_centres(height, width)
+        matrix = spline_matrix(points, control_points(side))
+        return points.to(device, dtype), matrix.to(device, dtype)
+
+
+def spline_grid(offsets: Tensor, height: int, width: int) -> Tensor:
+    """Sampling positions of every pixel from control-point offsets (Sec. III-B).
+
+    Args:
+        offsets: (B, K, 2) xy, K a square number; zero is the identity.
+        height, width: of the output.
+
+    Returns:
+        (B, H, W, 2) xy in the moving image, dtype of `offsets`.
+    """
+    side = round(offsets.shape[1] ** 0.5)
+    if offsets.ndim != 3 or offsets.shape[1] != side**2 or offsets.shape[2] != 2:
+        raise ValueError(f"offsets are {tuple(offsets.shape)}; expected (B, K, 2) with K a square number, such as 25")
+    base, basis = _spline(height, width, side, offsets.dtype, offsets.device)
+    return (base + basis @ offsets).view(-1, height, width, 2)  # basis @ offsets: (B, H*W, 2)
+
+
+def warp(moving: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear samples of (B, C, H, W) at (B, H', W', 2) xy; the border continues outwards. float32."""
+    return F.grid_sample(moving.float(), grid.float(), padding_mode="border", align_corners=False)
+
+
+def fuse(anatomies: Sequence[Tensor]) -> Tensor:
+    """Pixel-wise maximum of aligned anatomies (Sec. III-B), any number of tensors of one shape."""
+    fused = anatomies[0]
+    for other in anatomies[1:]:
+        fused = torch.maximum(fused, other)
+    return fused
+
+
+class Aligner(nn.Module):
+    """Predicts control-point offsets that bring a moving anatomy onto a fixed one; starts at the identity."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        widths = [2 * config.channels, *[config.aligner_width] * 3]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.pool, self.grid = config.aligner_pool, config.aligner_grid
+        self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
+        self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.offsets.bias)
+
+    def predict_offsets(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """Two anatomies (B, C, H, W) -> offsets (B, K, 2) xy float32."""
+        h = torch.cat([moving, fixed], 1)
+        if self.pool > 1:
+            h = F.avg_pool2d(h, self.pool)
+        for i, conv in enumerate(self.convs):
+            h = F.leaky_relu(conv(h), SLOPE)
+            if i < 2:
+                h = F.max_pool2d(h, 2)
+        h = pool_to_grid(h, self.grid).flatten(1)
+        with torch.autocast(h.device.type, enabled=False):
+            return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Alignment:
+        """Deform `moving` into the frame of `fixed`, both (B, C, H, W)."""
+        offsets = self.predict_offsets(moving, fixed)
+        grid = spline_grid(offsets, *fixed.shape[-2:])
+        return Alignment(warp(moving, grid), grid, offsets)

@@ -1,0 +1,1 @@
+"""Measurements on factors, masks and images, as pure functions of arrays."""

@@ -1,0 +1,80 @@
+"""Dice of masks: per slice and class, per volume, and false positives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def overlap_counts(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels of each class but the background in both, in the prediction and in the truth.
+
+    Args:
+        pred, truth: integer labels of one shape.
+        classes: number of classes with the background, class 0.
+
+    Returns:
+        (classes - 1, 3) int64: intersection, predicted, true.
+    """
+    if pred.shape != truth.shape:
+        raise ValueError(f"prediction is {pred.shape}, truth is {truth.shape}; expected one shape")
+    rows = []
+    for label in range(1, classes):
+        p, t = pred == label, truth == label
+        rows.append((np.count_nonzero(p & t), np.count_nonzero(p), np.count_nonzero(t)))
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def dice_from_counts(counts: np.ndarray) -> np.ndarray:
+    """(..., 3) counts -> (...) Dice, NaN for a class that the truth does not contain."""
+    inter, pred, true = np.moveaxis(counts.astype(np.float64), -1, 0)
+    return np.where(true > 0, 2 * inter / np.maximum(pred + true, 1), np.nan)
+
+
+def dice_per_class(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    """Dice of each class but the background, (classes - 1,); NaN where the truth has none of it."""
+    return dice_from_counts(overlap_counts(pred, truth, classes))
+
+
+def nanmean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Mean of what is known; NaN, without a warning, where nothing is."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0).sum(axis)
+    count = known.sum(axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def summarise(counts: np.ndarray, subjects: np.ndarray, class_names: tuple[str, ...]) -> dict:
+    """Dice over a data set: slices averaged within the subject, then over classes, then over subjects.
+
+    Args:
+        counts: (slices, classes - 1, 3) of `overlap_counts`.
+        subjects: (slices,) whose slice each one is.
+        class_names: of all classes, background first.
+
+    Returns:
+        dice_mean, dice_std (over subjects), dice_volume_mean (each subject's slices as one volume),
+        per_class, n_subjects, and false_positive: slices whose truth lacks a class that was predicted.
+    """
+    dice = dice_from_counts(counts)
+    ids = np.unique(subjects)
+    by_subject = np.stack([nanmean(dice[subjects == i], axis=0) for i in ids])  # (subjects, classes - 1)
+    volume = np.stack([dice_from_counts(counts[subjects == i].sum(0)) for i in ids])
+    per_subject = nanmean(by_subject, axis=1)
+    known = per_subject[~np.isnan(per_subject)]
+    absent = counts[..., 2] == 0
+    return {
+        "dice_mean": number(known.mean() if len(known) else np.nan),
+        "dice_std": number(known.std(ddof=1) if len(known) > 1 else np.nan),
+        "dice_volume_mean": number(nanmean(nanmean(volume, axis=1))),
+        "per_class": dict(zip(class_names[1:], (number(v) for v in nanmean(by_subject, axis=0)), strict=True)),
+        "n_subjects": len(known),
+        "false_positive": {
+            "slices": int(absent.sum()),
+            "rate": number((absent & (counts[..., 1] > 0)).sum() / absent.sum() if absent.any() else np.nan),
+        },
+    }
+
+
+def number(value: float) -> float | None:
+    """A float for JSON; None for NaN."""
+    return None if np.isnan(value) else float(value)

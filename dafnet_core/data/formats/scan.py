@@ -1,0 +1,150 @@
+"""What every reader returns, and the limits that hold for all of them.
+
+Pixels are indexed (row, column), stacks (volume, slice, row, column). The limits keep the peak memory of
+reading any one file under 600 MB: the decoded stack takes 4 bytes a value, everything else is done in chunks.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_FILE_BYTES = 128 << 20  # one uploaded file, compressed or not
+MAX_VALUES = 64 << 20  # values in a decoded stack: 256 MiB as float32
+MIN_SIDE, MAX_SIDE = 8, 8192  # pixels along one side of a slice
+MAX_ELONGATION = 64  # longer side over shorter side
+MAX_LABELS = 32  # distinct values in a mask
+MAX_NAME = 80  # characters of a file name that are shown
+
+
+class ReadError(ValueError):
+    """What was found, what was expected, what to do: a plain sentence or two, safe to show on a page."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One slice of a scan.
+
+    Attributes:
+        pixels: (rows, columns), float32 and finite for images, int32 >= 0 for masks; C-contiguous.
+        spacing: (row, column) distance between pixel centres in mm, None where unknown.
+        origin: where the slice came from, for people: name, slice and volume, counted from 1.
+        notes: what was converted, chosen or doubtful, each a plain sentence.
+        centre: patient position (x to Right, y to Anterior, z to Superior, as NIfTI has it) of the slice's
+            centre in mm, None where unknown.
+    """
+
+    pixels: np.ndarray
+    spacing: tuple[float, float] | None
+    origin: str
+    notes: tuple[str, ...]
+    centre: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A decoded file, or several files that make one stack.
+
+    Attributes:
+        values: (volumes, slices, rows, columns), float32 and finite for images, int32 >= 0 for masks.
+        spacing: (row, column) distance between pixel centres in mm, None where unknown.
+        slice_spacing: distance between slice centres in mm, None where unknown.
+        name: the file's name without folders, cleaned for display.
+        kind: the format, such as "NIfTI" or "PNG".
+        notes: what was converted, chosen or doubtful, each a plain sentence.
+        affine: (4, 4), from (column, row, slice, 1) to patient mm (Right, Anterior, Superior), None where
+            unknown.
+    """
+
+    values: np.ndarray
+    spacing: tuple[float, float] | None
+    slice_spacing: float | None
+    name: str
+    kind: str
+    notes: tuple[str, ...]
+    affine: np.ndarray | None = None
+
+    @property
+    def volumes(self) -> int:
+        """How many volumes (time points, echoes) the stack holds."""
+        return self.values.shape[0]
+
+    @property
+    def slices(self) -> int:
+        """How many slices each volume holds."""
+        return self.values.shape[1]
+
+    def slice(self, index: int | None = None, volume: int = 0) -> Slice:
+        """Take one slice; without an index the middle one.
+
+        Raises:
+            ReadError: index or volume is out of range; the message names the range.
+        """
+        index = self.slices // 2 if index is None else index
+        for what, value, count in (("slice", index, self.slices), ("volume", volume, self.volumes)):
+            if not 0 <= value < count:
+                raise ReadError(
+                    f"{self.name}: {what} {value} was asked for, but it has {what}s 0 to {count - 1}."
+                )
+        origin = self.name
+        if self.slices > 1:
+            origin += f", slice {index + 1} of {self.slices}"
+        if self.volumes > 1:
+            origin += f", volume {volume + 1} of {self.volumes}"
+        pixels = self.values[
+            volume, index
+        ].copy()  # a copy, so that keeping a slice does not keep the whole stack
+        return Slice(pixels, self.spacing, origin, self.notes, self._centre(index))
+
+    def _centre(self, index: int) -> tuple[float, float, float] | None:
+        if self.affine is None:
+            return None
+        rows, columns = self.values.shape[2:]
+        x, y, z, _ = self.affine @ np.array([(columns - 1) / 2, (rows - 1) / 2, index, 1.0])
+        return float(x), float(y), float(z)
+
+
+def check_shape(volumes: int, slices: int, rows: int, columns: int) -> None:
+    """Refuse a declared stack size before anything is allocated for it.
+
+    Raises:
+        ReadError: empty, too small, too large or too elongated.
+    """
+    if min(volumes, slices, rows, columns) < 1:
+        raise ReadError(
+            f"it declares an empty or negative size ({volumes} x {slices} x {rows} x {columns}); "
+            "the file is damaged, export it again."
+        )
+    if min(rows, columns) < MIN_SIDE:
+        raise ReadError(
+            f"a slice is {rows} x {columns} pixels (rows x columns), too small to segment; "
+            f"each side needs at least {MIN_SIDE}."
+        )
+    if max(rows, columns) > MAX_SIDE:
+        raise ReadError(
+            f"it declares {rows} x {columns} pixels (rows x columns) a slice; "
+            f"at most {MAX_SIDE} a side can be read. Downsample it first."
+        )
+    if max(rows, columns) > MAX_ELONGATION * min(rows, columns):
+        raise ReadError(
+            f"a slice is {rows} x {columns} pixels (rows x columns), a strip and not an image; "
+            f"one side may be at most {MAX_ELONGATION} times the other."
+        )
+    if volumes * slices * rows * columns > MAX_VALUES:
+        raise ReadError(
+            f"it declares {volumes} volumes of {slices} slices of {rows} x {columns} pixels, "
+            f"more than the {MAX_VALUES >> 20} million values that are read; cut out the part you need."
+        )
+
+
+def clean_name(name: str) -> str:
+    """Make a file name harmless to show: no folders, markup or control characters, not too long."""
+    name = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    name = unicodedata.normalize("NFC", name)
+    shown = "".join(
+        c if c.isalnum() or c in " ._-+,=@()" or unicodedata.category(c)[0] == "M" else "_" for c in name
+    )
+    shown = shown.strip() or "unnamed"
+    if len(shown) > MAX_NAME:
+        shown = shown[: MAX_NAME - 25] + "..." + shown[-22:]
+    return shown

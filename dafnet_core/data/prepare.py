@@ -1,0 +1,315 @@
+"""From a slice as read to a model's input, and the way back to the user's own pixels.
+
+Arrays are indexed (row, column). Resampling keeps the outer edges of the picture in place: pixel i of n
+covers [i, i + 1) / n, so its centre is (i + 0.5) / n, as Pillow and align_corners=False have it. Pictures are
+resampled bilinearly, averaging over the covered area where they shrink; labels take the nearest pixel.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from PIL import Image
+
+from dafnet_core.data.formats.scan import ReadError, Slice
+
+MULTIPLE = 16  # the networks halve the grid four times
+_CHUNK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a checkpoint's inputs are made; stored in the checkpoint as JSON.
+
+    Attributes:
+        height, width: the model's grid in pixels, multiples of 16.
+        spacing: mm per pixel of the grid, the same along rows and columns; None resizes every picture to the
+            grid.
+        percentiles: the intensities of the slice that become -1 and 1.
+    """
+
+    height: int
+    width: int
+    spacing: float | None = None
+    percentiles: tuple[float, float] = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            if not isinstance(side, int) or side < MULTIPLE or side % MULTIPLE:
+                raise ValueError(
+                    f"grid is {self.height} x {self.width}; both need to be multiples of {MULTIPLE}"
+                )
+        if self.spacing is not None and not 0 < self.spacing < 1000:
+            raise ValueError(
+                f"spacing is {self.spacing} mm; a positive number of mm per pixel, or None, is needed"
+            )
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles are {low} and {high}; 0 <= low < high <= 100 is needed")
+
+    def to_dict(self) -> dict:
+        """The values as JSON can hold them."""
+        return {**asdict(self), "percentiles": list(self.percentiles)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Preparation":
+        """The inverse of to_dict; unknown or missing names raise TypeError."""
+        return (
+            cls(**{**values, "percentiles": tuple(values["percentiles"])})
+            if "percentiles" in values
+            else cls(**values)
+        )
+
+
+def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.ndarray:
+    """Scale a slice so that its two percentiles become -1 and 1, clipped.
+
+    Computed in float64 relative to the slice's own range, so values of 1e-10 keep their contrast.
+
+    Args:
+        pixels: (rows, columns), finite.
+        percentiles: low and high, in percent.
+
+    Returns:
+        (rows, columns) float32 in [-1, 1]; all -1 where the slice is constant. Where the two percentiles
+        coincide, what lies above them is 1 and the rest -1.
+    """
+    low, high = _percentiles(pixels, percentiles)
+    scaled = np.empty(pixels.shape, np.float32)
+    for row in range(0, len(pixels), _CHUNK_ROWS):  # in parts: float64 copies of a large slice would be huge
+        part = pixels[row : row + _CHUNK_ROWS].astype(np.float64)
+        scaled[row : row + _CHUNK_ROWS] = (
+            np.clip(2 * ((part - low) / (high - low)) - 1, -1, 1)
+            if high > low
+            else np.where(part > high, 1, -1)
+        )
+    return scaled
+
+
+def _percentiles(pixels: np.ndarray, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Percentiles as numpy.percentile has them, in float64 but without a float64 copy of the pixels."""
+    ranks = [p / 100 * (pixels.size - 1) for p in percentiles]
+    below = [int(rank) for rank in ranks]
+    above = [min(b + 1, pixels.size - 1) for b in below]
+    ordered = np.partition(pixels, sorted({*below, *above}), axis=None)
+    low, high = (
+        float(ordered[b]) + (float(ordered[a]) - float(ordered[b])) * (rank - b)
+        for rank, b, a in zip(ranks, below, above, strict=True)
+    )
+    return low, high
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the model's grid lies on the user's own pixels.
+
+    Attributes:
+        native: (rows, columns) of the slice as read.
+        resampled: (rows, columns) after resampling to the model's spacing or size.
+        grid: (H, W) of the model.
+        offset: (row, column) in the grid where the resampled picture's first pixel lies; negative where it
+            is cropped.
+    """
+
+    native: tuple[int, int]
+    resampled: tuple[int, int]
+    grid: tuple[int, int]
+    offset: tuple[int, int]
+
+    def forward(self, pixels: np.ndarray, *, labels: bool, fill: float) -> np.ndarray:
+        """Bring (rows, columns) native pixels onto the grid, (H, W); outside the picture: fill."""
+        if pixels.shape != self.native:
+            raise ValueError(f"pixels are {pixels.shape}, this placement is for {self.native}")
+        resampled = _resize(pixels, self.resampled, labels)
+        out = np.full(self.grid, fill, resampled.dtype)
+        inside, source = self._overlap()
+        out[inside] = resampled[source]
+        return out
+
+    def back(self, grid: np.ndarray, *, labels: bool, fill: float = 0) -> np.ndarray:
+        """Bring a (H, W) result back onto the native pixels, (rows, columns); outside the grid: fill."""
+        if grid.shape != self.grid:
+            raise ValueError(f"result is {grid.shape}, this placement is for {self.grid}")
+        inside, source = self._overlap()
+        part = grid[inside]
+        margins = [(s.start, size - s.stop) for s, size in zip(source, self.resampled, strict=True)]
+        # Borders are continued before resampling, so that fill does not bleed into the last known pixels.
+        native = _resize(np.pad(part, margins, mode="edge"), self.native, labels)
+        if any(margin != (0, 0) for margin in margins):
+            known = np.pad(np.ones(part.shape, np.uint8), margins)
+            native[_resize(known, self.native, labels=True) == 0] = fill
+        return native
+
+    def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The shared rectangle, in the grid and in the resampled picture."""
+        inside, source = [], []
+        for size, grid, offset in zip(self.resampled, self.grid, self.offset, strict=True):
+            start, stop = max(0, offset), min(grid, offset + size)
+            inside.append(slice(start, stop))
+            source.append(slice(start - offset, stop - offset))
+        return (inside[0], inside[1]), (source[0], source[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model's input.
+
+    Attributes:
+        image: (H, W) float32 in [-1, 1]; padding is -1.
+        placement: where the grid lies on the slice, and the way back.
+        notes: what was chosen or doubtful, each a plain sentence.
+    """
+
+    image: np.ndarray
+    placement: Placement
+    notes: tuple[str, ...]
+
+
+def prepare(item: Slice, preparation: Preparation) -> Prepared:
+    """Scale, resample and pad or crop a slice to a model's grid.
+
+    Intensities are scaled first, on the native slice, so padding and cropping do not change them.
+    """
+    placement, notes = place(item, preparation)
+    scaled = scale_intensity(item.pixels, preparation.percentiles)
+    image = np.clip(placement.forward(scaled, labels=False, fill=-1), -1, 1)
+    return Prepared(image, placement, notes)
+
+
+def place(item: Slice, preparation: Preparation) -> tuple[Placement, tuple[str, ...]]:
+    """Decide where a slice lies on the grid: by spacing where both spacings are known, else by size."""
+    grid, native = (preparation.height, preparation.width), item.pixels.shape
+    notes: list[str] = []
+    resampled = _size_by_spacing(item, preparation, notes) or _size_to_fit(item, grid, notes)
+    offset = (grid[0] - resampled[0]) // 2, (grid[1] - resampled[1]) // 2
+    if min(offset) < 0:
+        notes.append(
+            f"The picture is {resampled[0]} x {resampled[1]} pixels at the model's resolution; "
+            f"what lies outside its central {grid[0]} x {grid[1]} was cut off."
+        )
+    return Placement((native[0], native[1]), resampled, grid, offset), tuple(notes)
+
+
+def _size_by_spacing(item: Slice, preparation: Preparation, notes: list[str]) -> tuple[int, int] | None:
+    spacing, rows, columns = preparation.spacing, *item.pixels.shape
+    if spacing is None:
+        return None
+    if item.spacing is None:
+        notes.append(
+            f"The file does not say how large its pixels are: resized to fit the grid, although the "
+            f"model expects {spacing:g} mm per pixel."
+        )
+        return None
+    extent = rows * item.spacing[0], columns * item.spacing[1]
+    field = preparation.height * spacing, preparation.width * spacing
+    if extent[0] < field[0] / 3 and extent[1] < field[1] / 3:
+        notes.append(
+            f"By its header the picture covers only {extent[0]:.0f} x {extent[1]:.0f} mm of the model's "
+            f"{field[0]:.0f} x {field[1]:.0f} mm: resized to fit the grid instead."
+        )
+        return None
+    if max(extent) > 16 * max(field):
+        notes.append(
+            f"By its header the picture covers {extent[0]:.0f} x {extent[1]:.0f} mm, far more than the "
+            f"model's {field[0]:.0f} x {field[1]:.0f} mm: resized to fit the grid instead."
+        )
+        return None
+    if tuple(item.spacing) != (spacing, spacing):
+        notes.append(
+            f"Resampled from {item.spacing[0]:g} x {item.spacing[1]:g} mm to {spacing:g} mm per pixel."
+        )
+    return max(1, round(extent[0] / spacing)), max(1, round(extent[1] / spacing))
+
+
+def _size_to_fit(item: Slice, grid: tuple[int, int], notes: list[str]) -> tuple[int, int]:
+    rows, columns = item.pixels.shape
+    row, column = item.spacing or (1.0, 1.0)
+    height, width = rows * row, columns * column  # true proportions, in any unit
+    scale = min(grid[0] / height, grid[1] / width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    if size != (rows, columns):
+        notes.append(f"Resized from {rows} x {columns} to {size[0]} x {size[1]} pixels, in true proportions.")
+    return size
+
+
+def prepare_mask(item: Slice, placement: Placement, table: dict[int, int]) -> np.ndarray:
+    """Map a mask's labels to classes and bring it onto the grid of its image.
+
+    Args:
+        item: labels, (rows, columns) as the image has them.
+        placement: the image's.
+        table: class of each label, such as default_label_table gives; 0 to 255.
+
+    Returns:
+        (H, W) uint8 classes; 0 outside the picture.
+
+    Raises:
+        ReadError: another shape than the image, or labels that the table does not know.
+    """
+    if item.pixels.shape != placement.native:
+        raise ReadError(
+            f"{item.origin}: the mask is {item.pixels.shape[0]} x {item.pixels.shape[1]} pixels, its image "
+            f"{placement.native[0]} x {placement.native[1]}; give the mask of this image."
+        )
+    labels, positions = np.unique(item.pixels, return_inverse=True)
+    unknown = [int(label) for label in labels if int(label) not in table]
+    if unknown:
+        raise ReadError(
+            f"{item.origin}: the mask holds labels {unknown[:8]} that have no class; "
+            f"known are {sorted(table)}."
+        )
+    classes = np.array([table[int(label)] for label in labels], np.uint8)[positions].reshape(
+        item.pixels.shape
+    )
+    return placement.forward(classes, labels=True, fill=0)
+
+
+def default_label_table(labels: Iterable[int], classes: int) -> dict[int, int]:
+    """Propose which class each label means; the user sees it and may change it.
+
+    Labels below the number of classes mean themselves; otherwise 0 is background and the others count up in
+    order, as in 0/255 masks (255 is class 1) and CHAOS (63, 126, 189, 252 are classes 1 to 4).
+
+    Raises:
+        ReadError: more labels than classes.
+    """
+    found = sorted({int(label) for label in labels})
+    if not found or found[-1] < classes:
+        return {label: label for label in range(classes)}
+    others = [label for label in found if label != 0]
+    if len(others) >= classes:
+        raise ReadError(
+            f"The mask holds {len(others)} labels besides background ({', '.join(map(str, others[:8]))}), "
+            f"the model knows {classes - 1}; say which label is which class, or give the mask that "
+            "belongs to this model."
+        )
+    return {0: 0, **{label: number for number, label in enumerate(others, start=1)}}
+
+
+def position_note(image: Slice, other: Slice) -> str | None:
+    """Say so when two slices' headers put them at different places in the patient; None where they agree or
+    are silent.
+
+    The pixels are used as they are; a mask or a second modality shifted in its header may be shifted in
+    truth.
+    """
+    if image.centre is None or other.centre is None:
+        return None
+    distance = float(np.linalg.norm(np.subtract(image.centre, other.centre)))
+    tolerance = max(1.0, *(image.spacing or ()))
+    if distance <= tolerance:
+        return None
+    return (
+        f"By their headers {image.origin} and {other.origin} lie {distance:.1f} mm apart; "
+        "they are laid over each other pixel by pixel all the same."
+    )
+
+
+def _resize(pixels: np.ndarray, size: tuple[int, int], labels: bool) -> np.ndarray:
+    """Resample (rows, columns) to size; labels keep their dtype, pictures become float32."""
+    dtype = pixels.dtype if labels else np.float32
+    if pixels.shape == size:
+        return pixels.astype(dtype)
+    picture = Image.fromarray(np.ascontiguousarray(pixels, np.int32 if labels else np.float32))
+    method = Image.Resampling.NEAREST if labels else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize((size[1], size[0]), method)).astype(dtype)

@@ -1,0 +1,186 @@
+"""Read a slice, a volume or a mask from whatever file a user has, or say plainly why not.
+
+The only public door to the formats. The content decides what a file is, never its name. `python -m
+dafnet_core.data.readers FILE...` answers "why does my file not load?": one JSON line per file, with what was
+read or the sentence that the app shows. Heavy libraries are imported where they are needed, so that this
+starts quickly.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dafnet_core.data.formats.numbers import check_labels, tidy
+from dafnet_core.data.formats.scan import ReadError, Scan, Slice, clean_name
+from dafnet_core.data.formats.source import Blob, Source, blob, sniff, unpack, unpacked_head
+
+_COARSE = 32  # pixels a side
+
+__all__ = ["ReadError", "Scan", "Slice", "Source", "main", "read"]
+
+
+def read(*files: Source, mask: bool = False) -> Scan:
+    """Read one file, the DICOM files of one series, or a header with its data file.
+
+    Args:
+        files: paths, or (name, content) pairs as an uploader gives them. A lone .hdr or .img on disk finds
+            its partner beside it.
+        mask: read integer labels instead of intensities.
+
+    Returns:
+        The decoded stack, finite; labels are as stored (mapping them to classes is a later step).
+
+    Raises:
+        ReadError: with a sentence that names the file, the cause and the remedy.
+    """
+    if not files:
+        raise ReadError("No file was given.")
+    name = "the file"
+    try:
+        blobs = []
+        for source in files:
+            name = _display_name(source)
+            blobs.append(blob(source))
+        name = blobs[0].name if len(blobs) == 1 else f"{blobs[0].name} and {len(blobs) - 1} more"
+        scan = _decode(_with_partner(blobs, files), mask)
+        return _finish(scan, mask)
+    except ReadError as error:
+        raise ReadError(f"{name}: {error}") from None
+    except Exception as error:
+        # The last resort: decoders meet files that nobody foresaw, and no upload may end in a traceback.
+        # Their own words are left out: they may quote local paths, or what the file says about a patient.
+        raise ReadError(
+            f"{name}: it could not be read as an image ({type(error).__name__} in the decoder); "
+            "it is damaged or of an unusual kind, export it again."
+        ) from None
+
+
+def _display_name(source: Source) -> str:
+    return clean_name(source[0] if isinstance(source, tuple) else str(source))
+
+
+def _with_partner(blobs: list[Blob], files: Sequence[Source]) -> list[Blob]:
+    """Add the .img beside a lone .hdr on disk, or the .hdr beside a lone .img."""
+    path = blobs[0].path
+    if len(files) != 1 or path is None or path.suffix.lower() not in (".hdr", ".img"):
+        return blobs
+    other = {".hdr": ".img", ".img": ".hdr", ".HDR": ".IMG", ".IMG": ".HDR"}.get(path.suffix, "")
+    for partner in (path.with_suffix(other), path.with_name(path.name + ".gz").with_suffix(other + ".gz")):
+        if other and partner.is_file():
+            return [*blobs, blob(partner)]
+    return blobs
+
+
+def _decode(blobs: list[Blob], mask: bool) -> Scan:
+    kinds = [_kind(item, alone=len(blobs) == 1) for item in blobs]
+    if "pair" in kinds:
+        return _read_pair(blobs, kinds, mask)
+    if len(blobs) > 1 and set(kinds) != {"DICOM"}:
+        raise ReadError(
+            "several files are read together only as one DICOM series, or as a header (.hdr) with its "
+            "data (.img); give other files one by one."
+        )
+    return _read_kind(blobs, kinds[0], mask)
+
+
+def _kind(item: Blob, alone: bool) -> str:
+    try:
+        return sniff(unpacked_head(item))
+    except ReadError:
+        if alone:
+            raise
+        return "data"  # perhaps the second half of a header and data pair
+
+
+def _read_pair(blobs: list[Blob], kinds: list[str], mask: bool) -> Scan:
+    from dafnet_core.data.formats.nifti import read_nifti
+
+    if len(blobs) != 2:
+        raise ReadError(
+            "it is the header of an image in two files (.hdr and .img); give both files together."
+        )
+    header = kinds.index("pair")
+    return read_nifti(blobs[header], mask, data_file=blobs[1 - header])
+
+
+def _read_kind(blobs: list[Blob], kind: str, mask: bool) -> Scan:
+    if kind == "NIfTI":
+        from dafnet_core.data.formats.nifti import read_nifti
+
+        return read_nifti(blobs[0], mask)
+    blobs = [unpack(item) for item in blobs]
+    if kind == "DICOM":
+        from dafnet_core.data.formats.dicom import read_dicom
+
+        return read_dicom(blobs, mask)
+    if kind in ("NPY", "NPZ"):
+        from dafnet_core.data.formats.arrays import read_npy, read_npz
+
+        return (read_npy if kind == "NPY" else read_npz)(blobs[0], mask)
+    from dafnet_core.data.formats.image import read_image
+
+    return read_image(blobs[0], kind, mask)
+
+
+def _finish(scan: Scan, mask: bool) -> Scan:
+    """Check the values as a whole: few labels, or finite intensities."""
+    if mask:
+        labels = check_labels(scan.values)
+        return replace(scan, notes=(*scan.notes, f"Labels in the file: {', '.join(map(str, labels))}."))
+    notes = tidy(scan.values)
+    rows, columns = scan.values.shape[2:]
+    if min(rows, columns) < _COARSE:
+        notes.append(f"A slice has only {rows} x {columns} pixels: too coarse to trust results.")
+    return replace(scan, notes=(*scan.notes, *notes))
+
+
+def describe(path: str, mask: bool, index: int | None, volume: int) -> dict:
+    """What the command line prints for one file."""
+    try:
+        scan = read(path, mask=mask)
+        item = scan.slice(index, volume)
+    except ReadError as error:
+        return {"file": path, "error": str(error)}
+    rows, columns = item.pixels.shape
+    return {
+        "file": path,
+        "kind": scan.kind,
+        "shape": [rows, columns],
+        "slices": scan.slices,
+        "volumes": scan.volumes,
+        "spacing": None if item.spacing is None else list(item.spacing),
+        "range": [float(item.pixels.min()), float(item.pixels.max())],
+        "notes": list(item.notes),
+        "sha256": hashlib.sha256(np.ascontiguousarray(item.pixels, "<f4").tobytes()).hexdigest(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one JSON line per file; return 0, or 2 if any file was refused."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dafnet_core.data.readers", description="Why does my file not load?"
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="image, volume or mask, of any supported format"
+    )
+    parser.add_argument("--mask", action="store_true", help="read integer labels instead of intensities")
+    parser.add_argument(
+        "--slice", type=int, metavar="K", help="slice, counted from 0 (default: the middle one)"
+    )
+    parser.add_argument("--volume", type=int, default=0, metavar="V", help="volume, counted from 0")
+    options = parser.parse_args(arguments)
+    refused = False
+    for path in options.files:
+        line = describe(path, options.mask, options.slice, options.volume)
+        refused = refused or "error" in line
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+    return 2 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

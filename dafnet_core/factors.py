@@ -1,0 +1,133 @@
+"""The few types that flow between data, model, losses and analysis.
+
+Axes: B batch, M modalities, K candidates, P ordered pairs, C anatomy channels, L classes, n_z, H, W.
+Model results lead with the modality (or the ordered pair), so that `s[i]` is modality i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    Attributes:
+        images: (B, M, K, H, W) in [-1, 1]; candidate 0 is the image itself, the others are further
+            images of that modality that another modality's image might be paired with (Sec. III-F).
+        masks: (B, M, H, W) int64 labels of candidate 0; ignored where not annotated.
+        annotated: (B, M) bool: which masks may supervise.
+    """
+
+    images: Tensor
+    masks: Tensor
+    annotated: Tensor
+
+    def __post_init__(self) -> None:
+        b, m, h, w = self.masks.shape
+        if self.images.ndim != 5 or (*self.images.shape[:2], *self.images.shape[3:]) != (b, m, h, w):
+            raise ValueError(f"images are {tuple(self.images.shape)}; expected (B, M, K, H, W) to fit masks {(b, m, h, w)}")
+        if tuple(self.annotated.shape) != (b, m) or self.annotated.dtype != torch.bool:
+            raise ValueError(f"annotated is {tuple(self.annotated.shape)} {self.annotated.dtype}; expected ({b}, {m}) bool")
+
+    def to(self, device: torch.device | str) -> Self:
+        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A moving anatomy in a fixed one's frame (geometry: alignment.py).
+
+    Attributes:
+        deformed: (B, C, H, W) float32, channels sum to 1.
+        grid: (B, H, W, 2) xy in [-1, 1], position in the moving image.
+        offsets: (B, control points, 2) xy, same units.
+    """
+
+    deformed: Tensor
+    grid: Tensor
+    offsets: Tensor
+
+
+@dataclass(frozen=True)
+class PairOutputs:
+    """All that one training forward gives; pair p of P is `pairs[p] = (fixed i, moving j)`.
+
+    Attributes:
+        pairs: ordered pairs of modalities.
+        s: (M, B, K, C, H, W) one-hot anatomies.
+        mean, logvar, z: (M, B, n_z) of candidate 0.
+        deformed: (P, B, K, C, H, W) anatomies of modality j in frame i.
+        offsets: (P, B, K, control points, 2) xy.
+        weights: (P, B, K) pair weights, summing to 1 over K.
+        logits: (M, B, L, H, W) from own anatomies.
+        deformed_logits: (P, B, K, L, H, W).
+        images: (M, B, H, W) reconstructions g(s_i, z_i).
+        deformed_images: (P, B, K, H, W) g(s_j in frame i, z_i).
+        z_drawn, z_found: (M, B', n_z): z from N(0, I), and what is encoded from its image.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    s: Tensor
+    mean: Tensor
+    logvar: Tensor
+    z: Tensor
+    deformed: Tensor
+    offsets: Tensor
+    weights: Tensor
+    logits: Tensor
+    deformed_logits: Tensor
+    images: Tensor
+    deformed_images: Tensor
+    z_drawn: Tensor
+    z_found: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What inference finds for n >= 1 modalities; pair p is `pairs[p] = (fixed, moving)`, positions in `modalities`.
+
+    Attributes:
+        modalities: index in the model of each given modality.
+        pairs: ordered pairs of positions in `modalities`; empty for a single modality.
+        s: (n, B, K, C, H, W) one-hot anatomies.
+        deformed: (P, B, K, C, H, W); grid (P, B, K, H, W, 2) xy; offsets (P, B, K, control points, 2) xy.
+        weights: (P, B, K) pair weights, summing to 1 over K.
+        fused: (n, B, K, C, H, W): maximum of s[i, :, 0] and every deformed candidate k.
+        single: (n, B, L, H, W) class probabilities from s.
+        deformed_masks: (P, B, L, H, W), weighted over candidates.
+        fused_masks: (n, B, L, H, W), weighted over candidates.
+    """
+
+    modalities: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+    s: Tensor
+    deformed: Tensor
+    grid: Tensor
+    offsets: Tensor
+    weights: Tensor
+    fused: Tensor
+    single: Tensor
+    deformed_masks: Tensor
+    fused_masks: Tensor
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Images made from a prediction's factors, z being the posterior mean.
+
+    Attributes:
+        mean, logvar: (n, B, n_z) of q(z | x, s).
+        own: (n, B, H, W) g(s_i, z_i) in [-1, 1].
+        cross: (P, B, K, H, W) g(s_j in frame i, z_i): what modality i would show of j's anatomy.
+    """
+
+    mean: Tensor
+    logvar: Tensor
+    own: Tensor
+    cross: Tensor

@@ -1,0 +1,207 @@
+"""DAFNet: disentangle, align, fuse, segment, decode (Chartsias et al., Sec. III, Fig. 2).
+
+No state is kept on the module: every call returns all that it found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import permutations
+
+import torch
+from torch import Tensor, nn
+
+from dafnet_core.alignment import Aligner, fuse
+from dafnet_core.config import ModelConfig
+from dafnet_core.decoders import decode, make_decoder
+from dafnet_core.encoders import AnatomyEncoder, ModalityEncoder, Segmentor, sample_z
+from dafnet_core.factors import Alignment, Batch, PairOutputs, Prediction, Reconstruction
+from dafnet_core.pairing import PairWeighting
+
+
+class DAFNet(nn.Module):
+    """All networks that a checkpoint holds; the discriminators of training stand in discriminator.py."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.anatomy_encoder = AnatomyEncoder(config)
+        self.modality_encoder = ModalityEncoder(config)
+        self.aligner = Aligner(config)
+        self.segmentor = Segmentor(config)
+        self.decoder = make_decoder(config)
+        self.pairing = PairWeighting(config)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises ValueError unless height and width fit the poolings."""
+        least = 2 * self.config.multiple
+        if height % self.config.multiple or width % self.config.multiple or min(height, width) < least:
+            raise ValueError(
+                f"image is {height}x{width}; {self.config.depth} poolings need multiples of "
+                f"{self.config.multiple}, at least {least}: pad or crop it first"
+            )
+
+    def encode(self, images: Tensor, modalities: Sequence[int] | None = None) -> Tensor:
+        """Anatomy factors s_i = f_anatomy(x_i | phi_i, rho) (Sec. III-A).
+
+        Args:
+            images: (B, n, K, H, W) in [-1, 1], H and W multiples of `config.multiple`.
+            modalities: index of each of the n modalities in the model; all of them by default.
+
+        Returns:
+            (n, B, K, C, H, W) one-hot.
+        """
+        b, n, k, height, width = images.shape
+        modalities = range(len(self.config.modalities)) if modalities is None else modalities
+        self.check_size(height, width)
+        if len(modalities) != n:
+            raise ValueError(f"images hold {n} modalities; expected {len(modalities)}")
+        flat = [images[:, i].reshape(b * k, 1, height, width) for i in range(n)]
+        return self.anatomy_encoder(flat, modalities).unflatten(0, (n, b, k))
+
+    def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x, s) (Sec. III-A), (B, n_z) each, from (B, C, H, W) and (B, 1, H, W)."""
+        return self.modality_encoder(s, images)
+
+    def align(self, moving: Tensor, fixed: Tensor) -> Alignment:
+        """Deform the anatomy `moving` into the frame of `fixed`, both (B, C, H, W) (Sec. III-B)."""
+        return self.aligner(moving, fixed)
+
+    def segment(self, s: Tensor) -> Tensor:
+        """Class logits h(s) (Sec. III-C): (B, C, H, W) -> (B, L, H, W), class 0 is the background."""
+        return self.segmentor(s)
+
+    def decode(self, s: Tensor, z: Tensor) -> Tensor:
+        """Image g(s, z) (Sec. III-D): (B, C, H, W), (B, n_z) -> (B, 1, H, W) in [-1, 1]."""
+        return decode(self.decoder, s, z)
+
+    def _align_pairs(self, s: Tensor, pairs: Sequence[tuple[int, int]]) -> tuple[Alignment, Tensor]:
+        """Every candidate of j into frame i for all ordered pairs: fields (P, B, K, ...), weights (P, B, K)."""
+        lead = (len(pairs), *s.shape[1:3])
+        moving = torch.stack([s[j] for _, j in pairs])  # (P, B, K, C, H, W)
+        fixed = torch.stack([s[i, :, :1] for i, _ in pairs]).expand_as(moving)
+        a = self.align(moving.flatten(0, 2), fixed.flatten(0, 2))
+        weights = self.pairing(fixed[:, :, 0].flatten(0, 1), a.deformed.unflatten(0, (-1, lead[2])))
+        found = Alignment(*(t.unflatten(0, lead) for t in (a.deformed, a.grid, a.offsets)))
+        return found, weights.unflatten(0, lead[:2])
+
+    def forward(
+        self, batch: Batch, generator: torch.Generator | None = None, rec_z_share: float = 1.0
+    ) -> PairOutputs:
+        """Everything that the training losses need, in one pass (Sec. III, Fig. 2).
+
+        Args:
+            batch: images of all M modalities.
+            generator: of all noise: the sample of z, and the z drawn for L_rec^z.
+            rec_z_share: share of the batch (rounded up) that L_rec^z is computed on, to save time.
+        """
+        s = self.encode(batch.images)
+        m, b, k = s.shape[:3]
+        pairs = tuple(permutations(range(m), 2))
+        own, x = s[:, :, 0], batch.images[:, :, 0].transpose(0, 1)  # (M, B, C, H, W), (M, B, H, W)
+        mean, logvar = self.encode_modality(own.flatten(0, 1), x.reshape(m * b, 1, *x.shape[2:]))
+        z = sample_z(mean, logvar, generator)
+        aligned, weights = self._align_pairs(s, pairs)
+
+        anatomies = torch.cat([own.flatten(0, 1), aligned.deformed.flatten(0, 2)])
+        logits = self.segment(anatomies)
+
+        drawn_count = math.ceil(b * rec_z_share)
+        z = z.unflatten(0, (m, b))
+        z_drawn = torch.randn(m, drawn_count, z.shape[-1], generator=generator, device=z.device)
+        z_fixed = torch.stack([z[i] for i, _ in pairs])[:, :, None].expand(-1, -1, k, -1)
+        images = self.decode(
+            torch.cat([anatomies, own[:, :drawn_count].flatten(0, 1)]),
+            torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_drawn.flatten(0, 1)]),
+        )
+        sizes = [m * b, len(pairs) * b * k, m * drawn_count]
+        y_own, y_deformed, y_drawn = images.split(sizes)
+        logits_own, logits_deformed = logits.split(sizes[:2])
+        return PairOutputs(
+            pairs=pairs, s=s, mean=mean.unflatten(0, (m, b)), logvar=logvar.unflatten(0, (m, b)), z=z,
+            deformed=aligned.deformed, offsets=aligned.offsets, weights=weights,
+            logits=logits_own.unflatten(0, (m, b)),
+            deformed_logits=logits_deformed.unflatten(0, (-1, b, k)),
+            images=y_own[:, 0].unflatten(0, (m, b)),
+            deformed_images=y_deformed[:, 0].unflatten(0, (-1, b, k)),
+            z_drawn=z_drawn, z_found=self._find_z(y_drawn, m) if drawn_count else z_drawn,
+        )  # fmt: skip
+
+    def _find_z(self, images: Tensor, m: int) -> Tensor:
+        """Mean of z of synthetic images, their anatomy encoded again by the encoder of its own modality."""
+        chunks = images.chunk(m)
+        s = self.anatomy_encoder(chunks, range(m))
+        return self.encode_modality(s, images)[0].unflatten(0, (m, -1))
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, modalities: Sequence[int] | None = None) -> Prediction:
+        """Anatomies, alignments, fused anatomies and masks at inference (Sec. III-B, III-F).
+
+        Args:
+            images: (B, n, H, W), or (B, n, K, H, W) with k candidates, in [-1, 1]; n >= 1.
+            modalities: index in the model of each given modality; the first n by default.
+
+        Returns:
+            Prediction; with candidates, masks are the weighted sums of the paper.
+        """
+        if images.ndim == 4:
+            images = images[:, :, None]
+        modalities = tuple(range(images.shape[1])) if modalities is None else tuple(modalities)
+        if max(modalities) >= len(self.config.modalities) or min(modalities) < 0:
+            raise ValueError(f"modalities are {modalities}; this model knows 0 to {len(self.config.modalities) - 1}")
+        s = self.encode(images, modalities)
+        n, b, k = s.shape[:3]
+        pairs = tuple(permutations(range(n), 2))
+        if not pairs:
+            probs = self.segment(s[:, :, 0].flatten(0, 1)).softmax(1).unflatten(0, (n, b))
+            empty = s[:0]
+            return Prediction(
+                modalities, pairs, s, deformed=empty, grid=empty, offsets=empty, weights=empty,
+                fused=s[:, :, :1], single=probs, deformed_masks=probs[:0], fused_masks=probs,
+            )  # fmt: skip
+
+        aligned, weights = self._align_pairs(s, pairs)
+        fused = torch.stack(
+            [
+                fuse([s[i, :, :1].expand_as(s[i]), *(aligned.deformed[p] for p, (f, _) in enumerate(pairs) if f == i)])
+                for i in range(n)
+            ]
+        )
+        parts = [s[:, :, 0].flatten(0, 1), aligned.deformed.flatten(0, 2), fused.flatten(0, 2)]
+        probs = self.segment(torch.cat(parts)).softmax(1).split([len(p) for p in parts])
+        # with more than two modalities a target has one weight a source and candidate; fusion takes their mean
+        target = torch.stack(
+            [torch.stack([weights[p] for p, (f, _) in enumerate(pairs) if f == i]).mean(0) for i in range(n)]
+        )
+        return Prediction(
+            modalities, pairs, s, deformed=aligned.deformed, grid=aligned.grid, offsets=aligned.offsets,
+            weights=weights, fused=fused, single=probs[0].unflatten(0, (n, b)),
+            deformed_masks=_weighted(probs[1].unflatten(0, (-1, b, k)), weights),
+            fused_masks=_weighted(probs[2].unflatten(0, (n, b, k)), target),
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def reconstruct(self, prediction: Prediction, images: Tensor) -> Reconstruction:
+        """Modality factors and images decoded again from a prediction's anatomies (Sec. III-D).
+
+        Args:
+            prediction: of these images.
+            images: (B, n, H, W) or (B, n, K, H, W) as given to `predict`; candidate 0 is reconstructed.
+        """
+        n, b, k = prediction.s.shape[:3]
+        x = (images if images.ndim == 4 else images[:, :, 0]).transpose(0, 1).reshape(n * b, 1, *images.shape[-2:])
+        own = prediction.s[:, :, 0].flatten(0, 1)
+        mean, logvar = self.encode_modality(own, x)
+        z = mean.unflatten(0, (n, b))
+        y = self.decode(own, mean)[:, 0].unflatten(0, (n, b))
+        if not prediction.pairs:
+            return Reconstruction(z, logvar.unflatten(0, (n, b)), y, y[:0, :, None])
+        crossed = torch.stack([z[i] for i, _ in prediction.pairs])[:, :, None].expand(-1, -1, k, -1)
+        cross = self.decode(prediction.deformed.flatten(0, 2), crossed.flatten(0, 2))[:, 0]
+        return Reconstruction(z, logvar.unflatten(0, (n, b)), y, cross.unflatten(0, (-1, b, k)))
+
+
+def _weighted(masks: Tensor, weights: Tensor) -> Tensor:
+    """m = w_1 h_1 + ... + w_k h_k (Sec. III-F): (N, B, K, L, H, W), (N, B, K) -> (N, B, L, H, W)."""
+    return (masks * weights[..., None, None, None]).sum(2) if masks.shape[2] > 1 else masks[:, :, 0]

@@ -1,0 +1,1 @@
+"""The bridge between the core and what people see: figures, and Streamlit's session."""

@@ -1,0 +1,156 @@
+"""Contact sheets: arrays become one composed, lossless picture with its labels drawn in.
+
+One picture instead of dozens of charts: 72 tiles reach the browser in half a second and not in five.
+Knows neither streamlit nor torch; train.py draws its progress with it too.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+# Okabe and Ito's colours, told apart with any colour vision; the first is for class 1
+OKABE_ITO = ("#D55E00", "#009E73", "#56B4E9", "#F0E442", "#CC79A7", "#0072B2", "#E69F00")
+
+
+def class_colours(count: int) -> tuple[str, ...]:
+    """One hex colour a class; the background's (first) is black and never drawn."""
+    return ("#000000", *(OKABE_ITO[i % len(OKABE_ITO)] for i in range(count - 1)))
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a sheet around its tiles."""
+
+    paper: str
+    ink: str
+    faint: str
+
+
+LIGHT = Theme("#ffffff", "#1a1a1a", "#6b6b6b")
+DARK = Theme("#0e1117", "#f2f2f2", "#a0a0a8")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One cell of a sheet: (H, W, 3) uint8 pixels, a title above and a caption below them."""
+
+    pixels: np.ndarray
+    title: str = ""
+    caption: str = ""
+
+
+def grey(image: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    """(H, W) intensities -> (H, W, 3) uint8, `low` black and `high` white."""
+    level = np.clip((np.nan_to_num(image, nan=low) - low) / (high - low), 0, 1)
+    return np.repeat((level * 255).round().astype(np.uint8)[..., None], 3, -1)
+
+
+@lru_cache(maxsize=8)
+def _colour_table(name: str) -> np.ndarray:
+    colours = sample_colorscale(name, np.linspace(0, 1, 256).tolist())
+    return np.array([unlabel_rgb(c) for c in colours]).round().astype(np.uint8)
+
+
+def coloured(values: np.ndarray, low: float, high: float, scale: str = "Viridis") -> np.ndarray:
+    """(H, W) values -> (H, W, 3) uint8 on a Plotly colour scale: Viridis for magnitudes, RdBu_r for differences."""
+    level = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+    return _colour_table(scale)[(level * 255).round().astype(np.uint8)]
+
+
+def rgb(colour: str) -> np.ndarray:
+    """'#rrggbb' -> (3,) float64 0..255."""
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], float)
+
+
+def overlay(base: np.ndarray, labels: np.ndarray, colours: Sequence[str], opacity: float = 0.45) -> np.ndarray:
+    """Labels (H, W) painted over (H, W, 3); class 0 stays clear."""
+    out = base.astype(float)
+    for label, colour in enumerate(colours):
+        if label:
+            where = labels == label
+            out[where] = (1 - opacity) * out[where] + opacity * rgb(colour)
+    return out.round().astype(np.uint8)
+
+
+def channel(plane: np.ndarray, colour: str = "#ffffff") -> np.ndarray:
+    """An anatomy channel (H, W) in [0, 1] -> (H, W, 3): dark where it is 0, `colour` where it is 1."""
+    dark = np.array([24.0, 24.0, 28.0])
+    return (dark + plane[..., None] * (rgb(colour) - dark)).round().astype(np.uint8)
+
+
+def warp_lines(base: np.ndarray, positions: np.ndarray, every: int = 8, factor: int = 3) -> np.ndarray:
+    """A warp as a bent grid over an image.
+
+    Args:
+        base: (H, W, 3) uint8.
+        positions: (H, W, 2) xy in pixels: where each output pixel is sampled.
+        every: pixels between lines.
+        factor: how many times larger the picture is drawn.
+    """
+    height, width = base.shape[:2]
+    picture = Image.fromarray(base).resize((width * factor, height * factor), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(picture)
+    points = (positions + 0.5) * factor
+    start = every // 2
+    lines = [points[r] for r in range(start, height, every)] + [points[:, c] for c in range(start, width, every)]
+    for line in lines:
+        draw.line([tuple(p) for p in line], fill="#F0E442", width=max(factor // 3, 1))
+    return np.asarray(picture)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+def sheet(rows: Sequence[Sequence[Tile | None]], names: Sequence[str] = (), *, side: int = 160, theme: Theme = LIGHT) -> Image.Image:
+    """Compose tiles into one picture.
+
+    Args:
+        rows: tiles, None for an empty cell; all are scaled to `side` pixels of height, pixels staying square.
+        names: of the rows, drawn at the left; none for no such column.
+        side: height of a tile in pixels.
+        theme: colours around the tiles.
+    """
+    font, small = _font(14), _font(12)
+    gap, head = 8, 20
+    left = max((int(font.getlength(n)) for n in names), default=0) + (2 * gap if names else 0)
+    shapes = [t.pixels.shape for row in rows for t in row if t is not None]
+    tile_width = max(round(side * w / h) for h, w, _ in shapes)
+    has_caption = [any(t and t.caption for t in row) for row in rows]
+    has_title = [any(t and t.title for t in row) for row in rows]
+    heights = [side + gap + head * title + head * caption for title, caption in zip(has_title, has_caption, strict=True)]
+    columns = max(len(row) for row in rows)
+    picture = Image.new("RGB", (left + columns * (tile_width + gap) + gap, sum(heights) + gap), theme.paper)
+    draw = ImageDraw.Draw(picture)
+    y = gap
+    for r, row in enumerate(rows):
+        top = y + head * has_title[r]
+        if r < len(names):
+            draw.text((gap, top + side / 2), names[r], fill=theme.ink, font=font, anchor="lm")
+        for c, tile in enumerate(row):
+            if tile is None:
+                continue
+            x = left + gap + c * (tile_width + gap)
+            height, width = tile.pixels.shape[:2]
+            # large drawings shrink smoothly; pixels of small ones stay pixels
+            method = Image.Resampling.LANCZOS if height > side else Image.Resampling.NEAREST
+            picture.paste(Image.fromarray(tile.pixels).resize((round(side * width / height), side), method), (x, top))
+            draw.text((x + tile_width / 2, y + head / 2 - 2), tile.title, fill=theme.ink, font=font, anchor="mm")
+            draw.text((x + tile_width / 2, top + side + head / 2), tile.caption, fill=theme.faint, font=small, anchor="mm")
+        y += heights[r]
+    return picture
+
+
+def png(picture: Image.Image) -> bytes:
+    """Lossless bytes of a picture."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
