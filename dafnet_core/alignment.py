@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_core.blocks import SLOPE, pool_to_grid
+from dafnet_core.blocks import SLOPE, he_init, pool_to_grid
 from dafnet_core.config import ModelConfig
 from dafnet_core.factors import Alignment
 
@@ -113,6 +113,7 @@ class Aligner(nn.Module):
         self.pool, self.grid = config.aligner_pool, config.aligner_grid
         self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
         self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)
+        he_init(*self.convs)
         nn.init.zeros_(self.offsets.weight)
         nn.init.zeros_(self.offsets.bias)
 

@@ -88,6 +88,13 @@ def double_conv(kind: str, inputs: int, outputs: int) -> nn.Sequential:
     )  # fmt: skip
 
 
+def he_init(*layers: nn.Conv2d | nn.Linear) -> None:
+    """He initialisation for layers followed by a leaky ReLU and no norm; torch's default would fade the signal out."""
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+        nn.init.zeros_(layer.bias)
+
+
 def pool_to_grid(x: Tensor, side: int) -> Tensor:
     """Average (B, C, H, W) to (B, C, side, side): dense layers behind it accept any image size."""
     return x if x.shape[-2:] == (side, side) else F.adaptive_avg_pool2d(x, side)

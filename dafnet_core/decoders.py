@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_core.blocks import SLOPE, instance_norm
+from dafnet_core.blocks import SLOPE, he_init, instance_norm
 from dafnet_core.config import ModelConfig
 
 Conditioning = list[Tensor]  # feature maps of a batch of anatomies; a batch of 1 serves any number of z
@@ -28,6 +28,7 @@ class FilmBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
+        he_init(self.first, self.second)
         self.gamma = nn.Linear(z_dim, width)
         self.beta = nn.Linear(z_dim, width)
 
@@ -47,6 +48,7 @@ class FilmDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.stem = nn.Conv2d(config.channels, config.film_width, 3, padding=1)
+        he_init(self.stem)
         self.blocks = nn.ModuleList(FilmBlock(config.film_width, config.z_dim) for _ in range(config.film_blocks))
         self.head = nn.Conv2d(config.film_width, 1, 1)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_core.blocks import SLOPE, double_conv, norm_layer, one_hot, pool_to_grid
+from dafnet_core.blocks import SLOPE, double_conv, he_init, norm_layer, one_hot, pool_to_grid
 from dafnet_core.config import ModelConfig
 
 
@@ -120,9 +120,7 @@ class ModalityEncoder(nn.Module):
         self.dense = nn.Linear(widths[-1] * self.grid**2, config.modality_dense)
         self.mean = nn.Linear(config.modality_dense, config.z_dim)
         self.logvar = nn.Linear(config.modality_dense, config.z_dim)
-        for layer in [*self.convs, self.dense]:
-            nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-            nn.init.zeros_(layer.bias)
+        he_init(*self.convs, self.dense)
         nn.init.constant_(self.logvar.bias, config.logvar_bias)
 
     def forward(self, s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

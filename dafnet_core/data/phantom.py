@@ -126,9 +126,9 @@ KNOBS = {
         scar_scale=1.0,
     ),
     "hard": Difficulty(
-        noise=(26.0, 42.0),
-        inversion_error=0.14,
-        blood_to_myocardium=(0.5, 0.8),
+        noise=(24.0, 38.0),
+        inversion_error=0.13,
+        blood_to_myocardium=(0.45, 0.72),
         scar_to_blood=(0.75, 1.1),
         fat_signal=(0.1, 0.35),
         blur_mm=3.0,

@@ -214,7 +214,7 @@ def _size_by_spacing(item: Slice, preparation: Preparation, notes: list[str]) ->
             f"model's {field[0]:.0f} x {field[1]:.0f} mm: resized to fit the grid instead."
         )
         return None
-    if tuple(item.spacing) != (spacing, spacing):
+    if not np.allclose(item.spacing, spacing, rtol=1e-5):  # headers hold float32
         notes.append(
             f"Resampled from {item.spacing[0]:g} x {item.spacing[1]:g} mm to {spacing:g} mm per pixel."
         )

@@ -52,7 +52,8 @@ def read(*files: Source, mask: bool = False) -> Scan:
     except ReadError as error:
         raise ReadError(f"{name}: {error}") from None
     except Exception as error:
-        # The last resort: decoders meet files that nobody foresaw, and no upload may end in a traceback.
+        # The last resort: decoders meet files that nobody foresaw, and no upload may end in a traceback
+        # (a MemoryError or a RecursionError inside a decoder is such a case, too).
         # Their own words are left out: they may quote local paths, or what the file says about a patient.
         raise ReadError(
             f"{name}: it could not be read as an image ({type(error).__name__} in the decoder); "
@@ -70,7 +71,7 @@ def _with_partner(blobs: list[Blob], files: Sequence[Source]) -> list[Blob]:
     if len(files) != 1 or path is None or path.suffix.lower() not in (".hdr", ".img"):
         return blobs
     other = {".hdr": ".img", ".img": ".hdr", ".HDR": ".IMG", ".IMG": ".HDR"}.get(path.suffix, "")
-    for partner in (path.with_suffix(other), path.with_name(path.name + ".gz").with_suffix(other + ".gz")):
+    for partner in (path.with_suffix(other), path.with_suffix(other + ".gz")):
         if other and partner.is_file():
             return [*blobs, blob(partner)]
     return blobs
@@ -156,7 +157,7 @@ def describe(path: str, mask: bool, index: int | None, volume: int) -> dict:
         "spacing": None if item.spacing is None else list(item.spacing),
         "range": [float(item.pixels.min()), float(item.pixels.max())],
         "notes": list(item.notes),
-        "sha256": hashlib.sha256(np.ascontiguousarray(item.pixels, "<f4").tobytes()).hexdigest(),
+        "sha256": hashlib.sha256(np.ascontiguousarray(item.pixels, "<f4")).hexdigest(),
     }
 
 

@@ -2,6 +2,7 @@
 
 import struct
 import zipfile
+from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
@@ -121,7 +122,7 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     try:
         version = np.lib.format.read_magic(stream)
         shape, fortran, dtype = readers[version](stream, max_header_size=_MAX_HEADER)
-    except (ValueError, KeyError, TypeError, SyntaxError, struct.error):
+    except (ValueError, KeyError, TypeError, SyntaxError, TokenError, struct.error):
         raise ReadError(
             "its NumPy header is damaged or of an unknown version; save it again with numpy.save."
         ) from None

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
-_MAX_PACKED = 24 << 20  # pixels in JPEG frames: decoding more takes longer than a page should hang
+_MAX_PACKED = 14 << 20  # pixels in JPEG frames: decoding more takes longer than a page should hang
 _MAX_RLE_FRAME = 4 << 20  # bytes; run lengths can inflate 64-fold
+_MAX_READS = 250_000  # about two for each DICOM element
+_MAX_TABLE = 4 << 20  # bytes of per-frame tables, which pydicom takes apart when they are asked for
 _MAX_FRAMES = 4096  # frames of one file, or files of one series
 _MAX_META = 64 << 10  # bytes of the file header that are searched
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -73,7 +75,7 @@ def _read_series(items: list[Blob], mask: bool) -> Scan:
     if len(items) > _MAX_FRAMES:
         raise ReadError(f"{len(items)} files were given, at most {_MAX_FRAMES} are read as one series.")
     notes: list[str] = []
-    headers = [_open(item, pixels=False) for item in items]
+    headers = [_open(item, pixels=len(items) == 1) for item in items]
     for header in headers:
         _check_picture(header, mask)
     _check_same_series(headers)
@@ -86,8 +88,9 @@ def _read_series(items: list[Blob], mask: bool) -> Scan:
 
     values = np.empty((len(frames), rows, columns), np.int32 if mask else np.float32)
     place = {(frame.file, frame.index): at for at, frame in enumerate(frames)}
-    for number, item in enumerate(items):  # one file's pixels at a time
-        dataset = _open(item, pixels=True)
+    for number, item in enumerate(items):
+        # The pixels of a series are held one file at a time.
+        dataset = headers[0] if len(items) == 1 else _open(item, pixels=True)
         for index, picture in enumerate(_decode(dataset)):
             _convert(picture, dataset, index, values[place[number, index]], mask, notes)
     if headers[0].PhotometricInterpretation == "MONOCHROME1" and not mask:
@@ -126,10 +129,23 @@ def _open(item: Blob, pixels: bool) -> "Dataset":
     import pydicom
 
     with _inflated(item).open() as file:
-        dataset = pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
+        dataset = pydicom.dcmread(_Patience(file), force=True, stop_before_pixels=not pixels)
     if not len(dataset):
         raise ReadError("no DICOM element can be read from it; it is damaged or not a DICOM file.")
     return dataset
+
+
+class _Patience:
+    """A file that gives up after very many reads: millions of tiny elements would take pydicom minutes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._file, self._left = file.seek, file.tell, file, _MAX_READS
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ReadError("it has far more DICOM elements than a picture needs; export it again.")
+        return self._file.read(size)
 
 
 def _silence() -> None:
@@ -180,6 +196,12 @@ def _check_picture(header: "Dataset", mask: bool) -> None:
             "it is a DICOM file without a picture, or it is cut short before the picture; "
             "give the MR images or copy it again."
         )
+    for tag in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "SegmentSequence"):
+        element = header.get_item(tag)
+        if element is not None and (getattr(element, "length", None) or 0) > _MAX_TABLE:
+            raise ReadError(
+                f"its tables about frames are larger than {_MAX_TABLE >> 20} MB; export fewer frames."
+            )
     if header.get("SOPClassUID") == _SEGMENTATION:
         if not mask:
             raise ReadError("it is a DICOM segmentation, not an image; give it as a mask.")
@@ -234,7 +256,10 @@ def _decode(dataset: "Dataset") -> Iterator[np.ndarray]:
             "its pixel data is missing; the file is cut short, or it stores numbers in an unusual way."
         )
     syntax = _transfer_syntax(dataset)
-    if syntax in _PILLOW:
+    twelve_bit = (
+        syntax == _PILLOW[1] and dataset.BitsStored > 8
+    )  # which libjpeg, and so Pillow, cannot decode
+    if syntax in _PILLOW and not twelve_bit:
         plugin = "pillow"
         _check_packed_frames(dataset)
     elif syntax == _RLE:
@@ -250,9 +275,11 @@ def _decode(dataset: "Dataset") -> Iterator[np.ndarray]:
         )
     decoder = get_decoder(syntax)
     try:
-        for _, (picture, _) in zip(
-            range(frame_count(dataset)), decoder.iter_array(dataset, decoding_plugin=plugin), strict=True
-        ):
+        # A frame that is asked for by its index is decoded into memory that can be written, which pydicom 3.0
+        # needs to correct the sign of some JPEG 2000 files; for many frames that way is slow.
+        count = frame_count(dataset)
+        decoded = decoder.iter_array(dataset, decoding_plugin=plugin, indices=[0] if count == 1 else None)
+        for _, (picture, _) in zip(range(count), decoded, strict=True):
             yield picture
     except Exception:  # see _unquoted_errors
         raise ReadError(
@@ -274,6 +301,8 @@ def _check_packed_frames(dataset: "Dataset") -> None:
     from PIL import Image
     from pydicom.encaps import generate_frames
 
+    from dafnet_core.data.formats.image import check_scans
+
     rows, columns, count = int(dataset.Rows), int(dataset.Columns), frame_count(dataset)
     if rows * columns * count > _MAX_PACKED:
         raise ReadError(
@@ -281,6 +310,7 @@ def _check_packed_frames(dataset: "Dataset") -> None:
             "to decode; save it uncompressed, or fewer frames."
         )
     for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+        check_scans(frame)
         try:
             with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
                 size = picture.size

@@ -4,11 +4,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dafnet_core.data.formats.numbers import as_labels, grey
-from dafnet_core.data.formats.scan import MAX_VALUES, ReadError, Scan, check_shape
+from dafnet_core.data.formats.scan import MAX_PIXELS, MAX_VALUES, ReadError, Scan, check_shape
 from dafnet_core.data.formats.source import Blob
 
 _MAX_PAGES = 2048
-_MAX_PIXELS = 24 << 20  # per page: Pillow needs 4 bytes a pixel for colour, twice for 16-bit colour
+_MAX_SCANS = 64  # in a progressive JPEG; encoders write about 10
 # Pillow keeps the high byte of 16-bit colours. Decoding again with these layouts gives the low byte instead.
 _LOW_BYTE = {
     "RGB;16B": "RGB;16L",
@@ -29,6 +29,9 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
         ReadError: damaged, too large (said before decoding), or a mask that is none.
     """
     notes: list[str] = []
+    if kind == "JPEG":
+        with item.open() as file:
+            check_scans(file.read())
     try:
         with item.open() as file, Image.open(file, formats=(kind,)) as picture:
             _check_size(picture.size)
@@ -36,7 +39,7 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
             values = _read_pages(item, picture, pages, mask, notes)
     except Image.DecompressionBombError:
         raise ReadError(
-            f"it declares far more pixels than the {_MAX_PIXELS >> 20} million that are read; "
+            f"it declares far more pixels than the {MAX_PIXELS >> 20} million that are read; "
             "it is damaged, or made to fill the memory."
         ) from None
     except UnidentifiedImageError:
@@ -55,12 +58,18 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
 
 
 def _check_size(size: tuple[int, int]) -> None:
-    columns, rows = size
-    check_shape(1, 1, rows, columns)
-    if rows * columns > _MAX_PIXELS:
+    check_shape(1, 1, rows=size[1], columns=size[0])
+
+
+def check_scans(jpeg: bytes) -> None:
+    """Refuse a JPEG of very many scans: each costs a pass over the whole picture, however few bytes it has.
+
+    Raises:
+        ReadError: more scans than any encoder writes.
+    """
+    if jpeg.count(b"\xff\xda") > _MAX_SCANS:  # compressed data cannot contain this marker
         raise ReadError(
-            f"it declares {rows} x {columns} pixels, more than the {_MAX_PIXELS >> 20} million that are "
-            "read; downsample it first."
+            "it is a JPEG made of unusually many scans, which would take too long; save it again as PNG."
         )
 
 
@@ -101,6 +110,11 @@ def _read_page(picture: Image.Image, mask: bool, notes: list[str]) -> np.ndarray
     picture = _upright(picture, notes)
     if picture.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L"):
         return np.asarray(picture)
+    if picture.mode == "CMYK":
+        raise ReadError(
+            "it is a CMYK picture (inks for printing), and programs disagree on which are negatives. "
+            "Save it as grey PNG."
+        )
     if picture.mode == "P":
         if mask:
             notes.append("Palette picture: the palette's indices are taken as labels.")
@@ -117,11 +131,12 @@ def _read_deep(item: Blob, picture: Image.Image, index: int, mask: bool, notes: 
         parts = np.asarray(_upright(_with_layout(picture, "RGBA"), notes))  # grey high, low, alpha high, low
         value = parts[..., 0].astype(np.float32) * 256 + parts[..., 1]
         return _without_alpha(value, parts[..., 2] | parts[..., 3], notes)
-    high = np.asarray(_upright(picture, notes))
+    value = np.asarray(_upright(picture, notes)).astype(np.uint16)
+    value <<= 8
     with item.open() as file, Image.open(file, formats=(picture.format,)) as again:
         again.seek(index)
-        low = np.asarray(_upright(_with_layout(again, _LOW_BYTE[layout]), []))
-    return _flatten(high.astype(np.float32) * 256 + low, mask, notes)
+        value |= np.asarray(_upright(_with_layout(again, _LOW_BYTE[layout]), []))
+    return _flatten(value, mask, notes)
 
 
 def _flatten(channels: np.ndarray, mask: bool, notes: list[str]) -> np.ndarray:
@@ -150,8 +165,11 @@ def _with_layout(picture: Image.Image, layout: str) -> Image.Image:
 
 def _upright(picture: Image.Image, notes: list[str]) -> Image.Image:
     """Decode, and apply the EXIF orientation, alike for images and masks."""
-    if picture.getexif().get(0x0112, 1) != 1:
-        notes.append("Turned as its EXIF orientation says.")
+    orientation = picture.getexif().get(0x0112, 1)
+    picture.load()
+    if orientation == 1:
+        return picture
+    notes.append("Turned as its EXIF orientation says.")
     return ImageOps.exif_transpose(picture)
 
 

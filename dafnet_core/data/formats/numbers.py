@@ -144,6 +144,7 @@ def grey(colour: np.ndarray, mask: bool) -> tuple[np.ndarray, bool]:
             "it is a colour picture, and which colour means which class is not known. "
             "Export the mask as grey or palette PNG, or as NIfTI."
         )
+    # In place, so that a large picture does not need several float32 copies at once.
     value = np.float32(0.299) * red
     value += np.float32(0.587) * green
     value += np.float32(0.114) * blue

@@ -11,6 +11,7 @@ import numpy as np
 
 MAX_FILE_BYTES = 128 << 20  # one uploaded file, compressed or not
 MAX_VALUES = 64 << 20  # values in a decoded stack: 256 MiB as float32
+MAX_PIXELS = 16 << 20  # pixels in one slice: decoders and colours need several times its float32 size
 MIN_SIDE, MAX_SIDE = 8, 8192  # pixels along one side of a slice
 MAX_ELONGATION = 64  # longer side over shorter side
 MAX_LABELS = 32  # distinct values in a mask
@@ -124,6 +125,11 @@ def check_shape(volumes: int, slices: int, rows: int, columns: int) -> None:
         raise ReadError(
             f"it declares {rows} x {columns} pixels (rows x columns) a slice; "
             f"at most {MAX_SIDE} a side can be read. Downsample it first."
+        )
+    if rows * columns > MAX_PIXELS:
+        raise ReadError(
+            f"it declares {rows} x {columns} pixels (rows x columns) a slice, more than the "
+            f"{MAX_PIXELS >> 20} million that are read. Downsample it first."
         )
     if max(rows, columns) > MAX_ELONGATION * min(rows, columns):
         raise ReadError(

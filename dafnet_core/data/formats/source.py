@@ -77,11 +77,12 @@ def blob(source: Source) -> Blob:
         path = Path(source)
         found = Blob(clean_name(path.name), path=path)
         try:
-            if not path.is_file():  # also keeps us from waiting on a pipe or reading a device
-                raise ReadError("there is no such file.")
-            size = path.stat().st_size
+            # Only regular files: a pipe would keep us waiting, a device might never end.
+            size = path.stat().st_size if path.is_file() else None
         except (OSError, ValueError):
             raise ReadError("it cannot be opened; check its name and permissions.") from None
+        if size is None:
+            raise ReadError("there is no such file.")
     if size == 0:
         raise ReadError("the file is empty (0 bytes); copy or export it again.")
     if size > MAX_FILE_BYTES:

@@ -1,0 +1,63 @@
+"""What several test files share: tiny models, batches, and where real data lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dafnet_core.config import ModelConfig
+from dafnet_core.factors import Batch
+from dafnet_core.model import DAFNet
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real MR data; tests that need it skip where there is none."""
+    folder = os.environ.get("DAFNET_TEST_DATA")
+    if not folder:
+        pytest.skip("DAFNET_TEST_DATA is unset: no real MR data here")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def make_config() -> Callable[..., ModelConfig]:
+    """Compact configurations small enough for a test; keyword arguments change them."""
+
+    def make(**changes: object) -> ModelConfig:
+        names = changes.pop("modalities", ("a", "b"))
+        small = dict(width=4, segmentor_width=4, modality_grid=2, aligner_grid=2, critic_width=4, critic_grid=2)
+        return ModelConfig.compact(names, ("background", "one", "two"), **(small | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_model(make_config: Callable[..., ModelConfig]) -> Callable[..., DAFNet]:
+    def make(**changes: object) -> DAFNet:
+        torch.manual_seed(1)
+        model = DAFNet(make_config(**changes))
+        # away from the identity, or half of the aligner would have no gradient to look at
+        torch.nn.init.normal_(model.aligner.offsets.weight, std=0.02)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Batch]:
+    def make(b: int = 2, m: int = 2, k: int = 1, height: int = 32, width: int = 48, classes: int = 3) -> Batch:
+        g = torch.Generator().manual_seed(2)
+        images = torch.rand(b, m, k, height, width, generator=g) * 2 - 1
+        masks = torch.randint(0, classes, (b, m, height, width), generator=g)
+        return Batch(images, masks, torch.ones(b, m, dtype=torch.bool))
+
+    return make

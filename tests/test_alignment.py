@@ -1,0 +1,91 @@
+"""The thin-plate spline, the warp and the aligner."""
+
+import pytest
+import torch
+from scipy.interpolate import RBFInterpolator
+
+from dafnet_core.alignment import Aligner, control_points, fuse, pixel_centres, spline_grid, spline_matrix, warp
+
+
+def offsets(scale=0.2, batch=1, seed=0, dtype=torch.float64):
+    return scale * torch.randn(batch, 25, 2, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+def test_spline_interpolates_its_control_points():
+    rest = control_points(5)
+    moved = offsets()[0]
+    assert torch.allclose(spline_matrix(rest, rest) @ moved, moved, atol=1e-10)
+
+
+def test_spline_reproduces_affine_maps():
+    rest, points = control_points(5), pixel_centres(32, 48)
+    affine = torch.tensor([[0.1, -0.2], [0.3, 0.05]], dtype=torch.float64)
+    shift = torch.tensor([0.05, -0.15], dtype=torch.float64)
+    grid = spline_grid((rest @ affine.T + shift)[None], 32, 48)[0].reshape(-1, 2)
+    assert torch.allclose(grid, points + points @ affine.T + shift, atol=1e-10)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 80)])
+def test_spline_agrees_with_scipy(height, width):
+    moved, points = offsets()[0], pixel_centres(height, width)
+    reference = RBFInterpolator(control_points(5).numpy(), moved.numpy(), kernel="thin_plate_spline")(points.numpy())
+    grid = spline_grid(moved[None].float(), height, width)[0].reshape(-1, 2)
+    assert torch.allclose(grid, (points + torch.from_numpy(reference)).float(), atol=1e-5)
+
+
+def test_zero_offsets_change_nothing():
+    image = torch.rand(2, 3, 32, 48)
+    assert torch.allclose(warp(image, spline_grid(torch.zeros(2, 25, 2), 32, 48)), image, atol=1e-5)
+
+
+def test_positive_x_offset_samples_to_the_right_on_a_non_square_image():
+    # grid says where the MOVING image is sampled: +x must bring pixels from the right, by W/2 pixels a unit
+    image = torch.zeros(1, 1, 32, 64)
+    image[0, 0, 10, 40] = 1
+    shift = torch.zeros(1, 25, 2)
+    shift[..., 0] = 2 * 8 / 64
+    shift[..., 1] = -2 * 4 / 32
+    moved = warp(image, spline_grid(shift, 32, 64))
+    assert moved[0, 0].argmax() == 14 * 64 + 32  # 8 pixels left, 4 pixels down
+    assert moved.max() == pytest.approx(1, abs=1e-4)
+
+
+def test_spline_and_warp_pass_gradcheck_in_float64():
+    image = torch.rand(1, 1, 6, 8, dtype=torch.float64, requires_grad=True)
+    moved = offsets(0.03).requires_grad_()
+    assert torch.autograd.gradcheck(lambda o: spline_grid(o, 6, 8), moved)
+    sample = lambda i, o: torch.nn.functional.grid_sample(  # noqa: E731 - warp() is the same in float32
+        i, spline_grid(o, 6, 8), padding_mode="border", align_corners=False
+    )
+    assert torch.autograd.gradcheck(sample, (image, moved))
+
+
+def test_warped_one_hot_anatomies_still_sum_to_one():
+    s = torch.nn.functional.one_hot(torch.randint(0, 4, (2, 32, 48))).movedim(-1, 1).float()
+    deformed = warp(s, spline_grid(offsets(0.5, batch=2, dtype=torch.float32), 32, 48))
+    assert torch.allclose(deformed.sum(1), torch.ones(2, 32, 48), atol=1e-5)
+
+
+def test_spline_refuses_offsets_of_another_shape():
+    with pytest.raises(ValueError, match=r"\(1, 24, 2\)"):
+        spline_grid(torch.zeros(1, 24, 2), 32, 32)
+
+
+def test_new_aligner_is_the_identity(make_config):
+    s = torch.rand(2, 8, 32, 48)
+    found = Aligner(make_config())(s, s.flip(0))
+    assert torch.equal(found.offsets, torch.zeros(2, 25, 2))
+    assert torch.allclose(found.deformed, s, atol=1e-5)
+
+
+def test_geometry_stays_in_float32_under_bf16(make_model):
+    model, s = make_model(), torch.rand(1, 8, 32, 48)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.align(s, s.flip(3))
+    assert {found.offsets.dtype, found.grid.dtype, found.deformed.dtype} == {torch.float32}
+
+
+def test_fusion_is_the_pixelwise_maximum_of_any_number():
+    a, b, c = torch.rand(3, 1, 8, 4, 4)
+    assert torch.equal(fuse([a]), a)
+    assert torch.equal(fuse([a, b, c]), torch.stack([a, b, c]).amax(0))

@@ -1,0 +1,136 @@
+"""Losses against known answers."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import f1_score, log_loss
+from torch.distributions import Normal, kl_divergence as torch_kl
+
+from dafnet_core.config import LossWeights, TrainConfig
+from dafnet_core.discriminator import Critics
+from dafnet_core.factors import Batch
+from dafnet_core.losses import (
+    critic_terms,
+    cross_entropy,
+    dice_loss,
+    generator_terms,
+    kl_divergence,
+    modality_reconstruction_loss,
+    reconstruction_loss,
+)
+
+
+def test_kl_is_that_of_torch_distributions():
+    mean, logvar = torch.randn(5, 8), torch.randn(5, 8)
+    reference = torch_kl(Normal(mean, torch.exp(logvar / 2)), Normal(0.0, 1.0))
+    assert torch.allclose(kl_divergence(mean, logvar), reference, atol=1e-5)
+
+
+def test_dice_of_hard_masks_is_scikit_learn_s():
+    pred, truth = torch.randint(0, 4, (3, 16, 16)), torch.randint(0, 4, (3, 16, 16))
+    probs = F.one_hot(pred, 4).movedim(-1, 1).float()
+    expected = [
+        1 - f1_score(t.flatten(), p.flatten(), labels=[1, 2, 3], average="macro") for p, t in zip(pred, truth, strict=True)
+    ]
+    assert np.allclose(dice_loss(probs, truth), expected, atol=1e-6)
+
+
+def test_dice_leaves_out_background_and_absent_classes():
+    truth = torch.zeros(1, 4, 4, dtype=torch.long)
+    truth[0, 0, 0] = 2
+    probs = F.one_hot(truth, 3).movedim(-1, 1).float()
+    assert dice_loss(probs, truth).item() == pytest.approx(0)
+    assert dice_loss(probs, torch.zeros_like(truth)).item() == 0  # nothing but background: nothing to say
+
+
+def test_cross_entropy_is_scikit_learn_s_with_frequency_weights():
+    logits, truth = torch.randn(1, 3, 8, 8), torch.randint(0, 3, (1, 8, 8))
+    labels = truth.flatten().numpy()
+    weight = 1 - np.bincount(labels, minlength=3) / labels.size
+    probs = logits.softmax(1).movedim(1, -1).reshape(-1, 3).double().numpy()
+    probs /= probs.sum(1, keepdims=True)
+    expected = log_loss(labels, probs, labels=[0, 1, 2], sample_weight=weight[labels])
+    assert cross_entropy(logits, truth).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cross_entropy_falls_as_prediction_approaches_truth():
+    truth = torch.randint(0, 3, (1, 8, 8))
+    right = F.one_hot(truth, 3).movedim(-1, 1).float()
+    losses = [cross_entropy(confidence * right, truth).item() for confidence in (0, 1, 2, 4)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_reconstruction_is_the_mean_absolute_error_whatever_the_size():
+    assert torch.allclose(reconstruction_loss(torch.zeros(2, 8, 8), torch.full((2, 8, 8), 0.5)), torch.tensor([0.5, 0.5]))
+    assert modality_reconstruction_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 1.5
+
+
+def test_total_refuses_a_term_without_a_weight():
+    assert LossWeights().total({"sup": 1.0, "kl": 2.0}) == pytest.approx(10.2)
+    with pytest.raises(KeyError, match="surprise"):
+        LossWeights().total({"surprise": 1.0})
+
+
+def test_last_steps_use_exactly_the_paper_s_weights():
+    config = TrainConfig(steps=1000, finish_steps=200)
+    assert config.weights_at(800) == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1)
+    assert config.weights_at(0).adv_mask == 0
+
+
+def gradients(model, batch, critics):
+    model.zero_grad()
+    terms = generator_terms(model(batch, torch.Generator().manual_seed(5)), batch, critics)
+    LossWeights().total(terms).backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_garbage_in_an_unannotated_mask_changes_no_gradient_bit(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    annotated = torch.tensor([[True, False], [True, True]])
+    garbage = batch.masks.clone()
+    garbage[0, 1] = 250  # not even a class
+    found = []
+    for masks in (batch.masks, garbage):
+        torch.manual_seed(7)
+        critics = Critics(model.config)
+        sample = Batch(batch.images, masks, annotated)
+        judged = sum(critic_terms(model(sample, torch.Generator().manual_seed(5)), sample, critics).values())
+        critic_gradients = torch.autograd.grad(judged, list(critics.parameters()))
+        found.append(list(gradients(model, sample, critics).values()) + list(critic_gradients))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_an_annotated_mask_does_change_the_gradient(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    critics = Critics(model.config)
+    a = gradients(model, batch, critics)
+    b = gradients(model, Batch(batch.images, batch.masks.flip(0), batch.annotated), critics)
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+
+
+def test_no_annotation_at_all_gives_no_supervision_and_no_nan(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    bare = Batch(batch.images, batch.masks, torch.zeros(2, 2, dtype=torch.bool))
+    terms = generator_terms(model(bare, torch.Generator()), bare, Critics(model.config))
+    assert terms["sup"].item() == 0
+    assert all(t.isfinite() for t in terms.values())
+
+
+def test_cross_segmentation_reaches_the_aligner_and_the_other_encoder(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    only_a = Batch(batch.images, batch.masks, torch.tensor([[True, False]] * 2))
+    outputs = model(only_a, torch.Generator(), 0.0)
+    assert outputs.pairs == ((0, 1), (1, 0))
+    masks = batch.masks[:, 0]
+    dice_loss(outputs.deformed_logits[0, :, 0].softmax(1), masks).sum().backward()
+    assert model.aligner.offsets.weight.grad.abs().sum() > 0
+    assert sum(p.grad.abs().sum() for p in model.anatomy_encoder.down[1].parameters()) > 0
+
+
+def test_critics_gradient_never_reaches_the_generator(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    critics = Critics(model.config)
+    sum(critic_terms(model(batch, torch.Generator()), batch, critics).values()).backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in critics.parameters())

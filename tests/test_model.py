@@ -1,0 +1,183 @@
+"""DAFNet as a whole."""
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from dafnet_core.config import ModelConfig, TrainConfig
+from dafnet_core.discriminator import Critics
+from dafnet_core.engine import NotFiniteError, TrainState, learning_rate_factor, train_step
+from dafnet_core.factors import Batch
+from dafnet_core.losses import generator_terms
+from dafnet_core.pairing import PairWeighting, anatomy_dice
+
+
+@pytest.mark.parametrize("decoder", ["film", "spade"])
+@pytest.mark.parametrize("modalities", [("a", "b"), ("a", "b", "c")])
+@pytest.mark.parametrize("k", [1, 2])
+def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, modalities, k):
+    m, b = len(modalities), 2
+    p = m * (m - 1)
+    model = make_model(decoder=decoder, modalities=modalities, candidates=2)
+    out = model(make_batch(b, m, k), torch.Generator(), 0.5)
+    plane = (32, 48)
+    expected = {
+        "s": (m, b, k, 8, *plane), "mean": (m, b, 8), "logvar": (m, b, 8), "z": (m, b, 8),
+        "deformed": (p, b, k, 8, *plane), "offsets": (p, b, k, 25, 2), "weights": (p, b, k),
+        "logits": (m, b, 3, *plane), "deformed_logits": (p, b, k, 3, *plane),
+        "images": (m, b, *plane), "deformed_images": (p, b, k, *plane), "z_drawn": (m, 1, 8), "z_found": (m, 1, 8),
+    }  # fmt: skip
+    assert {f.name: tuple(getattr(out, f.name).shape) for f in fields(out) if f.name != "pairs"} == expected
+    assert torch.allclose(out.weights.sum(-1), torch.ones(p, b))
+    terms = generator_terms(out, make_batch(b, m, k), Critics(model.config))
+    assert all(t.isfinite() and t.ndim == 0 for t in terms.values())
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_a_batch_equals_its_samples_one_by_one_in_eval_mode(make_model, make_batch, norm):
+    model = make_model(norm=norm).eval()
+    images = make_batch(3).images
+    together = model.predict(images)
+    for b in range(3):
+        alone = model.predict(images[b : b + 1])
+        for name in ("s", "deformed", "fused", "single", "deformed_masks", "fused_masks"):
+            assert torch.allclose(getattr(alone, name)[:, 0], getattr(together, name)[:, b], atol=1e-5), name
+
+
+def test_predict_takes_one_two_or_more_modalities(make_model, make_batch):
+    model = make_model(modalities=("a", "b", "c")).eval()
+    images = make_batch(2, 3).images[:, :, 0]
+    everything = model.predict(images)
+    assert len(everything.pairs) == 6
+    two = model.predict(images[:, 1:], (1, 2))
+    assert torch.equal(two.s, everything.s[1:])
+    one = model.predict(images[:, 2:], (2,))
+    assert one.pairs == ()
+    assert torch.allclose(one.single[0], everything.single[2], atol=1e-6)
+    assert torch.equal(one.fused_masks, one.single)  # nothing to fuse with
+
+
+def test_fused_anatomy_is_the_maximum_and_its_mask_the_segmentor_s(make_model, make_batch):
+    model = make_model().eval()
+    found = model.predict(make_batch().images)
+    expected = torch.maximum(found.s[0, :, 0], found.deformed[0, :, 0])
+    assert torch.equal(found.fused[0, :, 0], expected)
+    with torch.inference_mode():
+        assert torch.allclose(found.fused_masks[0], model.segment(expected).softmax(1), atol=1e-5)
+
+
+def test_candidates_masks_are_the_paper_s_weighted_sum(make_model, make_batch):
+    model = make_model(candidates=3).eval()
+    found = model.predict(make_batch(k=3).images)
+    with torch.inference_mode():
+        masks = torch.stack([model.segment(found.fused[0, :, k]).softmax(1) for k in range(3)], 1)
+    weights = found.weights[found.pairs.index((0, 1))]
+    assert torch.allclose(weights.sum(1), torch.ones(2))
+    assert torch.allclose(found.fused_masks[0], (weights[:, :, None, None, None] * masks).sum(1), atol=1e-5)
+
+
+def test_reconstruction_is_the_decoder_s_at_the_posterior_mean(make_model, make_batch):
+    model, images = make_model().eval(), make_batch().images
+    found = model.predict(images)
+    made = model.reconstruct(found, images)
+    with torch.inference_mode():
+        assert torch.allclose(made.own[1], model.decode(found.s[1, :, 0], made.mean[1])[:, 0], atol=1e-5)
+        cross = model.decode(found.deformed[0, :, 0], made.mean[0])[:, 0]
+        assert torch.allclose(made.cross[0, :, 0], cross, atol=1e-5)
+
+
+def test_pair_weights_follow_the_overlap_of_anatomies(make_config):
+    fixed = torch.eye(4)[torch.randint(0, 4, (1, 8, 8))].movedim(-1, 1)
+    candidates = torch.stack([fixed, fixed.roll(3, 3)], 1)
+    dice = anatomy_dice(fixed[:, None], candidates)
+    same = (fixed[0].argmax(0) == fixed[0].roll(3, 2).argmax(0)).float().mean()
+    assert dice[0].tolist() == pytest.approx([1.0, same.item()])
+    weigh = PairWeighting(make_config(candidates=2))
+    assert weigh(fixed, candidates[:, :1]).tolist() == [[1.0]]
+    with pytest.raises(ValueError, match="3 candidates"):
+        weigh(fixed, candidates[:, [0, 0, 1]])
+
+
+def test_wrong_sizes_are_refused_in_words(make_model, make_batch):
+    model = make_model()
+    with pytest.raises(ValueError, match="40x48; 4 poolings need multiples of 16"):
+        model.predict(torch.zeros(1, 2, 40, 48))
+    with pytest.raises(ValueError, match="knows 0 to 1"):
+        model.predict(torch.zeros(1, 1, 32, 48), (2,))
+    batch = make_batch()
+    with pytest.raises(ValueError, match="expected"):
+        Batch(batch.images[:, :, :, :16], batch.masks, batch.annotated)
+
+
+def test_learning_rate_warms_up_decays_and_ends_with_the_finish():
+    config = TrainConfig(steps=1000, finish_steps=200, warmup=10)
+    rates = [learning_rate_factor(config, step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[300] == 1
+    assert rates[799] < 0.11
+    assert rates[800] == pytest.approx(0.5)
+
+
+def test_a_model_overfits_one_batch(make_model, make_batch, make_config):
+    batch = make_batch(2, height=32, width=32)
+    blob = torch.zeros(32, 32, dtype=torch.long)
+    blob[8:20, 8:20], blob[20:28, 6:26] = 1, 2
+    images = torch.stack([blob / 2 * 2 - 1, 1 - blob.float()])[None, :, None].repeat(2, 1, 1, 1, 1)
+    batch = Batch(images, blob.expand(2, 2, 32, 32), batch.annotated)
+    config = TrainConfig(steps=10_000, precision="fp32", adversarial_from=10_000, warmup=1, lr=3e-3)
+    state = TrainState.create(make_config(), config)
+    losses = [train_step(state, batch, config) for _ in range(80)]
+    assert losses[-1]["sup"] < 0.15 * losses[0]["sup"]
+    assert losses[-1]["rec"] < 0.5 * losses[0]["rec"]
+
+
+def test_a_loss_that_is_not_finite_stops_before_any_weight_changes(make_batch, make_config):
+    config = TrainConfig(precision="fp32")
+    state = TrainState.create(make_config(), config)
+    before = {k: v.clone() for k, v in state.model.state_dict().items()}
+    batch = make_batch()
+    batch.images[0, 0, 0, 3, 3] = float("nan")
+    with pytest.raises(NotFiniteError, match="step 0"):
+        train_step(state, batch, config)
+    assert all(torch.equal(v, before[k]) for k, v in state.model.state_dict().items())
+
+
+def test_resumed_training_is_bitwise_the_undisturbed_one(make_batch, make_config):
+    config, batch = TrainConfig(), make_batch()
+    straight = TrainState.create(make_config(), config)
+    for _ in range(4):
+        train_step(straight, batch, config)
+    first = TrainState.create(make_config(), config)
+    for _ in range(2):
+        train_step(first, batch, config)
+    again = TrainState.create(make_config(), replace(config, seed=5))
+    again.load_state_dict(first.state_dict())
+    for _ in range(2):
+        train_step(again, batch, config)
+    for name, value in straight.average.state_dict().items():
+        assert torch.equal(value, again.average.state_dict()[name]), name
+
+
+def test_core_never_imports_streamlit_or_plotly():
+    code = (
+        "import sys, pkgutil, importlib, dafnet_core\n"
+        "for m in pkgutil.walk_packages(dafnet_core.__path__, 'dafnet_core.'): importlib.import_module(m.name)\n"
+        "sys.exit(any(name in sys.modules for name in ('streamlit', 'plotly')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["compact", "published"])
+def test_one_set_of_weights_runs_at_any_size(kind):
+    changes = dict(width=4, critic_width=4) if kind == "published" else {}
+    config = getattr(ModelConfig, kind)(("a", "b"), ("background", "one"), decoder="spade", **changes)
+    from dafnet_core.model import DAFNet
+
+    model = DAFNet(config).eval()
+    for height, width in [(32, 48), (64, 64), (112, 96)]:
+        found = model.predict(torch.zeros(1, 2, height, width))
+        assert found.fused_masks.shape == (2, 1, 2, height, width)
+        assert model.reconstruct(found, torch.zeros(1, 2, height, width)).own.shape == (2, 1, height, width)
