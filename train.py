@@ -125,7 +125,7 @@ def validate(state: TrainState, data: PhantomSet, run: Path, log: Log) -> tuple[
     for name, shares in found["channel_occupancy"].items():
         row |= {f"{name}_channel_{c}": share for c, share in enumerate(shares)}
     log.add(row)
-    write_aside(run / "sheets" / f"{state.step:06d}.png", contact_sheet(model, data, [3, len(data) // 2 + 4]))
+    write_aside(run / "sheets" / f"{state.step:06d}.png", contact_sheet(model, data, [data.slices // 2, len(data) // 2 + 2]))
     return model, found
 
 
@@ -165,6 +165,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) 
 
 def train(config: TrainConfig, run: Path, resume: bool) -> None:
     """The loop: step, log, validate, keep the best."""
+    torch.set_flush_denormal(True)  # Adam's moments of idle weights fade into denormals, which are slow on CPU
     data, validation = phantom_sets(config)
     state = TrainState.create(model_config(config), config)
     best = -1.0

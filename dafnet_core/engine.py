@@ -47,8 +47,8 @@ class TrainState:
         betas = (0.5, 0.999)
         return cls(
             model, critics, average,
-            torch.optim.Adam(model.parameters(), config.lr, betas),
-            torch.optim.Adam(critics.parameters(), config.critic_lr, betas),
+            torch.optim.Adam(model.parameters(), config.lr, betas, fused=True),
+            torch.optim.Adam(critics.parameters(), config.critic_lr, betas, fused=True),
             torch.Generator().manual_seed(config.seed + 1),
         )  # fmt: skip
 

@@ -266,14 +266,15 @@ DATA = os.environ.get("DAFNET_TEST_DATA")
 
 
 @pytest.mark.skipif(not DATA, reason="DAFNET_TEST_DATA does not name the folder with test files")
-def test_real_masks_lie_on_their_image_or_are_noted():
+def test_real_masks_come_back_unchanged_and_their_position_is_compared():
     folder = Path(DATA, "awkward", "nifti")
     image = read(folder / "t1_int32.nii.gz").slice()
     placement = prepare(image, Preparation(192, 192, spacing=1.0)).placement
-    for name, noted in (("mask_chaos_values.nii.gz", False), ("mask_shifted_affine.nii.gz", True)):
-        scan = read(folder / name, mask=True)
-        mask = scan.slice()
+    scans = [
+        read(folder / name, mask=True) for name in ("mask_chaos_values.nii.gz", "mask_shifted_affine.nii.gz")
+    ]
+    for scan in scans:
         table = default_label_table(np.unique(scan.values), classes=5)
-        classes = prepare_mask(mask, placement, table)
-        assert np.array_equal(placement.back(classes, labels=True), mask.pixels > 0)
-        assert (position_note(image, mask) is not None) == noted
+        classes = prepare_mask(scan.slice(), placement, table)
+        assert np.array_equal(placement.back(classes, labels=True), scan.slice().pixels > 0)
+    assert "30.0 mm apart" in position_note(scans[0].slice(), scans[1].slice())
