@@ -11,15 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
-from dafnet_core.analysis.segmentation import nanmean, number, overlap_counts, summarise
+from dafnet_core.analysis.decompose import decompose, overlaps, reconstruction_errors, registration_errors
+from dafnet_core.analysis.segmentation import nanmean, number, summarise
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, write_aside
 from dafnet_core.data import phantom
 from dafnet_core.data.datasets import PhantomSet, collate
 from dafnet_core.engine import describe_factors
-from dafnet_core.factors import Prediction, Reconstruction
 from dafnet_core.model import DAFNet
 
 JUDGING_SEED = 9000
@@ -57,74 +55,44 @@ def evaluate_model(model: DAFNet, data: PhantomSet, *, limit: int | None = None)
     """
     names, classes = model.config.modalities, model.config.classes
     counts: dict[tuple[str, str], list[np.ndarray]] = {}
-    errors: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     subjects, batches = [], []
     for index in range(len(data) if limit is None else min(limit, len(data))):
-        sample, pair = data[index], data.pair(index)
-        batch = collate([sample])
-        prediction = model.predict(batch.images)
-        made = model.reconstruct(prediction, batch.images)
-        for key, labels, i in _labels(prediction, sample.masks):
-            counts.setdefault((names[i], key), []).append(overlap_counts(labels, sample.masks[i], len(classes)))
-        for key, value in _errors(prediction, made, sample.images[:, 0], sample.masks, pair, names):
-            errors.setdefault(key, []).append(value)
+        sample = data[index]
+        found = decompose(model, sample.images[:, 0])
+        truth = dict(enumerate(sample.masks))
+        for kind, i, _, counted in overlaps(found, truth, len(classes)):
+            counts.setdefault((names[i], kind), []).append(counted)
+        for kind, i, _, everywhere, inside in reconstruction_errors(found, truth):
+            values.setdefault(f"{names[i]}.{kind}_l1", []).append(everywhere)
+            values.setdefault(f"{names[i]}.{kind}_l1_inside", []).append(inside)
+        for _, _, before, after in registration_errors(found, truth, data.sampling(index)):
+            values.setdefault("error_before_px", []).append(before)
+            values.setdefault("error_after_px", []).append(after)
         subjects.append(sample.subject)
-        batches.append(batch)
+        batches.append(collate([sample]))
     ids = np.array(subjects)
 
-    def dice(name: str, key: str) -> dict:
-        return summarise(np.stack(counts[name, key]), ids, classes)
+    def dice(name: str, kind: str) -> dict:
+        # one row a source where several are deformed onto the same modality
+        stacked = np.stack(counts[name, kind])
+        return summarise(stacked, np.repeat(ids, len(stacked) // len(ids)), classes)
 
     def mean(key: str) -> float | None:
-        values = np.array(errors[key]).reshape(len(ids), -1)  # one column a pair, where pairs share a key
-        return number(nanmean(np.array([nanmean(values[ids == i]) for i in np.unique(ids)])))
+        table = np.array(values[key]).reshape(len(ids), -1)  # one column a pair, where pairs share a key
+        return number(nanmean(np.array([nanmean(table[ids == i]) for i in np.unique(ids)])))
 
+    factors = describe_factors(model, batches)
     return {
         "n_subjects": len(np.unique(ids)),
         "n_slices": len(ids),
         "segmentation": {n: {k: dice(n, k) for k in ("single", "deformed", "fused")} for n in names},
         "copy": {n: {"dice_mean": dice(n, "copy")["dice_mean"]} for n in names},
         "registration": {k: mean(k) for k in ("error_before_px", "error_after_px")},
-        "reconstruction": {
-            n: {k: mean(f"{n}.{k}") for k in ("own_l1", "own_l1_inside", "cross_l1")} for n in names
-        },
-        **_named_factors(model, describe_factors(model, batches)),
+        "reconstruction": {n: {k: mean(f"{n}.{k}") for k in ("own_l1", "own_l1_inside", "cross_l1")} for n in names},
+        "kl_per_dimension": factors["kl_per_dimension"],
+        "channel_occupancy": dict(zip(names, factors["channel_occupancy"], strict=True)),
     }
-
-
-def _named_factors(model: DAFNet, found: dict) -> dict:
-    shares = dict(zip(model.config.modalities, found["channel_occupancy"], strict=True))
-    return {"kl_per_dimension": found["kl_per_dimension"], "channel_occupancy": shares}
-
-
-def _labels(prediction: Prediction, masks: np.ndarray) -> list[tuple[str, np.ndarray, int]]:
-    """(kind, labels (H, W), modality) of every mask of a batch of one; the pair (i, j) belongs to i."""
-    found = [("single", m, i) for i, m in enumerate(prediction.single)]
-    found += [("fused", m, i) for i, m in enumerate(prediction.fused_masks)]
-    found += [("deformed", m, i) for (i, _), m in zip(prediction.pairs, prediction.deformed_masks, strict=True)]
-    labels = [(kind, m[0].argmax(0).numpy(), i) for kind, m, i in found]
-    return labels + [("copy", masks[j], i) for i, j in prediction.pairs]
-
-
-def _errors(
-    prediction: Prediction, made: Reconstruction, images: np.ndarray, masks: np.ndarray,
-    pair: phantom.PhantomPair, names: tuple[str, ...],
-) -> list[tuple[str, float]]:  # fmt: skip
-    found = []
-    still = identity_pixels(*masks.shape[1:])
-    for i, name in enumerate(names):
-        difference = np.abs(made.own[i, 0].numpy() - images[i])
-        inside = difference[masks[i] > 0]
-        found += [(f"{name}.own_l1", float(difference.mean()))]
-        found += [(f"{name}.own_l1_inside", float(inside.mean()) if inside.size else float("nan"))]
-    for p, (i, j) in enumerate(prediction.pairs):
-        cross = made.cross[p, 0, 0].numpy()
-        found += [(f"{names[i]}.cross_l1", float(np.abs(cross - images[i]).mean()))]
-        true, organs = pair.sampling(i, j), masks[i] > 0
-        after = grid_to_pixels(prediction.grid[p, 0, 0].double().numpy())
-        found += [("error_before_px", position_error(still, true, organs))]
-        found += [("error_after_px", position_error(after, true, organs))]
-    return found
 
 
 def evaluate(checkpoint: Checkpoint, spec: str) -> dict:

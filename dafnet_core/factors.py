@@ -125,9 +125,11 @@ class Reconstruction:
         mean, logvar: (n, B, n_z) of q(z | x, s).
         own: (n, B, H, W) g(s_i, z_i) in [-1, 1].
         cross: (P, B, K, H, W) g(s_j in frame i, z_i): what modality i would show of j's anatomy.
+        swapped: (P, B, H, W) g(s_i, z_j): the anatomy of i in the style of j.
     """
 
     mean: Tensor
     logvar: Tensor
     own: Tensor
     cross: Tensor
+    swapped: Tensor

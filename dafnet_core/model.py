@@ -155,10 +155,11 @@ class DAFNet(nn.Module):
         pairs = tuple(permutations(range(n), 2))
         if not pairs:
             probs = self.segment(s[:, :, 0].flatten(0, 1)).softmax(1).unflatten(0, (n, b))
-            empty = s[:0]
+            points, plane = self.config.control_points**2, s.shape[-2:]
             return Prediction(
-                modalities, pairs, s, deformed=empty, grid=empty, offsets=empty, weights=empty,
-                fused=s[:, :, :1], single=probs, deformed_masks=probs[:0], fused_masks=probs,
+                modalities, pairs, s, deformed=s[:0], grid=s.new_zeros(0, b, k, *plane, 2),
+                offsets=s.new_zeros(0, b, k, points, 2), weights=s.new_zeros(0, b, k), fused=s[:, :, :1],
+                single=probs, deformed_masks=probs[:0], fused_masks=probs,
             )  # fmt: skip
 
         aligned, weights = self._align_pairs(s, pairs)
@@ -191,15 +192,18 @@ class DAFNet(nn.Module):
         """
         n, b, k = prediction.s.shape[:3]
         x = (images if images.ndim == 4 else images[:, :, 0]).transpose(0, 1).reshape(n * b, 1, *images.shape[-2:])
-        own = prediction.s[:, :, 0].flatten(0, 1)
-        mean, logvar = self.encode_modality(own, x)
-        z = mean.unflatten(0, (n, b))
-        y = self.decode(own, mean)[:, 0].unflatten(0, (n, b))
-        if not prediction.pairs:
-            return Reconstruction(z, logvar.unflatten(0, (n, b)), y, y[:0, :, None])
-        crossed = torch.stack([z[i] for i, _ in prediction.pairs])[:, :, None].expand(-1, -1, k, -1)
-        cross = self.decode(prediction.deformed.flatten(0, 2), crossed.flatten(0, 2))[:, 0]
-        return Reconstruction(z, logvar.unflatten(0, (n, b)), y, cross.unflatten(0, (-1, b, k)))
+        own = prediction.s[:, :, 0]
+        mean, logvar = (t.unflatten(0, (n, b)) for t in self.encode_modality(own.flatten(0, 1), x))
+        fixed, other = ([pair[side] for pair in prediction.pairs] for side in (0, 1))
+        crossed = mean[fixed][:, :, None].expand(-1, -1, k, -1)
+        anatomies = [own, prediction.deformed.flatten(1, 2), own[fixed]]
+        styles = [mean, crossed.flatten(1, 2), mean[other]]
+        y = self.decode(torch.cat([a.flatten(0, 1) for a in anatomies]), torch.cat([z.flatten(0, 1) for z in styles]))
+        images = y[:, 0].split([a.shape[0] * a.shape[1] for a in anatomies])
+        return Reconstruction(
+            mean, logvar, own=images[0].unflatten(0, (n, b)),
+            cross=images[1].unflatten(0, (len(fixed), b, k)), swapped=images[2].unflatten(0, (len(fixed), b)),
+        )  # fmt: skip
 
 
 def _weighted(masks: Tensor, weights: Tensor) -> Tensor:

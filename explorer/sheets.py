@@ -154,3 +154,32 @@ def png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
+
+
+def bars(means: np.ndarray, deviations: np.ndarray, theme: Theme, side: int = 320, limit: float = 3.0) -> np.ndarray:
+    """A modality factor as bars with whiskers of one standard deviation, (side, side, 3) uint8; scale +-limit."""
+    picture = Image.new("RGB", (side, side), theme.paper)
+    draw = ImageDraw.Draw(picture)
+    middle, unit, step = side / 2, side / 2 / limit * 0.92, side / len(means)
+    for i, (mean, deviation) in enumerate(zip(means, deviations, strict=True)):
+        x0, x1 = i * step + step * 0.18, (i + 1) * step - step * 0.18
+        top, bottom = sorted((middle - mean * unit, middle))
+        draw.rectangle((x0, top, x1, bottom), fill="#0072B2")
+        x = (x0 + x1) / 2
+        draw.line((x, middle - (mean + deviation) * unit, x, middle - (mean - deviation) * unit), fill=theme.ink, width=2)
+    draw.line((0, middle, side, middle), fill=theme.faint, width=2)
+    return np.asarray(picture)
+
+
+def stack(pictures: Sequence[Image.Image], titles: Sequence[str], theme: Theme = LIGHT) -> Image.Image:
+    """Sheets under one another, each under its title: one picture to download."""
+    font, head = _font(18), 34
+    whole = Image.new(
+        "RGB", (max(p.width for p in pictures), sum(p.height + head for p in pictures)), theme.paper
+    )
+    draw, y = ImageDraw.Draw(whole), 0
+    for picture, title in zip(pictures, titles, strict=True):
+        draw.text((8, y + head / 2), title, fill=theme.ink, font=font, anchor="lm")
+        whole.paste(picture, (0, y + head))
+        y += picture.height + head
+    return whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -65,17 +66,21 @@ class PhantomSet:
     def preparation(self) -> Preparation:
         return Preparation(self.size, self.size, phantom.FIELD_OF_VIEW_MM / self.size)
 
-    def pair(self, index: int) -> phantom.PhantomPair:
-        """The generator's own result, with the true displacement."""
+    def _pair(self, index: int) -> phantom.PhantomPair:
         subject, position = self.subjects[index // self.slices], index % self.slices
         hard = self.difficulty == "hard" or (self.difficulty == "mixed" and subject % 2 == 1)
         return phantom.generate(
             self.seed, subject, position, size=self.size, slices=self.slices, difficulty="hard" if hard else "standard"
         )
 
+    def sampling(self, index: int) -> dict[tuple[int, int], np.ndarray]:
+        """The true warp of each ordered pair (fixed, moving): position (H, W, 2) xy in pixels of the moving image."""
+        pair = self._pair(index)  # generated again: training keeps thousands of samples and needs no warps
+        return {p: pair.sampling(*p) for p in permutations(range(len(self.modalities)), 2)}
+
     def __getitem__(self, index: int) -> Sample:
         if index not in self._samples:
-            pair = self.pair(index)
+            pair = self._pair(index)
             images = np.stack([scale_intensity(image, self.preparation.percentiles) for image in pair.images])
             self._samples[index] = Sample(
                 images[:, None], pair.masks, np.ones(len(images), bool),

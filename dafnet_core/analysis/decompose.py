@@ -1,0 +1,154 @@
+"""One slice taken apart: every factor, mask and image of it, and the numbers that judge them.
+
+The pages and `python -m dafnet_core.evaluate` both stand on this, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
+from dafnet_core.analysis.segmentation import overlap_counts
+from dafnet_core.model import DAFNet
+
+CHANNEL_IS_CLASS = 0.8  # share of a channel's pixels that one class must hold for the channel to be called that class
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """All that a model finds in n modalities of one slice; pair p is `pairs[p] = (fixed i, moving j)`.
+
+    Attributes:
+        names: of the n modalities.
+        images: (n, H, W) float32 in [-1, 1].
+        s: (n, C, H, W) float32 one-hot anatomies.
+        deformed: (P, C, H, W) float32 anatomy of j in frame i; channels sum to 1.
+        fused: (n, C, H, W) float32, pixel-wise maximum.
+        positions: (P, H, W, 2) float64 xy in pixels: where in j each pixel of frame i is sampled.
+        offsets: (P, control points, 2) xy in [-1, 1] units.
+        z_mean, z_std: (n, n_z) of q(z | x, s).
+        single, fused_masks: (n, H, W) uint8 labels; deformed_masks: (P, H, W).
+        own: (n, H, W) float32 g(s_i, z_i); cross: (P, H, W) g(s_j in frame i, z_i);
+            swapped: (P, H, W) g(s_i, z_j), the anatomy of i in the style of j.
+    """
+
+    names: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
+    images: np.ndarray
+    s: np.ndarray
+    deformed: np.ndarray
+    fused: np.ndarray
+    positions: np.ndarray
+    offsets: np.ndarray
+    z_mean: np.ndarray
+    z_std: np.ndarray
+    single: np.ndarray
+    deformed_masks: np.ndarray
+    fused_masks: np.ndarray
+    own: np.ndarray
+    cross: np.ndarray
+    swapped: np.ndarray
+
+
+def decompose(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...] | None = None) -> Decomposition:
+    """Take one slice apart.
+
+    Args:
+        model: in eval mode.
+        images: (n, H, W) float32 in [-1, 1], n >= 1.
+        modalities: index of each image's modality in the model; the first n by default.
+
+    Raises:
+        ValueError: H or W does not fit the model's poolings, or an unknown modality.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(images, np.float32))[None]
+    found = model.predict(x, modalities)
+    made = model.reconstruct(found, x)
+
+    def labels(probs: torch.Tensor) -> np.ndarray:
+        return probs[:, 0].argmax(1).to(torch.uint8).numpy()
+
+    return Decomposition(
+        names=tuple(model.config.modalities[m] for m in found.modalities), pairs=found.pairs,
+        images=np.asarray(images, np.float32), s=found.s[:, 0, 0].numpy(),
+        deformed=found.deformed[:, 0, 0].numpy(), fused=found.fused[:, 0, 0].numpy(),
+        positions=grid_to_pixels(found.grid[:, 0, 0].double().numpy()), offsets=found.offsets[:, 0, 0].numpy(),
+        z_mean=made.mean[:, 0].numpy(), z_std=torch.exp(made.logvar[:, 0] / 2).numpy(),
+        single=labels(found.single), deformed_masks=labels(found.deformed_masks), fused_masks=labels(found.fused_masks),
+        own=made.own[:, 0].numpy(), cross=made.cross[:, 0, 0].numpy(), swapped=made.swapped[:, 0].numpy(),
+    )  # fmt: skip
+
+
+def masks_of(found: Decomposition) -> Iterator[tuple[str, int, int | None, np.ndarray]]:
+    """Every predicted mask as (kind, modality it belongs to, modality it was deformed from, labels (H, W))."""
+    for i in range(len(found.names)):
+        yield "single", i, None, found.single[i]
+        for p, (fixed, moving) in enumerate(found.pairs):
+            if fixed == i:
+                yield "deformed", i, moving, found.deformed_masks[p]
+        yield "fused", i, None, found.fused_masks[i]
+
+
+def overlaps(
+    found: Decomposition, truth: dict[int, np.ndarray], classes: int
+) -> Iterator[tuple[str, int, int | None, np.ndarray]]:
+    """`overlap_counts` of every mask whose modality has a truth, and of the other's truth, unmoved, as kind "copy".
+
+    Args:
+        truth: labels (H, W) of those of the n modalities that have any.
+        classes: number of classes with the background.
+    """
+    for kind, i, j, labels in masks_of(found):
+        if i in truth:
+            yield kind, i, j, overlap_counts(labels, truth[i], classes)
+    for i, j in found.pairs:
+        if i in truth and j in truth:
+            yield "copy", i, j, overlap_counts(truth[j], truth[i], classes)
+
+
+def reconstruction_errors(
+    found: Decomposition, truth: dict[int, np.ndarray]
+) -> Iterator[tuple[str, int, int | None, float, float]]:
+    """Mean absolute error of every reconstruction: (kind own or cross, i, j, over the image, inside the organs).
+
+    Intensities are in [-1, 1]; inside is NaN without a truth mask of modality i, or where it is empty.
+    """
+    rows = [("own", i, None, found.own[i]) for i in range(len(found.names))]
+    rows += [("cross", i, j, found.cross[p]) for p, (i, j) in enumerate(found.pairs)]
+    for kind, i, j, image in rows:
+        error = np.abs(image - found.images[i])
+        organs = truth[i] > 0 if i in truth else np.zeros(error.shape, bool)
+        yield kind, i, j, float(error.mean()), float(error[organs].mean()) if organs.any() else float("nan")
+
+
+def registration_errors(
+    found: Decomposition, truth: dict[int, np.ndarray], sampling: dict[tuple[int, int], np.ndarray]
+) -> Iterator[tuple[int, int, float, float]]:
+    """Error of the sampling position in pixels inside the fixed organs: (i, j, before aligning, after).
+
+    Args:
+        sampling: for each pair (i, j) with a known warp, the true position (H, W, 2) xy in pixels.
+    """
+    still = identity_pixels(*found.images.shape[1:])
+    for p, pair in enumerate(found.pairs):
+        if pair in sampling and pair[0] in truth:
+            organs = truth[pair[0]] > 0
+            yield *pair, position_error(still, sampling[pair], organs), position_error(found.positions[p], sampling[pair], organs)
+
+
+def channel_classes(found: Decomposition, classes: int) -> tuple[int | None, ...]:
+    """Which class each anatomy channel is, where it is one: most of its pixels lie in that class's single masks.
+
+    Returns:
+        For each of the C channels a class from 1 on, or None for background and mixtures.
+    """
+    names: list[int | None] = []
+    for c in range(found.s.shape[1]):
+        inside = np.bincount(found.single[found.s[:, c] > 0], minlength=classes)
+        best = int(inside.argmax())
+        names.append(best if best and inside[best] >= CHANNEL_IS_CLASS * inside.sum() else None)
+    return tuple(names)

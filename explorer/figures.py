@@ -1,0 +1,282 @@
+"""What the pages show of a decomposition: contact sheets, tables and linked figures. No streamlit, no torch."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+from plotly.subplots import make_subplots
+
+from dafnet_core.analysis.decompose import Decomposition, masks_of, overlaps, reconstruction_errors
+from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
+from explorer.sheets import (
+    Theme,
+    Tile,
+    bars,
+    channel,
+    coloured,
+    grey,
+    overlay,
+    sheet,
+    stack,
+    warp_lines,
+)
+from explorer.subjects import Native
+
+# for channels that are no class: distinct from the class colours, quiet beside them
+MIXED = ("#3b3f46", "#8d99a6", "#c9b79c", "#6b7f6b", "#b5a3c9", "#5f7c99", "#a68a7a", "#d9d9d9")
+ERROR_LIMIT = 0.5  # absolute errors are shown up to this, in intensities of [-1, 1]
+
+
+def channel_colours(kinds: Sequence[int | None], colours: Sequence[str]) -> tuple[str, ...]:
+    """One colour a channel: its class's, or a quiet one of its own."""
+    return tuple(colours[k] if k else MIXED[c % len(MIXED)] for c, k in enumerate(kinds))
+
+
+def anatomy_map(s: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """An anatomy (C, H, W) in one picture (H, W, 3): each channel's share in its colour."""
+    palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
+    total = np.maximum(s.sum(0), 1e-6)  # a fused anatomy may add up to more than 1
+    return (np.einsum("chw,cr->hwr", s, palette) / total[..., None]).round().clip(0, 255).astype(np.uint8)
+
+
+def channel_title(c: int, kind: int | None, classes: Sequence[str]) -> str:
+    return f"{c + 1}: {classes[kind]}" if kind else f"channel {c + 1}"
+
+
+def _occupancy(plane: np.ndarray) -> str:
+    share = 100 * float(plane.mean())
+    return "empty" if share == 0 else f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
+
+
+def start_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """The idea in one picture: image = g(anatomy s, style z), and the same anatomy with the other's style."""
+    rows = []
+    for i, _ in enumerate(found.names):
+        row: list[Tile | None] = [
+            Tile(grey(found.images[i]), "image x"),
+            Tile(anatomy_map(found.s[i], colours), "anatomy s (content)"),
+            Tile(bars(found.z_mean[i], found.z_std[i], theme), "modality factor z (style)"),
+            Tile(grey(found.own[i]), "put together: g(s, z)"),
+        ]
+        for p, (a, b) in enumerate(found.pairs):
+            if a == i:
+                row.append(Tile(grey(found.swapped[p]), f"same s, z of {found.names[b]}"))
+        rows.append(row)
+    return sheet(rows, found.names, side=200, theme=theme)
+
+
+def channel_sheet(
+    found: Decomposition, kinds: Sequence[int | None], classes: Sequence[str], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Images and their anatomy channels, the same channel under the same channel."""
+    rows = []
+    for i, _ in enumerate(found.names):
+        row: list[Tile | None] = [Tile(grey(found.images[i]), "" if i else "image")]
+        for c, plane in enumerate(found.s[i]):
+            title = "" if i else channel_title(c, kinds[c], classes)
+            row.append(Tile(channel(plane, colours[c] if kinds[c] else "#ffffff"), title, _occupancy(plane)))
+        rows.append(row)
+    return sheet(rows, found.names, side=150, theme=theme)
+
+
+def fusion_sheet(
+    found: Decomposition, i: int, kinds: Sequence[int | None], classes: Sequence[str], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Channels in the frame of modality i: its own, each other's deformed onto it, and their maximum."""
+    parts = [("own", found.s[i])]
+    parts += [(f"from {found.names[b]}", found.deformed[p]) for p, (a, b) in enumerate(found.pairs) if a == i]
+    parts += [("fused", found.fused[i])]
+    rows = []
+    for r, (_, s) in enumerate(parts):
+        row: list[Tile | None] = [Tile(anatomy_map(s, colours), "" if r else "all channels")]
+        for c, plane in enumerate(s):
+            title = "" if r else channel_title(c, kinds[c], classes)
+            row.append(Tile(channel(plane, colours[c] if kinds[c] else "#ffffff"), title, _occupancy(plane)))
+        rows.append(row)
+    return sheet(rows, [name for name, _ in parts], side=150, theme=theme)
+
+
+def warp_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """Each ordered pair: where the fixed image's pixels are found in the moving one, and what that does."""
+    rows, names = [], []
+    for p, (i, j) in enumerate(found.pairs):
+        fixed, moving = found.names[i], found.names[j]
+        rows.append([
+            Tile(anatomy_map(found.s[i], colours), f"{fixed} (fixed)"),
+            Tile(anatomy_map(found.s[j], colours), f"{moving} (moving)"),
+            Tile(warp_lines(grey(found.images[j]), found.positions[p]), "sampling grid"),
+            Tile(anatomy_map(found.deformed[p], colours), f"{moving}, deformed"),
+            Tile(anatomy_map(found.fused[i], colours), f"fused for {fixed}"),
+        ])  # fmt: skip
+        names.append(f"{moving} → {fixed}")
+    return sheet(rows, names, side=200, theme=theme)
+
+
+def mask_sheet(
+    found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Masks of every anatomy over the image, beside the truth, with the mean Dice where there is one."""
+    scores = {(kind, i, j): nanmean(dice_from_counts(c)) for kind, i, j, c in overlaps(found, truth, len(classes))}
+    rows = []
+    for i, _ in enumerate(found.names):
+        base = grey(found.images[i])
+        row: list[Tile | None] = [Tile(base, "image")]
+        if truth:
+            row.append(Tile(overlay(base, truth[i], colours), "truth") if i in truth else None)
+        for kind, owner, j, labels in masks_of(found):
+            if owner == i:
+                title = f"from {found.names[j]}" if j is not None else f"{kind} mask"
+                caption = _dice_text(scores.get((kind, i, j)))
+                row.append(Tile(overlay(base, labels, colours), title, caption))
+        rows.append(row)
+    return sheet(rows, found.names, side=200, theme=theme)
+
+
+def _dice_text(value: float | None) -> str:
+    return "Dice n/a" if value is None or np.isnan(value) else f"Dice {value:.3f}"
+
+
+def dice_table(
+    found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
+) -> list[dict[str, str]]:
+    """Dice of every mask and class as rows of text; n/a says why."""
+    counts = {(kind, i, j): c for kind, i, j, c in overlaps(found, truth, len(classes))}
+    wanted = [(kind, i, j) for kind, i, j, _ in masks_of(found)] + [("copy", i, j) for i, j in found.pairs]
+    rows = []
+    for kind, i, j in sorted(wanted, key=lambda key: key[1]):
+        source = {"deformed": "deformed from", "copy": "truth, unmoved, of"}.get(kind, kind)
+        row = {"modality": found.names[i], "mask": source if j is None else f"{source} {found.names[j]}"}
+        counted = counts.get((kind, i, j))
+        if counted is None:
+            reason = f"n/a: {why_no_truth}"
+            rows.append(row | {name: reason for name in (*classes[1:], "mean")})
+            continue
+        dice = dice_from_counts(counted)
+        absent = "n/a: not in this slice's truth"
+        cells = [absent if np.isnan(v) else f"{v:.3f}" for v in dice]
+        mean = nanmean(dice)
+        rows.append(row | dict(zip(classes[1:], cells, strict=True)) | {"mean": absent if np.isnan(mean) else f"{mean:.3f}"})
+    return rows
+
+
+def reconstruction_sheet(found: Decomposition, truth: dict[int, np.ndarray], theme: Theme) -> Image.Image:
+    """Own and crosswise reconstructions with their absolute errors."""
+    rows = []
+    errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(found, truth)}
+    for i, _ in enumerate(found.names):
+        row: list[Tile | None] = [Tile(grey(found.images[i]), "image x")]
+        made = [("own", None, found.own[i], "g(s, z)")]
+        for p, (a, b) in enumerate(found.pairs):
+            if a == i:
+                made.append(("cross", b, found.cross[p], f"g(s of {found.names[b]}, z)"))
+        for kind, j, image, title in made:
+            everywhere, inside = errors[kind, i, j]
+            text = "n/a" if np.isnan(inside) else f"{inside:.3f}"
+            row.append(Tile(grey(image), title, f"L1 {everywhere:.3f}, organs {text}"))
+            row.append(Tile(coloured(np.abs(image - found.images[i]), 0, ERROR_LIMIT), "absolute error", f"0 to {ERROR_LIMIT}"))
+        rows.append(row)
+    return sheet(rows, found.names, side=200, theme=theme)
+
+
+def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:
+    """Fused masks brought back onto the user's own pixels."""
+    rows = []
+    for i, own in enumerate(native):
+        base = grey(own.pixels)
+        labels = own.placement.back(found.fused_masks[i], labels=True)
+        rows.append([Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels"), Tile(overlay(base, labels, colours), "fused mask")])
+    return sheet(rows, found.names, side=280, theme=theme)
+
+
+def inspection(
+    found: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
+) -> go.Figure:
+    """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
+    height, width = found.images.shape[1:]
+    cross = next((p for p, (a, _) in enumerate(found.pairs) if a == i), None)
+    panels = [("image x", found.images[i], "Greys_r", -1, 1), ("own reconstruction", found.own[i], "Greys_r", -1, 1)]
+    if cross is not None:
+        panels.append((f"from {found.names[found.pairs[cross][1]]}", found.cross[cross], "Greys_r", -1, 1))
+    panels.append(("absolute error", np.abs(found.own[i] - found.images[i]), "Viridis", 0, ERROR_LIMIT))
+    names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
+    channels = np.array(names)[found.s[i].argmax(0)]
+    masks = np.array(classes)[found.fused_masks[i]]
+    text = np.char.add(np.char.add(channels, "<br>mask "), masks)
+    figure = make_subplots(1, len(panels), shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.015,
+                           subplot_titles=[title for title, *_ in panels])  # fmt: skip
+    for column, (title, values, scale, low, high) in enumerate(panels, 1):
+        figure.add_trace(
+            go.Heatmap(
+                z=values.astype(np.float32), zmin=low, zmax=high, colorscale=scale, showscale=False, text=text,
+                hovertemplate=f"{title} %{{z:.3f}}<br>anatomy %{{text}}<br>x %{{x}}, y %{{y}}<extra></extra>",
+            ),
+            1, column,
+        )  # fmt: skip
+    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, range=[-0.5, width - 0.5], constrain="domain")
+    figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, range=[height - 0.5, -0.5], constrain="domain")
+    figure.update_yaxes(scaleanchor="x", scaleratio=1)
+    figure.update_layout(
+        margin=dict(l=0, r=0, t=30, b=0), height=330, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        font_color="#f2f2f2" if dark else "#1a1a1a",
+    )  # fmt: skip
+    return figure
+
+
+def z_figure(found: Decomposition, dark: bool) -> go.Figure:
+    """The modality factors side by side: mean of every dimension, whiskers of one posterior standard deviation."""
+    figure = go.Figure()
+    for i, (name, colour) in enumerate(zip(found.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)):
+        figure.add_bar(
+            name=name, x=[f"z{d + 1}" for d in range(found.z_mean.shape[1])], y=found.z_mean[i].astype(float),
+            error_y=dict(array=found.z_std[i].astype(float), thickness=1.2), marker_color=colour,
+            hovertemplate="%{x} = %{y:.2f} ± %{error_y.array:.2f}",
+        )  # fmt: skip
+    figure.update_layout(
+        height=280, margin=dict(l=0, r=0, t=10, b=0), legend=dict(orientation="h", y=1.12), barmode="group",
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color="#f2f2f2" if dark else "#1a1a1a",
+        yaxis_title="posterior mean",
+    )  # fmt: skip
+    return figure
+
+
+def download_sheet(
+    found: Decomposition, truth: dict[int, np.ndarray], kinds: Sequence[int | None], classes: Sequence[str],
+    mask_colours: Sequence[str], theme: Theme,
+) -> Image.Image:  # fmt: skip
+    """Everything that the Decompose page shows, in one picture."""
+    colours = channel_colours(kinds, mask_colours)
+    parts = [("Anatomy channels", channel_sheet(found, kinds, classes, colours, theme))]
+    if found.pairs:
+        parts.append(("Alignment and fusion", warp_sheet(found, colours, theme)))
+        parts += [
+            (f"Channels in the frame of {name}", fusion_sheet(found, i, kinds, classes, colours, theme))
+            for i, name in enumerate(found.names)
+        ]
+    parts.append(("Masks", mask_sheet(found, truth, classes, mask_colours, theme)))
+    parts.append(("Reconstructions", reconstruction_sheet(found, truth, theme)))
+    return stack([picture for _, picture in parts], [title for title, _ in parts], theme)
+
+
+def numbers(
+    found: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
+) -> bytes:
+    """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
+    arrays = {
+        name: getattr(found, name)
+        for name in Decomposition.__dataclass_fields__
+        if name not in ("names", "pairs")
+    }
+    arrays |= {f"truth_{found.names[i]}": labels for i, labels in truth.items()}
+    arrays |= {
+        f"native_fused_mask_{found.names[i]}": own.placement.back(found.fused_masks[i], labels=True)
+        for i, own in enumerate(native)
+    }
+    about = {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
+    return buffer.getvalue()
