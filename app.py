@@ -1,0 +1,28 @@
+"""DAFNet Explorer: streamlit run app.py
+
+Page settings, navigation, and the two pickers that every page shares: the checkpoint and the subject.
+"""
+
+import streamlit as st
+
+from explorer import session
+
+st.set_page_config("DAFNet Explorer", page_icon="docs/icon.png", layout="wide")
+# contact sheets scroll sideways on narrow screens instead of shrinking until nothing can be seen
+st.html(
+    "<style>@media (max-width: 640px) {"
+    "[class*='st-key-sheet'] {overflow-x: auto;}"
+    "[class*='st-key-sheet'] img {max-width: none !important; width: 820px !important;}}"
+    "</style>"
+)
+page = st.navigation(
+    [
+        st.Page("pages/start.py", title="Start", default=True, help="What the model does, in one picture"),
+        st.Page("pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"),
+    ],
+    expanded=True,
+)
+with st.sidebar:
+    checkpoint = session.pick_checkpoint()
+    st.session_state["chosen"] = checkpoint, session.pick_subject(checkpoint)
+page.run()

@@ -1,0 +1,45 @@
+"""Start: content and style, taken apart and put together again, on the chosen subject."""
+
+import streamlit as st
+
+from explorer import session
+from explorer.figures import channel_colours, start_sheet
+from explorer.sheets import png
+
+checkpoint, subject, found, kinds = session.current()
+st.title("What an image shows, and how it looks")
+st.markdown(
+    "Two MR images of one heart **show the same things** but **look different**. "
+    "DAFNet takes each image apart into an *anatomy* **s** – where things are, as one-hot channels – and a "
+    "*modality factor* **z** – how they look, a few numbers – and puts them together again. "
+    "Give an anatomy the other image's **z**, and it changes its modality while everything stays where it was."
+)
+session.say_domain(checkpoint, subject)
+st.caption(subject.title)
+colours = channel_colours(kinds, checkpoint.colours)
+with st.container(key="sheet_start"):
+    st.image(
+        png(start_sheet(found, colours, session.theme())),
+        alt="For each modality: the image, its anatomy, its modality factor, the image put together again, and the "
+        "same anatomy with the other modality's factor",
+    )
+st.caption(
+    "Anatomy: each colour is one channel; channels that the segmentor uses for one class have that class's colour. "
+    "z: bars are posterior means from -3 to 3, whiskers one standard deviation."
+)
+left, right = st.columns(2)
+with left:
+    st.subheader("Why take images apart?")
+    st.markdown(
+        "- Anatomies of different modalities speak **one language**, so one can be **aligned** to the other and "
+        "**fused** with it, and a single network segments both.\n"
+        "- Putting images together again needs **no annotation**: a modality that nobody has labelled still learns.\n"
+        "- The parts are explicit. You can look at each of them, and check what it knows."
+    )
+with right:
+    st.subheader("Where to go next")
+    st.page_link("pages/decompose.py", label="**Decompose**: all channels, the warp, fused anatomies, masks and errors of this slice")
+    st.markdown(
+        "Choose another subject or slice at the left, or drop **your own pair** under *My files*. "
+        "`python train.py --help` trains a model of your own."
+    )
