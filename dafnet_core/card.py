@@ -25,6 +25,7 @@ def card(checkpoint: Checkpoint, name: str) -> str:
         f"{preparation.percentiles[0]} and {preparation.percentiles[1]} of each slice to -1 and 1 |",
         f"| data | {training['data']}; licence: {training['data_licence']} |",
         f"| steps, seed | {training['step']}, {training['configuration']['seed']} |",
+        f"| time | {training['minutes']} minutes with {training['threads']} threads of one CPU, validation included |",
         f"| command | `{training['command']} --out RUN` |",
     ]
     for title, metrics in checkpoint.metrics.items():
