@@ -18,7 +18,9 @@ st.html(
 page = st.navigation(
     [
         st.Page("pages/start.py", title="Start", default=True, help="What the model does, in one picture"),
-        st.Page("pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"),
+        st.Page(
+            "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
+        ),
     ],
     expanded=True,
 )

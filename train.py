@@ -98,7 +98,10 @@ def contact_sheet(model: DAFNet, data: PhantomSet, indices: list[int]) -> bytes:
         for i, name in enumerate(data.modalities):
             picture = sheets.grey(batch.images[0, i, 0].numpy())
             anatomy = found.s[i, 0, 0].argmax(0).numpy()
-            tiles = [sheets.Tile(picture, "image"), sheets.Tile(sheets.coloured(anatomy, 0, len(found.s[i, 0, 0])), "anatomy")]
+            tiles = [
+                sheets.Tile(picture, "image"),
+                sheets.Tile(sheets.coloured(anatomy, 0, len(found.s[i, 0, 0])), "anatomy"),
+            ]
             for title, mask in (("single", found.single), ("fused", found.fused_masks)):
                 tiles.append(sheets.Tile(sheets.overlay(picture, mask[i, 0].argmax(0).numpy(), colours), title))
             tiles.append(sheets.Tile(sheets.overlay(picture, batch.masks[0, i].numpy(), colours), "truth"))
@@ -126,7 +129,9 @@ def validate(state: TrainState, data: PhantomSet, run: Path, log: Log) -> tuple[
     for name, shares in found["channel_occupancy"].items():
         row |= {f"{name}_channel_{c}": share for c, share in enumerate(shares)}
     log.add(row)
-    write_aside(run / "sheets" / f"{state.step:06d}.png", contact_sheet(model, data, [data.slices // 2, len(data) // 2 + 2]))
+    write_aside(
+        run / "sheets" / f"{state.step:06d}.png", contact_sheet(model, data, [data.slices // 2, len(data) // 2 + 2])
+    )
     return model, found
 
 
@@ -134,7 +139,9 @@ def complaints(found: dict) -> list[str]:
     """What looks sick in a validation, in words."""
     said = []
     if max(found["kl_per_dimension"]) < 0.1:
-        said.append(f"z is nearly empty: its largest KL is {max(found['kl_per_dimension']):.3f} nats (posterior collapse)")
+        said.append(
+            f"z is nearly empty: its largest KL is {max(found['kl_per_dimension']):.3f} nats (posterior collapse)"
+        )
     for name, shares in found["channel_occupancy"].items():
         dead = [c for c, share in enumerate(shares) if share < 1e-4]
         if len(dead) > len(shares) // 2:
@@ -190,7 +197,9 @@ def train(config: TrainConfig, run: Path, resume: bool) -> None:
         if state.step % config.validate_every and state.step < config.steps:
             continue
         model, numbers = validate(state, validation, run, judged)
-        bar.write(f"step {state.step}: fused Dice {fused_dice(numbers):.4f} on {numbers['n_subjects']} validation subjects")
+        bar.write(
+            f"step {state.step}: fused Dice {fused_dice(numbers):.4f} on {numbers['n_subjects']} validation subjects"
+        )
         for complaint in complaints(numbers):
             bar.write(f"step {state.step}: warning: {complaint}")
         spent = seconds + time.monotonic() - started

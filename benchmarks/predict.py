@@ -104,7 +104,9 @@ def mask_differences(path: Path, subjects: int = 4) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=192, help="image side (default: 192)")
-    parser.add_argument("--rounds", type=int, default=9, help="timed rounds of the compact model; a third for the published")
+    parser.add_argument(
+        "--rounds", type=int, default=9, help="timed rounds of the compact model; a third for the published"
+    )
     parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
     folder = Path(__file__).resolve().parent.parent / "checkpoints"

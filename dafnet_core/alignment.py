@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -109,7 +110,7 @@ class Aligner(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         widths = [2 * config.channels, *[config.aligner_width] * 3]
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in pairwise(widths))
         self.pool, self.grid = config.aligner_pool, config.aligner_grid
         self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
         self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)

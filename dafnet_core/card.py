@@ -56,7 +56,11 @@ def _tables(found: dict) -> list[str]:
     for name, kinds in found["segmentation"].items():
         cells = " | ".join(f"{_n(v['dice_mean'])} ± {_n(v['dice_std'])}" for v in kinds.values())
         rows.append(f"| {name} | {cells} | {_n(found['copy'][name]['dice_mean'])} |")
-    rows += ["", "| absolute error, intensities in [-1, 1] | own image | own, inside the organs | crosswise |", "|---|---|---|---|"]
+    rows += [
+        "",
+        "| absolute error, intensities in [-1, 1] | own image | own, inside the organs | crosswise |",
+        "|---|---|---|---|",
+    ]
     for name, v in found["reconstruction"].items():
         rows.append(f"| {name} | {_n(v['own_l1'])} | {_n(v['own_l1_inside'])} | {_n(v['cross_l1'])} |")
     before, after = (found["registration"][k] for k in ("error_before_px", "error_after_px"))

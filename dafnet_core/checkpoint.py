@@ -72,7 +72,8 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
     """Write a checkpoint; `half` stores float16 (a shipped file of half the size, rounded once)."""
     state = checkpoint.model.state_dict()
     tensors = {
-        name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous() for name, t in state.items()
+        name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
+        for name, t in state.items()
     }
     metadata = {
         "dafnet_format": FORMAT,
@@ -81,7 +82,11 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
         "colours": checkpoint.colours,
         "training": checkpoint.training,
         "metrics": checkpoint.metrics,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "dafnet": dafnet_core.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "dafnet": dafnet_core.__version__,
+        },
     }
     write_aside(Path(path), to_bytes(tensors, {key: json.dumps(value) for key, value in metadata.items()}))
 

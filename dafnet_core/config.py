@@ -163,10 +163,15 @@ class TrainConfig(Config):
         if not 0 <= self.rec_z_share <= 1:
             raise ValueError(f"rec_z_share is {self.rec_z_share}; expected 0 to 1")
 
+    @property
+    def finish_start(self) -> int:
+        """First step of the finish, which never takes more than half of a run."""
+        return max(self.steps - self.finish_steps, self.steps // 2)
+
     def weights_at(self, step: int) -> LossWeights:
-        """Loss weights of a step: ramps first, exactly the paper's in the last `finish_steps`."""
+        """Loss weights of a step: ramps first, exactly the paper's from `finish_start` on."""
         paper = LossWeights()
-        if step >= self.steps - self.finish_steps and step >= self.adversarial_from:
+        if step >= self.finish_start:
             return paper
         adversarial = min(max(step - self.adversarial_from, 0) / max(self.adversarial_ramp, 1), 1.0)
         return LossWeights(

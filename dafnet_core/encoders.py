@@ -7,6 +7,7 @@ dense layers stand behind a pooling to a fixed grid so that the image size is fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +23,7 @@ class DownPath(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         widths = [config.width * 2**level for level in range(config.depth)]
-        self.levels = nn.ModuleList(
-            double_conv(config.norm, a, b) for a, b in zip([1, *widths], widths, strict=False)
-        )
+        self.levels = nn.ModuleList(double_conv(config.norm, a, b) for a, b in zip([1, *widths], widths, strict=False))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 1, H, W) -> features of each level, finest first, then the pooled last one."""
@@ -63,9 +62,7 @@ class UpPath(nn.Module):
         super().__init__()
         widths = [config.width * 2**level for level in range(config.depth + 1)]
         self.bottleneck = double_conv(config.norm, widths[-2], widths[-1])
-        self.steps = nn.ModuleList(
-            UpStep(config, widths[i + 1], widths[i]) for i in reversed(range(config.depth))
-        )
+        self.steps = nn.ModuleList(UpStep(config, widths[i + 1], widths[i]) for i in reversed(range(config.depth)))
         self.head = nn.Conv2d(widths[0], config.channels, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -113,9 +110,7 @@ class ModalityEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         widths = [config.channels + 1, *config.modality_widths]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.grid = config.modality_grid
         self.dense = nn.Linear(widths[-1] * self.grid**2, config.modality_dense)
         self.mean = nn.Linear(config.modality_dense, config.z_dim)

@@ -65,9 +65,9 @@ class TrainState:
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
     """Share of `config.lr` at a step: warm-up, cosine from 40 % of phase 1, then the finish's own rate."""
-    start = config.steps - config.finish_steps
+    start = config.finish_start
     if config.finish_steps and step >= start:
-        done = (step - start) / config.finish_steps
+        done = (step - start) / (config.steps - start)
         return config.finish_lr / config.lr * (0.55 + 0.45 * math.cos(math.pi * done))
     warm = min(1.0, (step + 1) / max(config.warmup, 1))
     flat = 0.4 * start

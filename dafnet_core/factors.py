@@ -31,9 +31,13 @@ class Batch:
     def __post_init__(self) -> None:
         b, m, h, w = self.masks.shape
         if self.images.ndim != 5 or (*self.images.shape[:2], *self.images.shape[3:]) != (b, m, h, w):
-            raise ValueError(f"images are {tuple(self.images.shape)}; expected (B, M, K, H, W) to fit masks {(b, m, h, w)}")
+            raise ValueError(
+                f"images are {tuple(self.images.shape)}; expected (B, M, K, H, W) to fit masks {(b, m, h, w)}"
+            )
         if tuple(self.annotated.shape) != (b, m) or self.annotated.dtype != torch.bool:
-            raise ValueError(f"annotated is {tuple(self.annotated.shape)} {self.annotated.dtype}; expected ({b}, {m}) bool")
+            raise ValueError(
+                f"annotated is {tuple(self.annotated.shape)} {self.annotated.dtype}; expected ({b}, {m}) bool"
+            )
 
     def to(self, device: torch.device | str) -> Self:
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))

@@ -86,9 +86,7 @@ class DAFNet(nn.Module):
         found = Alignment(*(t.unflatten(0, lead) for t in (a.deformed, a.grid, a.offsets)))
         return found, weights.unflatten(0, lead[:2])
 
-    def forward(
-        self, batch: Batch, generator: torch.Generator | None = None, rec_z_share: float = 1.0
-    ) -> PairOutputs:
+    def forward(self, batch: Batch, generator: torch.Generator | None = None, rec_z_share: float = 1.0) -> PairOutputs:
         """Everything that the training losses need, in one pass (Sec. III, Fig. 2).
 
         Args:

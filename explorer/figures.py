@@ -85,7 +85,12 @@ def channel_sheet(
 
 
 def fusion_sheet(
-    found: Decomposition, i: int, kinds: Sequence[int | None], classes: Sequence[str], colours: Sequence[str], theme: Theme
+    found: Decomposition,
+    i: int,
+    kinds: Sequence[int | None],
+    classes: Sequence[str],
+    colours: Sequence[str],
+    theme: Theme,
 ) -> Image.Image:
     """Channels in the frame of modality i: its own, each other's deformed onto it, and their maximum."""
     parts = [("own", found.s[i])]
@@ -160,7 +165,9 @@ def dice_table(
         absent = "n/a: not in this slice's truth"
         cells = [absent if np.isnan(v) else f"{v:.3f}" for v in dice]
         mean = nanmean(dice)
-        rows.append(row | dict(zip(classes[1:], cells, strict=True)) | {"mean": absent if np.isnan(mean) else f"{mean:.3f}"})
+        rows.append(
+            row | dict(zip(classes[1:], cells, strict=True)) | {"mean": absent if np.isnan(mean) else f"{mean:.3f}"}
+        )
     return rows
 
 
@@ -178,7 +185,9 @@ def reconstruction_sheet(found: Decomposition, truth: dict[int, np.ndarray], the
             everywhere, inside = errors[kind, i, j]
             text = "n/a" if np.isnan(inside) else f"{inside:.3f}"
             row.append(Tile(grey(image), title, f"L1 {everywhere:.3f}, organs {text}"))
-            row.append(Tile(coloured(np.abs(image - found.images[i]), 0, ERROR_LIMIT), "absolute error", f"0 to {ERROR_LIMIT}"))
+            row.append(
+                Tile(coloured(np.abs(image - found.images[i]), 0, ERROR_LIMIT), "absolute error", f"0 to {ERROR_LIMIT}")
+            )
         rows.append(row)
     return sheet(rows, found.names, side=200, theme=theme)
 
@@ -189,7 +198,12 @@ def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequen
     for i, own in enumerate(native):
         base = grey(own.pixels)
         labels = own.placement.back(found.fused_masks[i], labels=True)
-        rows.append([Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels"), Tile(overlay(base, labels, colours), "fused mask")])
+        rows.append(
+            [
+                Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels"),
+                Tile(overlay(base, labels, colours), "fused mask"),
+            ]
+        )
     return sheet(rows, found.names, side=280, theme=theme)
 
 
@@ -217,8 +231,12 @@ def inspection(
             ),
             1, column,
         )  # fmt: skip
-    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, range=[-0.5, width - 0.5], constrain="domain")
-    figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, range=[height - 0.5, -0.5], constrain="domain")
+    figure.update_xaxes(
+        showticklabels=False, showgrid=False, zeroline=False, range=[-0.5, width - 0.5], constrain="domain"
+    )
+    figure.update_yaxes(
+        showticklabels=False, showgrid=False, zeroline=False, range=[height - 0.5, -0.5], constrain="domain"
+    )
     figure.update_yaxes(scaleanchor="x", scaleratio=1)
     figure.update_layout(
         margin=dict(l=0, r=0, t=30, b=0), height=330, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
@@ -267,9 +285,7 @@ def numbers(
 ) -> bytes:
     """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
     arrays = {
-        name: getattr(found, name)
-        for name in Decomposition.__dataclass_fields__
-        if name not in ("names", "pairs")
+        name: getattr(found, name) for name in Decomposition.__dataclass_fields__ if name not in ("names", "pairs")
     }
     arrays |= {f"truth_{found.names[i]}": labels for i, labels in truth.items()}
     arrays |= {

@@ -49,10 +49,14 @@ def pick_checkpoint() -> Checkpoint:
     """The sidebar's checkpoint picker; stops the page with a clear sentence if there is none to use."""
     paths = sorted(FOLDER.glob("*.safetensors"))
     if not paths:
-        st.error("There is no checkpoint in checkpoints/: train one with train.py --export, or restore the shipped ones.")
+        st.error(
+            "There is no checkpoint in checkpoints/: train one with train.py --export, or restore the shipped ones."
+        )
         st.stop()
     names = [p.stem for p in paths]
-    chosen = st.selectbox("Checkpoint", names, key="checkpoint", bind="query-params", help="A trained model of checkpoints/")
+    chosen = st.selectbox(
+        "Checkpoint", names, key="checkpoint", bind="query-params", help="A trained model of checkpoints/"
+    )
     path = paths[names.index(chosen)]
     try:
         found = _checkpoint(str(path), path.stat().st_mtime_ns)
@@ -79,8 +83,18 @@ def pick_subject(checkpoint: Checkpoint) -> Subject:
         st.session_state["waiting"] = True
         return _sample(checkpoint.digest, checkpoint, 0, phantom.SLICES // 2 - 1, "standard")
     numbers = range(1, subjects.SAMPLES + 1)
-    number = st.selectbox("Sample", numbers, format_func=lambda n: f"Phantom subject {n}", key="subject", bind="query-params")
-    position = st.slider("Slice", 1, phantom.SLICES, phantom.SLICES // 2, key="slice", bind="query-params", help="1 is the base of the heart")
+    number = st.selectbox(
+        "Sample", numbers, format_func=lambda n: f"Phantom subject {n}", key="subject", bind="query-params"
+    )
+    position = st.slider(
+        "Slice",
+        1,
+        phantom.SLICES,
+        phantom.SLICES // 2,
+        key="slice",
+        bind="query-params",
+        help="1 is the base of the heart",
+    )
     difficulty = st.segmented_control(
         "Difficulty", phantom.DIFFICULTIES, default="standard", required=True, key="difficulty", bind="query-params",
         help="hard: the LGE alone is ambiguous, the cine stays clear",
@@ -140,7 +154,9 @@ def _pick_files(checkpoint: Checkpoint) -> Subject | None:
             continue
         slices[m] = _take(scan, name, f"take-{name}")
         with st.expander(f"Mask of {name} (optional)"):
-            files = st.file_uploader(f"Mask of {name}", accept_multiple_files=True, key=f"mask-{name}", label_visibility="collapsed")
+            files = st.file_uploader(
+                f"Mask of {name}", accept_multiple_files=True, key=f"mask-{name}", label_visibility="collapsed"
+            )
             labels = _scan(f"labels-{name}", files, mask=True)
             if labels is not None and (chosen := _take_mask(labels, scan, slices[m], name, checkpoint.config.classes)):
                 masks[m] = chosen
@@ -194,7 +210,8 @@ def say_domain(checkpoint: Checkpoint, subject: Subject) -> None:
     config = checkpoint.config
     st.warning(
         f"This checkpoint was trained on {checkpoint.training['data']}, for {' and '.join(config.modalities)}, to find "
-        f"{', '.join(config.classes[1:])}. On other images it shows what it does all the same; its masks mean little there."
+        f"{', '.join(config.classes[1:])}. On other images it shows what it does all the same; "
+        "its masks mean little there."
     )
     if subject.notes:
         with st.expander(f"What was done to the files ({len(subject.notes)} notes)"):

@@ -110,7 +110,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def sheet(rows: Sequence[Sequence[Tile | None]], names: Sequence[str] = (), *, side: int = 160, theme: Theme = LIGHT) -> Image.Image:
+def sheet(
+    rows: Sequence[Sequence[Tile | None]], names: Sequence[str] = (), *, side: int = 160, theme: Theme = LIGHT
+) -> Image.Image:
     """Compose tiles into one picture.
 
     Args:
@@ -126,7 +128,9 @@ def sheet(rows: Sequence[Sequence[Tile | None]], names: Sequence[str] = (), *, s
     tile_width = max(round(side * w / h) for h, w, _ in shapes)
     has_caption = [any(t and t.caption for t in row) for row in rows]
     has_title = [any(t and t.title for t in row) for row in rows]
-    heights = [side + gap + head * title + head * caption for title, caption in zip(has_title, has_caption, strict=True)]
+    heights = [
+        side + gap + head * title + head * caption for title, caption in zip(has_title, has_caption, strict=True)
+    ]
     columns = max(len(row) for row in rows)
     picture = Image.new("RGB", (left + columns * (tile_width + gap) + gap, sum(heights) + gap), theme.paper)
     draw = ImageDraw.Draw(picture)
@@ -144,7 +148,9 @@ def sheet(rows: Sequence[Sequence[Tile | None]], names: Sequence[str] = (), *, s
             method = Image.Resampling.LANCZOS if height > side else Image.Resampling.NEAREST
             picture.paste(Image.fromarray(tile.pixels).resize((round(side * width / height), side), method), (x, top))
             draw.text((x + tile_width / 2, y + head / 2 - 2), tile.title, fill=theme.ink, font=font, anchor="mm")
-            draw.text((x + tile_width / 2, top + side + head / 2), tile.caption, fill=theme.faint, font=small, anchor="mm")
+            draw.text(
+                (x + tile_width / 2, top + side + head / 2), tile.caption, fill=theme.faint, font=small, anchor="mm"
+            )
         y += heights[r]
     return picture
 
@@ -166,7 +172,9 @@ def bars(means: np.ndarray, deviations: np.ndarray, theme: Theme, side: int = 32
         top, bottom = sorted((middle - mean * unit, middle))
         draw.rectangle((x0, top, x1, bottom), fill="#0072B2")
         x = (x0 + x1) / 2
-        draw.line((x, middle - (mean + deviation) * unit, x, middle - (mean - deviation) * unit), fill=theme.ink, width=2)
+        draw.line(
+            (x, middle - (mean + deviation) * unit, x, middle - (mean - deviation) * unit), fill=theme.ink, width=2
+        )
     draw.line((0, middle, side, middle), fill=theme.faint, width=2)
     return np.asarray(picture)
 
@@ -174,9 +182,7 @@ def bars(means: np.ndarray, deviations: np.ndarray, theme: Theme, side: int = 32
 def stack(pictures: Sequence[Image.Image], titles: Sequence[str], theme: Theme = LIGHT) -> Image.Image:
     """Sheets under one another, each under its title: one picture to download."""
     font, head = _font(18), 34
-    whole = Image.new(
-        "RGB", (max(p.width for p in pictures), sum(p.height + head for p in pictures)), theme.paper
-    )
+    whole = Image.new("RGB", (max(p.width for p in pictures), sum(p.height + head for p in pictures)), theme.paper)
     draw, y = ImageDraw.Draw(whole), 0
     for picture, title in zip(pictures, titles, strict=True):
         draw.text((8, y + head / 2), title, fill=theme.ink, font=font, anchor="lm")

@@ -33,7 +33,9 @@ show(
 
 st.subheader("Modality factors z")
 st.markdown("How the image looks, in a few numbers: posterior mean and one standard deviation of each dimension.")
-st.plotly_chart(figures.z_figure(found, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality")
+st.plotly_chart(
+    figures.z_figure(found, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality"
+)
 
 st.subheader("Alignment and fusion")
 if found.pairs:
@@ -42,7 +44,11 @@ if found.pairs:
         "The grid shows where in the moving image the fixed image's pixels are taken from. "
         "Fusion is the pixel-wise maximum."
     )
-    show("warp", figures.warp_sheet(found, colours, theme), "Fixed and moving anatomies, the warp as a grid, deformed and fused anatomies")
+    show(
+        "warp",
+        figures.warp_sheet(found, colours, theme),
+        "Fixed and moving anatomies, the warp as a grid, deformed and fused anatomies",
+    )
     tabs = st.tabs([f"Channels in the frame of {name}" for name in found.names], on_change="rerun", key="frame")
     for i, tab in enumerate(tabs):
         if tab.open:
@@ -69,14 +75,21 @@ st.dataframe(
 )  # fmt: skip
 if subject.native:
     st.markdown("**On your own pixels**")
-    show("native", figures.native_sheet(found, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels")
+    show(
+        "native", figures.native_sheet(found, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels"
+    )
 
 st.subheader("Reconstructions")
 st.markdown(
-    "Own: the image's own anatomy with its own z. Crosswise: the *other* image's anatomy, deformed, with this image's z. "
+    "Own: the image's own anatomy with its own z. Crosswise: the *other* image's anatomy, deformed, with this "
+    "image's z. "
     "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs."
 )
-show("reconstructions", figures.reconstruction_sheet(found, subject.truth, theme), "Own and crosswise reconstructions and their absolute errors")
+show(
+    "reconstructions",
+    figures.reconstruction_sheet(found, subject.truth, theme),
+    "Own and crosswise reconstructions and their absolute errors",
+)
 
 st.subheader("Inspect")
 names = list(found.names)
@@ -88,15 +101,23 @@ st.plotly_chart(
 
 st.subheader("Take it with you")
 facts = {
-    "checkpoint_digest": checkpoint.digest, "classes": classes, "subject": "upload" if subject.uploaded else subject.title,
+    "checkpoint_digest": checkpoint.digest,
+    "classes": classes,
+    "subject": "upload" if subject.uploaded else subject.title,
     "versions": checkpoint.versions,
-}  # fmt: skip
+}
+
+
+def all_pictures() -> bytes:
+    return png(figures.download_sheet(found, subject.truth, kinds, classes, mask_colours, theme))
+
+
+def all_numbers() -> bytes:
+    return figures.numbers(found, subject.truth, subject.native, facts)
+
+
 with st.container(horizontal=True):
+    st.download_button("All pictures (PNG)", all_pictures, "dafnet-decompose.png", "image/png", on_click="ignore")
     st.download_button(
-        "All pictures (PNG)", lambda: png(figures.download_sheet(found, subject.truth, kinds, classes, mask_colours, theme)),
-        "dafnet-decompose.png", "image/png", on_click="ignore",
-    )  # fmt: skip
-    st.download_button(
-        "All numbers (NPZ)", lambda: figures.numbers(found, subject.truth, subject.native, facts),
-        "dafnet-decompose.npz", "application/octet-stream", on_click="ignore",
-    )  # fmt: skip
+        "All numbers (NPZ)", all_numbers, "dafnet-decompose.npz", "application/octet-stream", on_click="ignore"
+    )

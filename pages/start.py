@@ -38,7 +38,10 @@ with left:
     )
 with right:
     st.subheader("Where to go next")
-    st.page_link("pages/decompose.py", label="**Decompose**: all channels, the warp, fused anatomies, masks and errors of this slice")
+    st.page_link(
+        "pages/decompose.py",
+        label="**Decompose**: all channels, the warp, fused anatomies, masks and errors of this slice",
+    )
     st.markdown(
         "Choose another subject or slice at the left, or drop **your own pair** under *My files*. "
         "`python train.py --help` trains a model of your own."

@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import f1_score, log_loss
-from torch.distributions import Normal, kl_divergence as torch_kl
+from torch.distributions import Normal
+from torch.distributions import kl_divergence as torch_kl
 
 from dafnet_core.config import LossWeights, TrainConfig
 from dafnet_core.discriminator import Critics
@@ -31,7 +32,8 @@ def test_dice_of_hard_masks_is_scikit_learn_s():
     pred, truth = torch.randint(0, 4, (3, 16, 16)), torch.randint(0, 4, (3, 16, 16))
     probs = F.one_hot(pred, 4).movedim(-1, 1).float()
     expected = [
-        1 - f1_score(t.flatten(), p.flatten(), labels=[1, 2, 3], average="macro") for p, t in zip(pred, truth, strict=True)
+        1 - f1_score(t.flatten(), p.flatten(), labels=[1, 2, 3], average="macro")
+        for p, t in zip(pred, truth, strict=True)
     ]
     assert np.allclose(dice_loss(probs, truth), expected, atol=1e-6)
 
@@ -62,7 +64,9 @@ def test_cross_entropy_falls_as_prediction_approaches_truth():
 
 
 def test_reconstruction_is_the_mean_absolute_error_whatever_the_size():
-    assert torch.allclose(reconstruction_loss(torch.zeros(2, 8, 8), torch.full((2, 8, 8), 0.5)), torch.tensor([0.5, 0.5]))
+    assert torch.allclose(
+        reconstruction_loss(torch.zeros(2, 8, 8), torch.full((2, 8, 8), 0.5)), torch.tensor([0.5, 0.5])
+    )
     assert modality_reconstruction_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 1.5
 
 

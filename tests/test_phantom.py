@@ -132,9 +132,7 @@ def test_inversion_recovery_matches_hand_computed_values_and_is_signed():
     assert phantom.inversion_recovery_signal(2.0, t1, 0.0, late) == pytest.approx(-2.0)
     assert phantom.inversion_recovery_signal(1.0, t1, t1 * math.log(4), late) == pytest.approx(0.5)
     # TR = T1 ln 4 adds 1/4.
-    assert phantom.inversion_recovery_signal(1.0, t1, t1 * math.log(2), t1 * math.log(4)) == pytest.approx(
-        0.25
-    )
+    assert phantom.inversion_recovery_signal(1.0, t1, t1 * math.log(2), t1 * math.log(4)) == pytest.approx(0.25)
 
 
 def test_nulling_time_gives_no_signal():
@@ -157,9 +155,7 @@ def test_air_in_an_image_has_the_noise_of_its_parameters():
     sigma = pair.parameters["sequence"]["noise"][LGE]
     corner = pair.images[LGE, :8, :8]
     assert pair.tissue[:8, :8].max() == TISSUES.index("air")
-    assert corner.mean() == pytest.approx(
-        sigma * math.sqrt(math.pi / 2), rel=0.25
-    )  # 64 pixels: 6.5 % each way
+    assert corner.mean() == pytest.approx(sigma * math.sqrt(math.pi / 2), rel=0.25)  # 64 pixels: 6.5 % each way
 
 
 def test_partial_volume_of_opposite_signs_is_darker_than_both():

@@ -270,9 +270,7 @@ def test_real_masks_come_back_unchanged_and_their_position_is_compared():
     folder = Path(DATA, "awkward", "nifti")
     image = read(folder / "t1_int32.nii.gz").slice()
     placement = prepare(image, Preparation(192, 192, spacing=1.0)).placement
-    scans = [
-        read(folder / name, mask=True) for name in ("mask_chaos_values.nii.gz", "mask_shifted_affine.nii.gz")
-    ]
+    scans = [read(folder / name, mask=True) for name in ("mask_chaos_values.nii.gz", "mask_shifted_affine.nii.gz")]
     for scan in scans:
         table = default_label_table(np.unique(scan.values), classes=5)
         classes = prepare_mask(scan.slice(), placement, table)

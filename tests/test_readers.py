@@ -235,9 +235,7 @@ def test_nifti_2_and_big_endian_and_2d_read_alike(pixels):
     for image in (
         nibabel.Nifti2Image(pixels.T[:, :, None], np.diag([-1, -1, 1, 1])),
         nibabel.Nifti1Image(pixels.T.astype(">i2"), np.diag([-1, -1, 1, 1])),
-        nibabel.Nifti1Image(
-            pixels.T.astype("f4"), np.diag([-1, -1, 1, 1]), nibabel.Nifti1Header(endianness=">")
-        ),
+        nibabel.Nifti1Image(pixels.T.astype("f4"), np.diag([-1, -1, 1, 1]), nibabel.Nifti1Header(endianness=">")),
     ):
         assert np.array_equal(read(("n.nii", image.to_bytes())).slice().pixels, pixels)
 
@@ -428,9 +426,7 @@ def test_compressed_frames_give_their_pixels(pixels):
 def test_a_dicom_file_of_a_million_tiny_elements_is_given_up(pixels):
     data = dicom_bytes(pixels)
     at = data.index(b"\xe0\x7f\x10\0")  # the pixel data element
-    tiny = b"".join(
-        struct.pack("<HH2sH", 0x2001 + 2 * (k >> 15), k & 0x7FFF, b"LO", 0) for k in range(300_000)
-    )
+    tiny = b"".join(struct.pack("<HH2sH", 0x2001 + 2 * (k >> 15), k & 0x7FFF, b"LO", 0) for k in range(300_000))
     assert "far more DICOM elements" in refusal(("x.dcm", data[:at] + tiny + data[at:]))
 
 
@@ -469,12 +465,7 @@ def test_16_bits_per_colour_keep_all_16_bits(pixels):
         rows = np.repeat(deep[:, :, None], channels, axis=2)
         raw = b"".join(b"\0" + row.tobytes() for row in rows)
         header = struct.pack(">2I5B", 20, 24, 16, colour, 0, 0, 0)
-        data = (
-            b"\x89PNG\r\n\x1a\n"
-            + chunk(b"IHDR", header)
-            + chunk(b"IDAT", zlib.compress(raw))
-            + chunk(b"IEND", b"")
-        )
+        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
         assert np.array_equal(read(("d.png", data)).values[0, 0], deep), channels
 
 
@@ -687,9 +678,7 @@ def test_mutated_files_are_loaded_or_refused(kind, pixels):
 
 def run_cli(*arguments, **options):
     command = [sys.executable, "-m", "dafnet_core.data.readers", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, **options
-    )
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, **options)
 
 
 def test_the_command_line_prints_one_json_line_per_file(tmp_path, pixels):

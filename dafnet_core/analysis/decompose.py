@@ -137,7 +137,11 @@ def registration_errors(
     for p, pair in enumerate(found.pairs):
         if pair in sampling and pair[0] in truth:
             organs = truth[pair[0]] > 0
-            yield *pair, position_error(still, sampling[pair], organs), position_error(found.positions[p], sampling[pair], organs)
+            yield (
+                *pair,
+                position_error(still, sampling[pair], organs),
+                position_error(found.positions[p], sampling[pair], organs),
+            )
 
 
 def channel_classes(found: Decomposition, classes: int) -> tuple[int | None, ...]:

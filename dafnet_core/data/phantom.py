@@ -365,9 +365,7 @@ def tissue_signals(sequence: Sequence, modality: int) -> np.ndarray:
 # --- shapes: signed distances in mm, negative inside --------------------------------------------------------
 
 
-def _ellipse(
-    x: np.ndarray, y: np.ndarray, cx: float, cy: float, a: float, b: float, tilt: float = 0.0
-) -> np.ndarray:
+def _ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, a: float, b: float, tilt: float = 0.0) -> np.ndarray:
     """Signed distance to an ellipse with half axes a, b: exact to first order at its boundary."""
     x, y, c, s = x - cx, y - cy, math.cos(tilt), math.sin(tilt)
     u, v = (c * x + s * y) / a, (c * y - s * x) / b
@@ -439,9 +437,7 @@ def _heart_size(a: Anatomy, level: float) -> tuple[float, float]:
     return a.radius * taper, a.wall * (0.75 + 0.25 * taper)
 
 
-def _heart(
-    a: Anatomy, scar: Scar | None, level: float, x: np.ndarray, y: np.ndarray
-) -> list[tuple[str, np.ndarray]]:
+def _heart(a: Anatomy, scar: Scar | None, level: float, x: np.ndarray, y: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """The heart in its fat, back to front, at a level between base (0) and apex (1)."""
     x = x - (a.centre[0] + (level - 0.5) * a.axis_tilt[0])
     y = y - (a.centre[1] + (level - 0.5) * a.axis_tilt[1])
@@ -600,9 +596,7 @@ class PhantomPair:
         return q
 
 
-def _paint(
-    shapes: list[tuple[str, np.ndarray]], signals: np.ndarray, edge: float, texture: np.ndarray
-) -> np.ndarray:
+def _paint(shapes: list[tuple[str, np.ndarray]], signals: np.ndarray, edge: float, texture: np.ndarray) -> np.ndarray:
     """SIGNED signal (H, W) float32 of shapes laid over each other.
 
     Args:
@@ -744,9 +738,7 @@ def write_folder(out: Path, subjects: int, seed: int, *, difficulty: str, size: 
     for folder in ("imagesTr", "labelsTr"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     for subject in range(subjects):
-        stack = [
-            generate(seed, subject, k, size=size, slices=slices, difficulty=difficulty) for k in range(slices)
-        ]
+        stack = [generate(seed, subject, k, size=size, slices=slices, difficulty=difficulty) for k in range(slices)]
         for modality in range(len(MODALITIES)):
             name = f"{case_name(seed, subject)}_{modality:04d}.nii.gz"
             _write_nifti(out / "imagesTr" / name, [p.images[modality] for p in stack], stack[0].spacing)

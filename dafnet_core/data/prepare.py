@@ -36,13 +36,9 @@ class Preparation:
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
             if not isinstance(side, int) or side < MULTIPLE or side % MULTIPLE:
-                raise ValueError(
-                    f"grid is {self.height} x {self.width}; both need to be multiples of {MULTIPLE}"
-                )
+                raise ValueError(f"grid is {self.height} x {self.width}; both need to be multiples of {MULTIPLE}")
         if self.spacing is not None and not 0 < self.spacing < 1000:
-            raise ValueError(
-                f"spacing is {self.spacing} mm; a positive number of mm per pixel, or None, is needed"
-            )
+            raise ValueError(f"spacing is {self.spacing} mm; a positive number of mm per pixel, or None, is needed")
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles are {low} and {high}; 0 <= low < high <= 100 is needed")
@@ -55,9 +51,7 @@ class Preparation:
     def from_dict(cls, values: dict) -> "Preparation":
         """The inverse of to_dict; unknown or missing names raise TypeError."""
         return (
-            cls(**{**values, "percentiles": tuple(values["percentiles"])})
-            if "percentiles" in values
-            else cls(**values)
+            cls(**{**values, "percentiles": tuple(values["percentiles"])}) if "percentiles" in values else cls(**values)
         )
 
 
@@ -79,9 +73,7 @@ def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = (0.5,
     for row in range(0, len(pixels), _CHUNK_ROWS):  # in parts: float64 copies of a large slice would be huge
         part = pixels[row : row + _CHUNK_ROWS].astype(np.float64)
         scaled[row : row + _CHUNK_ROWS] = (
-            np.clip(2 * ((part - low) / (high - low)) - 1, -1, 1)
-            if high > low
-            else np.where(part > high, 1, -1)
+            np.clip(2 * ((part - low) / (high - low)) - 1, -1, 1) if high > low else np.where(part > high, 1, -1)
         )
     return scaled
 
@@ -215,9 +207,7 @@ def _size_by_spacing(item: Slice, preparation: Preparation, notes: list[str]) ->
         )
         return None
     if not np.allclose(item.spacing, spacing, rtol=1e-5):  # headers hold float32
-        notes.append(
-            f"Resampled from {item.spacing[0]:g} x {item.spacing[1]:g} mm to {spacing:g} mm per pixel."
-        )
+        notes.append(f"Resampled from {item.spacing[0]:g} x {item.spacing[1]:g} mm to {spacing:g} mm per pixel.")
     return max(1, round(extent[0] / spacing)), max(1, round(extent[1] / spacing))
 
 
@@ -255,12 +245,9 @@ def prepare_mask(item: Slice, placement: Placement, table: dict[int, int]) -> np
     unknown = [int(label) for label in labels if int(label) not in table]
     if unknown:
         raise ReadError(
-            f"{item.origin}: the mask holds labels {unknown[:8]} that have no class; "
-            f"known are {sorted(table)}."
+            f"{item.origin}: the mask holds labels {unknown[:8]} that have no class; known are {sorted(table)}."
         )
-    classes = np.array([table[int(label)] for label in labels], np.uint8)[positions].reshape(
-        item.pixels.shape
-    )
+    classes = np.array([table[int(label)] for label in labels], np.uint8)[positions].reshape(item.pixels.shape)
     return placement.forward(classes, labels=True, fill=0)
 
 

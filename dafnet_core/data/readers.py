@@ -102,9 +102,7 @@ def _read_pair(blobs: list[Blob], kinds: list[str], mask: bool) -> Scan:
     from dafnet_core.data.formats.nifti import read_nifti
 
     if len(blobs) != 2:
-        raise ReadError(
-            "it is the header of an image in two files (.hdr and .img); give both files together."
-        )
+        raise ReadError("it is the header of an image in two files (.hdr and .img); give both files together.")
     header = kinds.index("pair")
     return read_nifti(blobs[header], mask, data_file=blobs[1 - header])
 
@@ -166,13 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m dafnet_core.data.readers", description="Why does my file not load?"
     )
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="image, volume or mask, of any supported format"
-    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="image, volume or mask, of any supported format")
     parser.add_argument("--mask", action="store_true", help="read integer labels instead of intensities")
-    parser.add_argument(
-        "--slice", type=int, metavar="K", help="slice, counted from 0 (default: the middle one)"
-    )
+    parser.add_argument("--slice", type=int, metavar="K", help="slice, counted from 0 (default: the middle one)")
     parser.add_argument("--volume", type=int, default=0, metavar="V", help="volume, counted from 0")
     options = parser.parse_args(arguments)
     refused = False

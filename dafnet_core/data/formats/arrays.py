@@ -41,9 +41,7 @@ def read_npz(item: Blob, mask: bool) -> Scan:
                 with archive.open(member) as stream:
                     values, notes = _read_array(stream, mask)
                     if stream.read(1):  # reading to the end also verifies the checksum
-                        raise ReadError(
-                            "the array in the archive is longer than its header says; save it again."
-                        )
+                        raise ReadError("the array in the archive is longer than its header says; save it again.")
         except (zipfile.BadZipFile, EOFError, NotImplementedError):
             raise ReadError("the archive is damaged; save it again with numpy.savez.") from None
     shown = clean_name(member.filename)
@@ -61,17 +59,13 @@ def _check_directory(file: BinaryIO) -> None:
         raise ReadError("the ZIP archive is cut short; copy or save it again.")
     directory = struct.unpack("<I", tail[at + 12 : at + 16])[0]
     if directory > _MAX_DIRECTORY or b"PK\x06\x07" in tail[max(0, at - 20) : at]:
-        raise ReadError(
-            "the ZIP archive has far more entries than an .npz of a few arrays; save one array alone."
-        )
+        raise ReadError("the ZIP archive has far more entries than an .npz of a few arrays; save one array alone.")
 
 
 def _choose(archive: zipfile.ZipFile, mask: bool) -> zipfile.ZipInfo:
     arrays = {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
     if not arrays:
-        raise ReadError(
-            "it is a ZIP archive without NumPy arrays; unpack it and give the image files themselves."
-        )
+        raise ReadError("it is a ZIP archive without NumPy arrays; unpack it and give the image files themselves.")
     wanted = ("mask", "arr_0") if mask else ("image", "arr_0")
     names = [name for name in wanted if name in arrays] if len(arrays) > 1 else list(arrays)
     if not names:
@@ -93,9 +87,7 @@ def _read_array(stream: BinaryIO, mask: bool) -> tuple[np.ndarray, list[str]]:
     def numbers(count: int) -> np.ndarray:
         block = stream.read(count * dtype.itemsize)
         if len(block) < count * dtype.itemsize:
-            raise ReadError(
-                f"its data is cut short: the header promises {' x '.join(map(str, shape))} values."
-            )
+            raise ReadError(f"its data is cut short: the header promises {' x '.join(map(str, shape))} values.")
         return np.frombuffer(block, dtype)
 
     values = np.empty((*full, shape[-1]) if colour else full, np.int32 if mask else np.float32)
@@ -104,14 +96,10 @@ def _read_array(stream: BinaryIO, mask: bool) -> tuple[np.ndarray, list[str]]:
     if colour:
         plane, coloured = grey(values[0, 0], mask)
         values = np.ascontiguousarray(plane)[None, None]
-        notes.append(
-            "Colours were turned to grey." if coloured else "Equal colour channels were read as grey."
-        )
+        notes.append("Colours were turned to grey." if coloured else "Equal colour channels were read as grey.")
     elif len(shape) > 2:
         notes.append(
-            "Read as (slices, rows, columns)."
-            if len(shape) == 3
-            else "Read as (volumes, slices, rows, columns)."
+            "Read as (slices, rows, columns)." if len(shape) == 3 else "Read as (volumes, slices, rows, columns)."
         )
     return values, notes
 
@@ -134,7 +122,5 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     if dtype.kind not in "biufc":
         raise ReadError(f"its array is of type {clean_name(str(dtype))}; plain numbers are needed.")
     if len(shape) not in (2, 3, 4):
-        raise ReadError(
-            f"its array has {len(shape)} dimensions; 2, 3 or 4 are needed, rows and columns last."
-        )
+        raise ReadError(f"its array has {len(shape)} dimensions; 2, 3 or 4 are needed, rows and columns last.")
     return shape, fortran, dtype

@@ -119,9 +119,7 @@ def _unquoted_errors() -> Iterator[None]:
     except ReadError:
         raise
     except Exception:  # pydicom raises many types, whose texts may quote a patient's tags: none is passed on
-        raise ReadError(
-            "the DICOM data is damaged, cut short or not as the standard says; export it again."
-        ) from None
+        raise ReadError("the DICOM data is damaged, cut short or not as the standard says; export it again.") from None
 
 
 def _open(item: Blob, pixels: bool) -> "Dataset":
@@ -172,9 +170,7 @@ def _inflated(item: Blob) -> Blob:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     content = inflater.decompress(data[start:], MAX_UNPACKED_BYTES)
     if inflater.unconsumed_tail:
-        raise ReadError(
-            f"its deflated content is larger than {MAX_UNPACKED_BYTES >> 20} MB; save it uncompressed."
-        )
+        raise ReadError(f"its deflated content is larger than {MAX_UNPACKED_BYTES >> 20} MB; save it uncompressed.")
     # The name of the plain encoding is padded to the same length, so that no other length changes.
     plain = data[:start].replace(_DEFLATED, _PLAIN[1].encode() + bytes(3))
     return Blob(item.name, data=plain + content)
@@ -182,13 +178,8 @@ def _inflated(item: Blob) -> Blob:
 
 def _check_picture(header: "Dataset", mask: bool) -> None:
     """Refuse what is no picture, saying what it is, before its pixels are read."""
-    if (
-        "DirectoryRecordSequence" in header
-        or header.file_meta.get("MediaStorageSOPClassUID") == "1.2.840.10008.1.3.10"
-    ):
-        raise ReadError(
-            "it is a DICOMDIR, the index of a disc; give the image files themselves, not the index."
-        )
+    if "DirectoryRecordSequence" in header or header.file_meta.get("MediaStorageSOPClassUID") == "1.2.840.10008.1.3.10":
+        raise ReadError("it is a DICOMDIR, the index of a disc; give the image files themselves, not the index.")
     if what := _NOT_PICTURES.get(header.get("Modality")):
         raise ReadError(f"it is {what}, not a picture; give the MR images.")
     if not header.get("Rows") or not header.get("Columns"):
@@ -199,9 +190,7 @@ def _check_picture(header: "Dataset", mask: bool) -> None:
     for tag in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "SegmentSequence"):
         element = header.get_item(tag)
         if element is not None and (getattr(element, "length", None) or 0) > _MAX_TABLE:
-            raise ReadError(
-                f"its tables about frames are larger than {_MAX_TABLE >> 20} MB; export fewer frames."
-            )
+            raise ReadError(f"its tables about frames are larger than {_MAX_TABLE >> 20} MB; export fewer frames.")
     if header.get("SOPClassUID") == _SEGMENTATION:
         if not mask:
             raise ReadError("it is a DICOM segmentation, not an image; give it as a mask.")
@@ -228,8 +217,7 @@ def _check_same_series(headers: list["Dataset"]) -> None:
         found = {tuple(str(header.get(tag)) for tag in tags) for header in headers}
         if len(found) > 1:
             raise ReadError(
-                f"the {len(headers)} DICOM files are of {len(found)} different {what}; "
-                "give the files of one series."
+                f"the {len(headers)} DICOM files are of {len(found)} different {what}; give the files of one series."
             )
 
 
@@ -252,13 +240,9 @@ def _decode(dataset: "Dataset") -> Iterator[np.ndarray]:
     from pydicom.pixels import get_decoder
 
     if "PixelData" not in dataset:
-        raise ReadError(
-            "its pixel data is missing; the file is cut short, or it stores numbers in an unusual way."
-        )
+        raise ReadError("its pixel data is missing; the file is cut short, or it stores numbers in an unusual way.")
     syntax = _transfer_syntax(dataset)
-    twelve_bit = (
-        syntax == _PILLOW[1] and dataset.BitsStored > 8
-    )  # which libjpeg, and so Pillow, cannot decode
+    twelve_bit = syntax == _PILLOW[1] and dataset.BitsStored > 8  # which libjpeg, and so Pillow, cannot decode
     if syntax in _PILLOW and not twelve_bit:
         plugin = "pillow"
         _check_packed_frames(dataset)
@@ -315,9 +299,7 @@ def _check_packed_frames(dataset: "Dataset") -> None:
             with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
                 size = picture.size
         except (OSError, Image.DecompressionBombError, SyntaxError):
-            raise ReadError(
-                "a compressed frame is damaged or cut short; copy or export the file again."
-            ) from None
+            raise ReadError("a compressed frame is damaged or cut short; copy or export the file again.") from None
         if size != (columns, rows):
             raise ReadError(
                 f"its header says {rows} x {columns} pixels but a compressed frame "
@@ -331,9 +313,7 @@ def _check_rle_frames(dataset: "Dataset") -> None:
 
     for frame in generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)):
         if len(frame) > _MAX_RLE_FRAME:
-            raise ReadError(
-                f"a run-length frame has more than {_MAX_RLE_FRAME >> 20} MB; save the file uncompressed."
-            )
+            raise ReadError(f"a run-length frame has more than {_MAX_RLE_FRAME >> 20} MB; save the file uncompressed.")
 
 
 def _convert(
@@ -349,9 +329,7 @@ def _convert(
         picture = apply_color_lut(picture, dataset)
     if picture.ndim == 3:
         picture, coloured = grey(picture, mask)
-        notes.append(
-            "Colours were turned to grey (luminance)." if coloured else "Equal colour channels read as grey."
-        )
+        notes.append("Colours were turned to grey (luminance)." if coloured else "Equal colour channels read as grey.")
     elif "ModalityLUTSequence" in transform:
         notes.append("The modality lookup table was applied.")
     elif "RescaleSlope" in transform:

@@ -113,9 +113,7 @@ def arrange(frames: list[Frame], notes: list[str]) -> tuple[list[Frame], int]:
     heights = sorted(stacks)
     gaps = np.diff(heights)
     if len(gaps) and gaps.max() - gaps.min() > max(0.1 * gaps.min(), 0.02):
-        notes.append(
-            f"The distance between slices varies ({gaps.min():g} to {gaps.max():g} mm): one may be missing."
-        )
+        notes.append(f"The distance between slices varies ({gaps.min():g} to {gaps.max():g} mm): one may be missing.")
     notes.append(f"{len(frames)} slices sorted by position into {volumes} volumes of {len(heights)}.")
     return [stacks[height][volume] for volume in range(volumes) for height in heights], volumes
 

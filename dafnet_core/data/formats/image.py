@@ -48,9 +48,7 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
         raise ReadError(f"its {kind} data is damaged or cut short; copy or export it again.") from None
     if kind == "JPEG":
         if mask and np.unique(values).size > 2:
-            raise ReadError(
-                "it is a JPEG, whose compression changes label values. Save the mask as PNG or NIfTI."
-            )
+            raise ReadError("it is a JPEG, whose compression changes label values. Save the mask as PNG or NIfTI.")
         notes.append("JPEG is lossy: fine intensities are not those of the scanner.")
     if pages > 1:
         notes.append(f"Its {pages} pages were read as slices.")
@@ -68,9 +66,7 @@ def check_scans(jpeg: bytes) -> None:
         ReadError: more scans than any encoder writes.
     """
     if jpeg.count(b"\xff\xda") > _MAX_SCANS:  # compressed data cannot contain this marker
-        raise ReadError(
-            "it is a JPEG made of unusually many scans, which would take too long; save it again as PNG."
-        )
+        raise ReadError("it is a JPEG made of unusually many scans, which would take too long; save it again as PNG.")
 
 
 def _count_pages(picture: Image.Image) -> int:

@@ -87,9 +87,7 @@ def _layout(header: "Nifti1Header", paired: bool) -> tuple[tuple[int, int, int, 
     """Check the declared sizes; give (x, y, z, t) and the voxels' offset in the data file in bytes."""
     dims = [int(d) for d in header["dim"]]
     if 3000 <= int(header["intent_code"]) < 3100:
-        raise ReadError(
-            "it is a CIFTI file (surface or connectivity data), not an image volume; use the NIfTI volume."
-        )
+        raise ReadError("it is a CIFTI file (surface or connectivity data), not an image volume; use the NIfTI volume.")
     if not 2 <= dims[0] <= 7:
         raise ReadError(f"its header declares {dims[0]} dimensions; 2, 3 or 4 are needed.")
     x, y, z, t, *rest = [*dims[1 : dims[0] + 1], *[1] * (7 - dims[0])]
@@ -112,8 +110,7 @@ def _orientation(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[n
     unknown = _Turn(swap=False, flips=(False, False, False))
     if kind == "Analyze":
         notes.append(
-            "Analyze files do not say which side is left: the picture is shown as stored, left and right "
-            "are uncertain."
+            "Analyze files do not say which side is left: the picture is shown as stored, left and right are uncertain."
         )
         return None, unknown
     if header["sform_code"] <= 0 and header["qform_code"] <= 0:
@@ -171,9 +168,7 @@ def _scaling(header: "Nifti1Header", notes: list[str]) -> tuple[float, float] | 
     if not (np.isfinite(slope) and np.isfinite(inter)):
         notes.append("The header's scale factor is not a number: the values are shown unscaled.")
         return None
-    notes.append(
-        f"Stored values were scaled by {slope:.6g}, then shifted by {inter:.6g}, as the header says."
-    )
+    notes.append(f"Stored values were scaled by {slope:.6g}, then shifted by {inter:.6g}, as the header says.")
     return slope, inter
 
 
@@ -191,8 +186,7 @@ def _read_voxels(
         dtype = header.get_data_dtype()
     except Exception:  # nibabel has its own error type for this
         raise ReadError(
-            f"its header names data type {int(header['datatype'])}, which NIfTI does not know; "
-            "export it again."
+            f"its header names data type {int(header['datatype'])}, which NIfTI does not know; export it again."
         ) from None
     if dtype.kind not in "iufcV" or (dtype.kind == "V" and dtype not in (_RGB, _RGBA)) or dtype.itemsize > 16:
         raise ReadError(f"its voxels are of type {dtype}, which is not read; convert them to float32.")

@@ -23,9 +23,7 @@ def _put(target: np.ndarray, values: np.ndarray) -> None:
     if target.dtype == np.int32:
         target[...] = as_labels(values)
     else:
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # beyond float32 becomes Inf, which tidy() replaces
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 becomes Inf, which tidy() replaces
             target[...] = magnitude(values)
 
 

@@ -84,17 +84,13 @@ class Scan:
         index = self.slices // 2 if index is None else index
         for what, value, count in (("slice", index, self.slices), ("volume", volume, self.volumes)):
             if not 0 <= value < count:
-                raise ReadError(
-                    f"{self.name}: {what} {value} was asked for, but it has {what}s 0 to {count - 1}."
-                )
+                raise ReadError(f"{self.name}: {what} {value} was asked for, but it has {what}s 0 to {count - 1}.")
         origin = self.name
         if self.slices > 1:
             origin += f", slice {index + 1} of {self.slices}"
         if self.volumes > 1:
             origin += f", volume {volume + 1} of {self.volumes}"
-        pixels = self.values[
-            volume, index
-        ].copy()  # a copy, so that keeping a slice does not keep the whole stack
+        pixels = self.values[volume, index].copy()  # a copy, so that keeping a slice does not keep the whole stack
         return Slice(pixels, self.spacing, origin, self.notes, self._centre(index))
 
     def _centre(self, index: int) -> tuple[float, float, float] | None:
@@ -147,9 +143,7 @@ def clean_name(name: str) -> str:
     """Make a file name harmless to show: no folders, markup or control characters, not too long."""
     name = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     name = unicodedata.normalize("NFC", name)
-    shown = "".join(
-        c if c.isalnum() or c in " ._-+,=@()" or unicodedata.category(c)[0] == "M" else "_" for c in name
-    )
+    shown = "".join(c if c.isalnum() or c in " ._-+,=@()" or unicodedata.category(c)[0] == "M" else "_" for c in name)
     shown = shown.strip() or "unnamed"
     if len(shown) > MAX_NAME:
         shown = shown[: MAX_NAME - 25] + "..." + shown[-22:]

@@ -187,8 +187,4 @@ def _foreign(head: bytes) -> str:
         head.decode("utf-8", "strict" if len(head) < _HEAD else "ignore")
     except UnicodeDecodeError:
         return "of no known format, whatever its name says"
-    return (
-        "of no known format, whatever its name says"
-        if b"\0" in head
-        else "a text file, whatever its name says"
-    )
+    return "of no known format, whatever its name says" if b"\0" in head else "a text file, whatever its name says"

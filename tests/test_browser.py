@@ -1,0 +1,175 @@
+"""The app in a real browser, as a newcomer opens it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if not CHROMIUM and not os.environ.get("DAFNET_REQUIRE_BROWSER"):
+    pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).read() == b"ok"
+                break
+            except OSError:
+                assert process.poll() is None, process.stdout.read().decode()
+                assert time.monotonic() < deadline, "the server did not become healthy within 60 s"
+                time.sleep(0.1)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        chromium = p.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh page; fails its test on any page error or any request that leaves this machine."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    errors, outside = [], []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on(
+        "request",
+        lambda r: (
+            outside.append(r.url)
+            if not r.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
+            else None
+        ),
+    )
+    yield page
+    context.close()
+    assert errors == []
+    assert outside == []
+
+
+def expect_picture(page, alt, timeout=20_000):
+    from playwright.sync_api import expect
+
+    picture = page.get_by_alt_text(alt)
+    expect(picture.first).to_be_visible(timeout=timeout)
+    page.wait_for_function("e => e.naturalWidth > 100", arg=picture.first.element_handle(), timeout=timeout)
+
+
+def test_the_first_subject_s_factors_are_there_within_ten_seconds(server, page):
+    start = time.monotonic()
+    page.goto(server[0])
+    expect_picture(page, "For each modality: the image, its anatomy", timeout=10_000)
+    assert time.monotonic() - start < 10
+    with open(f"/proc/{server[1]}/status") as status:
+        resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    assert resident < 1.5 * 2**20  # kilobytes
+
+
+def test_decompose_opens_by_its_link_with_its_choices(server, page):
+    page.goto(f"{server[0]}/decompose?subject=3&slice=2&difficulty=hard")
+    expect_picture(page, "Each modality's image and its anatomy channels")
+    expect_picture(page, "Fixed and moving anatomies, the warp as a grid")
+    expect_picture(page, "Masks from single, deformed and fused anatomies")
+    expect_picture(page, "Own and crosswise reconstructions")
+    page.get_by_text("Phantom subject 3, slice 2 of 8").first.wait_for()
+
+
+def upload_pair(page, files):
+    page.get_by_role("radio", name="My files").click()
+    inputs = page.locator("[data-testid=stFileUploader] input[type=file]")
+    for n, file in enumerate(files):
+        page.locator(f".st-key-file-{('cine', 'LGE')[n]} input[type=file]").set_input_files(str(file))
+        page.locator(f".st-key-file-{('cine', 'LGE')[n]}").get_by_text(Path(file).name).first.wait_for()
+    assert inputs.count() >= 2
+
+
+def downloaded_numbers(page, tmp_path):
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="All numbers (NPZ)").click()
+    path = tmp_path / "numbers.npz"
+    waiting.value.save_as(path)
+    return np.load(path)
+
+
+def expect_decomposed(page):
+    page.get_by_text("This checkpoint was trained on").wait_for()
+    for alt in (
+        "Each modality's image and its anatomy",
+        "Fixed and moving anatomies",
+        "Masks from single",
+        "Fused masks on the uploaded",
+    ):
+        expect_picture(page, alt)
+
+
+def test_a_real_pair_is_taken_apart_and_its_numbers_come_down(server, page, real_data, tmp_path):
+    import nibabel
+
+    files = []
+    for channel, name in ((0, "t1"), (2, "flair")):
+        volume = nibabel.load(real_data / "open_ms_mni" / "imagesTr" / f"patient19_000{channel}.nii.gz")
+        files.append(tmp_path / f"{name}.nii.gz")
+        nibabel.save(volume.slicer[:, :, 70:71], files[-1])
+    page.goto(f"{server[0]}/decompose")
+    upload_pair(page, files)
+    expect_decomposed(page)
+    with downloaded_numbers(page, tmp_path) as found:
+        assert found["images"].shape == (2, 128, 128)
+        assert set(np.unique(found["s"])) == {0, 1}
+        assert found["native_fused_mask_cine"].shape == (164, 131)  # the patient's own pixels
+        assert "patient" not in str(found["about"])
+
+
+def test_a_dicom_file_as_both_modalities_agrees_with_itself(server, page, tmp_path):
+    from pydicom.data import get_testdata_file
+
+    file = get_testdata_file("MR_small.dcm", download=False)
+    page.goto(f"{server[0]}/decompose")
+    upload_pair(page, [file, file])
+    expect_decomposed(page)
+    with downloaded_numbers(page, tmp_path) as found:
+        assert np.array_equal(found["images"][0], found["images"][1])
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_wide_and_narrow_light_and_dark(server, browser, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{server[0]}/decompose")
+    expect_picture(page, "Own and crosswise reconstructions")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out of the page
+    context.close()

@@ -1,0 +1,107 @@
+"""Checkpoints: what is written comes back, and nothing else is accepted."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dafnet_core.card import card
+from dafnet_core.checkpoint import FORMAT, Checkpoint, CheckpointError, load, save
+from dafnet_core.data.prepare import Preparation
+
+
+@pytest.fixture
+def checkpoint(make_model):
+    training = {
+        "data": "a test", "data_licence": "MIT", "step": 3, "minutes": 0.1, "threads": 1, "command": "python train.py",
+        "configuration": {"seed": 0}, "validation": {"segmentation": {"a": {"fused": {"dice_mean": 0.5}}}},
+    }  # fmt: skip
+    return Checkpoint(make_model().eval(), Preparation(32, 48, 1.5), ("#000000", "#D55E00", "#009E73"), training)
+
+
+def test_a_saved_checkpoint_comes_back_whole(checkpoint, tmp_path, make_batch):
+    save(checkpoint, tmp_path / "a.safetensors")
+    found = load(tmp_path / "a.safetensors")
+    assert found.config == checkpoint.config
+    assert found.preparation == checkpoint.preparation
+    assert (found.colours, found.training) == (checkpoint.colours, checkpoint.training)
+    assert found.versions["torch"] == torch.__version__
+    assert not found.model.training
+    images = make_batch().images
+    assert torch.allclose(found.model.predict(images).single, checkpoint.model.predict(images).single, atol=1e-5)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # nothing is left beside it
+
+
+def test_half_precision_rounds_once_and_halves_the_file(checkpoint, tmp_path):
+    save(checkpoint, tmp_path / "full.safetensors")
+    save(checkpoint, tmp_path / "half.safetensors", half=True)
+    sizes = [(tmp_path / f"{n}.safetensors").stat().st_size for n in ("half", "full")]
+    assert sizes[0] < 0.75 * sizes[1]  # the metadata of so small a model weighs something too
+    save(load(tmp_path / "half.safetensors"), tmp_path / "again.safetensors", half=True)
+    a, b = (load_file(tmp_path / f"{n}.safetensors") for n in ("half", "again"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def damaged(path, change):
+    """Rewrite a checkpoint after changing its (tensors, metadata)."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = dict(file.metadata())
+    tensors = load_file(path)
+    change(tensors, metadata)
+    save_file(tensors, path, metadata)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t, m: t.pop("segmentor.head.weight"), "segmentor.head.weight is missing"),
+        (lambda t, m: t.update(surprise=torch.zeros(1)), "surprise is unknown"),
+        (
+            lambda t, m: t.update({"segmentor.head.bias": torch.zeros(7)}),
+            r"segmentor.head.bias is \(7,\), expected \(3,\)",
+        ),
+        (lambda t, m: t["segmentor.head.bias"].fill_(float("nan")), "NaN"),
+        (lambda t, m: m.update(dafnet_format=json.dumps(FORMAT + 1)), f"format {FORMAT + 1}, expected {FORMAT}"),
+        (lambda t, m: m.clear(), "format none"),
+        (lambda t, m: m.update(model=json.dumps({"modalities": ["a"]})), "incomplete or wrong"),
+        (lambda t, m: m.update(preparation="not json"), "not a whole safetensors file"),
+    ],
+)
+def test_a_wrong_checkpoint_is_refused_and_says_why(checkpoint, tmp_path, change, words):
+    path = tmp_path / "bad.safetensors"
+    save(checkpoint, path)
+    damaged(path, change)
+    with pytest.raises(CheckpointError, match=words):
+        load(path)
+
+
+def test_files_that_are_no_checkpoints_are_refused(checkpoint, tmp_path):
+    whole, part, other = (tmp_path / f"{n}.safetensors" for n in ("whole", "part", "other"))
+    save(checkpoint, whole)
+    part.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    other.write_bytes(pickle.dumps({"a": 1}))
+    for path in (part, other):
+        with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+            load(path)
+    with pytest.raises(CheckpointError, match="no such file"):
+        load(tmp_path / "absent.safetensors")
+
+
+def test_card_names_the_command_and_says_when_nothing_was_judged(checkpoint):
+    text = card(checkpoint, "a.safetensors")
+    assert "python train.py --out RUN" in text
+    assert "Not judged yet" in text
+    assert "Not judged yet" not in card(replace(checkpoint, metrics={"x": METRICS}), "a.safetensors")
+
+
+METRICS = {
+    "data": "phantom", "n_subjects": 1, "n_slices": 1,
+    "segmentation": {"a": {k: {"dice_mean": 0.5, "dice_std": None} for k in ("single", "deformed", "fused")}},
+    "copy": {"a": {"dice_mean": 0.7}}, "registration": {"error_before_px": 3.0, "error_after_px": 1.0},
+    "reconstruction": {"a": {"own_l1": 0.1, "own_l1_inside": None, "cross_l1": 0.2}}, "kl_per_dimension": [1.0],
+}  # fmt: skip
