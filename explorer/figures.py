@@ -53,6 +53,12 @@ def _occupancy(plane: np.ndarray) -> str:
     return "empty" if share == 0 else f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
 
 
+def gallery(images: Sequence[np.ndarray], theme: Theme) -> Image.Image:
+    """Numbered thumbnails (H, W), four in a row."""
+    tiles = [Tile(grey(image), str(n)) for n, image in enumerate(images, 1)]
+    return sheet([tiles[i : i + 4] for i in range(0, len(tiles), 4)], side=120, theme=theme)
+
+
 def start_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
     """The idea in one picture: image = g(anatomy s, style z), and the same anatomy with the other's style."""
     rows = []

@@ -18,7 +18,8 @@ from dafnet_core.data import phantom
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.readers import ReadError, Scan, Slice, read
 from explorer import subjects
-from explorer.sheets import DARK, LIGHT, Theme
+from explorer.figures import gallery
+from explorer.sheets import DARK, LIGHT, Theme, png
 from explorer.subjects import Subject
 
 FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -38,6 +39,12 @@ def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, di
 @st.cache_resource(max_entries=32, show_spinner="Taking the images apart")
 def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _gallery(digest: str, _checkpoint: Checkpoint, position: int, difficulty: str, dark: bool) -> bytes:
+    shown = [_sample(digest, _checkpoint, n, position, difficulty).images[0] for n in range(subjects.SAMPLES)]
+    return png(gallery(shown, DARK if dark else LIGHT))
 
 
 def theme() -> Theme:
@@ -99,6 +106,11 @@ def pick_subject(checkpoint: Checkpoint) -> Subject:
         "Difficulty", phantom.DIFFICULTIES, default="standard", required=True, key="difficulty", bind="query-params",
         help="hard: the LGE alone is ambiguous, the cine stays clear",
     )  # fmt: skip
+    dark = theme() is DARK
+    st.image(
+        _gallery(checkpoint.digest, checkpoint, position - 1, difficulty, dark),
+        alt="This slice of every sample, by number",
+    )
     return _sample(checkpoint.digest, checkpoint, number - 1, position - 1, difficulty)
 
 
