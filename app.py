@@ -3,11 +3,13 @@
 Page settings, navigation, and the two pickers that every page shares: the checkpoint and the subject.
 """
 
+from pathlib import Path
+
 import streamlit as st
 
 from explorer import session
 
-st.set_page_config("DAFNet Explorer", page_icon="docs/icon.png", layout="wide")
+st.set_page_config("DAFNet Explorer", page_icon=Path(__file__).parent / "docs" / "icon.png", layout="wide")
 # contact sheets scroll sideways on narrow screens instead of shrinking until nothing can be seen
 st.html(
     "<style>@media (max-width: 640px) {"
