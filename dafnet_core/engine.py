@@ -90,14 +90,14 @@ def train_step(state: TrainState, batch: Batch, config: TrainConfig) -> dict[str
         for group in optimizer.param_groups:
             group["lr"] = lr * learning_rate_factor(config, state.step)
 
-    weights = config.weights_at(state.step)
-    device = batch.images.device.type
-    low = torch.autocast(device, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+    low = torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
     state.critics.requires_grad_(False)  # the generator's step needs no gradient of their weights
     with low:
         outputs = state.model(batch, state.noise, config.rec_z_share)
         terms = generator_terms(outputs, batch, state.critics)
-        loss = weights.total(terms)
+        loss = config.weights_at(state.step).total(terms)
+    # before the backward pass: torch's sampler crashes the process on gradients at NaN positions
+    found = _finite({**terms, "loss": loss, "shift": outputs.offsets.abs().mean()}, state.step)
     state.generator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
@@ -109,10 +109,7 @@ def train_step(state: TrainState, batch: Batch, config: TrainConfig) -> dict[str
     state.critic_optimizer.zero_grad(set_to_none=True)
     critic_loss.backward()
 
-    found = _numbers({**terms, **{f"critic_{k}": v for k, v in judged.items()}, "loss": loss, "grad_norm": norm,
-                      "shift": outputs.offsets.abs().mean()})  # fmt: skip
-    if bad := [name for name, value in found.items() if not math.isfinite(value)]:
-        raise NotFiniteError(f"step {state.step}: {', '.join(bad)} is not finite; nothing was changed by this step")
+    found |= _finite({**{f"critic_{k}": v for k, v in judged.items()}, "grad_norm": norm}, state.step)
     state.generator_optimizer.step()
     state.critic_optimizer.step()
     state.average.update_parameters(state.model)
@@ -120,9 +117,11 @@ def train_step(state: TrainState, batch: Batch, config: TrainConfig) -> dict[str
     return found
 
 
-def _numbers(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Scalars as floats, fetched from the device in one go."""
+def _finite(terms: dict[str, Tensor], step: int) -> dict[str, float]:
+    """Scalars as floats, fetched from the device in one go; NotFiniteError if one is not finite."""
     values = torch.stack([value.detach().float() for value in terms.values()]).tolist()
+    if bad := [name for name, value in zip(terms, values, strict=True) if not math.isfinite(value)]:
+        raise NotFiniteError(f"step {step}: {', '.join(bad)} is not finite; nothing was changed by this step")
     return dict(zip(terms, values, strict=True))
 
 

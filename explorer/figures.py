@@ -45,7 +45,7 @@ def anatomy_map(s: np.ndarray, colours: Sequence[str]) -> np.ndarray:
 
 
 def channel_title(c: int, kind: int | None, classes: Sequence[str]) -> str:
-    return f"{c + 1}: {classes[kind]}" if kind else f"channel {c + 1}"
+    return classes[kind] if kind else f"channel {c + 1}"
 
 
 def _occupancy(plane: np.ndarray) -> str:
@@ -124,7 +124,7 @@ def warp_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Im
             Tile(anatomy_map(found.deformed[p], colours), f"{moving}, deformed"),
             Tile(anatomy_map(found.fused[i], colours), f"fused for {fixed}"),
         ])  # fmt: skip
-        names.append(f"{moving} → {fixed}")
+        names.append(f"{moving} onto {fixed}")
     return sheet(rows, names, side=200, theme=theme)
 
 
@@ -227,25 +227,23 @@ def inspection(
     channels = np.array(names)[found.s[i].argmax(0)]
     masks = np.array(classes)[found.fused_masks[i]]
     text = np.char.add(np.char.add(channels, "<br>mask "), masks)
-    figure = make_subplots(1, len(panels), shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.015,
-                           subplot_titles=[title for title, *_ in panels])  # fmt: skip
-    for column, (title, values, scale, low, high) in enumerate(panels, 1):
+    figure = make_subplots(
+        2, 2, shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.03, vertical_spacing=0.07,
+        subplot_titles=[title for title, *_ in panels],
+    )  # fmt: skip
+    for n, (title, values, scale, low, high) in enumerate(panels):
         figure.add_trace(
             go.Heatmap(
                 z=values.astype(np.float32), zmin=low, zmax=high, colorscale=scale, showscale=False, text=text,
                 hovertemplate=f"{title} %{{z:.3f}}<br>anatomy %{{text}}<br>x %{{x}}, y %{{y}}<extra></extra>",
             ),
-            1, column,
+            n // 2 + 1, n % 2 + 1,
         )  # fmt: skip
-    figure.update_xaxes(
-        showticklabels=False, showgrid=False, zeroline=False, range=[-0.5, width - 0.5], constrain="domain"
-    )
-    figure.update_yaxes(
-        showticklabels=False, showgrid=False, zeroline=False, range=[height - 0.5, -0.5], constrain="domain"
-    )
-    figure.update_yaxes(scaleanchor="x", scaleratio=1)
+    plain = dict(showticklabels=False, ticks="", showgrid=False, zeroline=False, constrain="domain")
+    figure.update_xaxes(range=[-0.5, width - 0.5], **plain)
+    figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **plain)
     figure.update_layout(
-        margin=dict(l=0, r=0, t=30, b=0), height=330, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        margin=dict(l=0, r=0, t=30, b=0), height=680, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font_color="#f2f2f2" if dark else "#1a1a1a",
     )  # fmt: skip
     return figure
@@ -253,16 +251,16 @@ def inspection(
 
 def z_figure(found: Decomposition, dark: bool) -> go.Figure:
     """The modality factors side by side: mean of every dimension, whiskers of one posterior standard deviation."""
-    figure = go.Figure()
+    figure, ink = go.Figure(), "#f2f2f2" if dark else "#1a1a1a"
     for i, (name, colour) in enumerate(zip(found.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)):
         figure.add_bar(
             name=name, x=[f"z{d + 1}" for d in range(found.z_mean.shape[1])], y=found.z_mean[i].astype(float),
-            error_y=dict(array=found.z_std[i].astype(float), thickness=1.2), marker_color=colour,
+            error_y=dict(array=found.z_std[i].astype(float), thickness=1.2, color=ink), marker_color=colour,
             hovertemplate="%{x} = %{y:.2f} ± %{error_y.array:.2f}",
         )  # fmt: skip
     figure.update_layout(
         height=280, margin=dict(l=0, r=0, t=10, b=0), legend=dict(orientation="h", y=1.12), barmode="group",
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color="#f2f2f2" if dark else "#1a1a1a",
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=ink,
         yaxis_title="posterior mean",
     )  # fmt: skip
     return figure

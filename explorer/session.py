@@ -6,6 +6,7 @@ never written, and never logged.
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from explorer.figures import gallery
 from explorer.sheets import DARK, LIGHT, Theme, png
 from explorer.subjects import Subject
 
-FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "checkpoints"
 SAMPLES, FILES = "Samples", "My files"
 
 
@@ -84,15 +86,14 @@ def pick_subject(checkpoint: Checkpoint) -> Subject:
     if not subjects.has_samples(checkpoint):
         return _pick_files(checkpoint) or _nothing_yet()
     source = st.segmented_control("Subject", [SAMPLES, FILES], default=SAMPLES, required=True, key="source")
-    if source == FILES and (own := _pick_files(checkpoint)):
+    own = _pick_files(checkpoint) if source == FILES else None
+    st.session_state["waiting"] = source == FILES and own is None
+    if own:
         return own
     if source == FILES:
-        st.session_state["waiting"] = True
         return _sample(checkpoint.digest, checkpoint, 0, phantom.SLICES // 2 - 1, "standard")
     numbers = range(1, subjects.SAMPLES + 1)
-    number = st.selectbox(
-        "Sample", numbers, format_func=lambda n: f"Phantom subject {n}", key="subject", bind="query-params"
-    )
+    number = st.selectbox("Phantom subject", numbers, key="subject", bind="query-params")
     position = st.slider(
         "Slice",
         1,
@@ -208,14 +209,18 @@ def _take_mask(
 
 def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
     """What the sidebar chose: checkpoint, subject, its decomposition, and which channels are classes."""
-    checkpoint, subject = st.session_state["chosen"]
+    if "chosen" not in st.session_state:
+        # Streamlit's old discovery of pages/ runs a page without app.py, until app.py has called st.navigation once
+        runpy.run_path(str(ROOT / "app.py"))
+        st.stop()
+    checkpoint, subject = st.session_state.pop("chosen")
     found = _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
     return checkpoint, subject, found, channel_classes(found, len(checkpoint.config.classes))
 
 
 def say_domain(checkpoint: Checkpoint, subject: Subject) -> None:
     """Above uploads: what the checkpoint was trained for, and what was done to the files."""
-    if st.session_state.pop("waiting", False):
+    if st.session_state.get("waiting"):
         st.info("Drop one file per modality in the sidebar. Until then this is a built-in sample.")
     if not subject.uploaded:
         return

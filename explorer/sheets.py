@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 # Okabe and Ito's colours, told apart with any colour vision; the first is for class 1
+WIDTH_SHOWN = 900  # pixels that a page has for a sheet; wider ones are shrunk by the browser
+
 OKABE_ITO = ("#D55E00", "#009E73", "#56B4E9", "#F0E442", "#CC79A7", "#0072B2", "#E69F00")
 
 
@@ -85,7 +87,7 @@ def channel(plane: np.ndarray, colour: str = "#ffffff") -> np.ndarray:
     return (dark + plane[..., None] * (rgb(colour) - dark)).round().astype(np.uint8)
 
 
-def warp_lines(base: np.ndarray, positions: np.ndarray, every: int = 8, factor: int = 3) -> np.ndarray:
+def warp_lines(base: np.ndarray, positions: np.ndarray, every: int = 8, factor: int = 4) -> np.ndarray:
     """A warp as a bent grid over an image.
 
     Args:
@@ -101,13 +103,19 @@ def warp_lines(base: np.ndarray, positions: np.ndarray, every: int = 8, factor: 
     start = every // 2
     lines = [points[r] for r in range(start, height, every)] + [points[:, c] for c in range(start, width, every)]
     for line in lines:
-        draw.line([tuple(p) for p in line], fill="#F0E442", width=max(factor // 3, 1))
+        draw.line([tuple(p) for p in line], fill="#F0E442", width=max(factor // 2, 1))
     return np.asarray(picture)
 
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
+
+
+def _centred(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, width: int, size: float, ink: str) -> None:
+    """Text in the middle of a tile, with letters small enough to stay within its width."""
+    size = min(size, size * width / max(_font(round(size)).getlength(text), 1))
+    draw.text(at, text, fill=ink, font=_font(max(int(size), 6)), anchor="mm")
 
 
 def sheet(
@@ -121,17 +129,18 @@ def sheet(
         side: height of a tile in pixels.
         theme: colours around the tiles.
     """
-    font, small = _font(14), _font(12)
-    gap, head = 8, 20
-    left = max((int(font.getlength(n)) for n in names), default=0) + (2 * gap if names else 0)
+    gap, columns = 8, max(len(row) for row in rows)
     shapes = [t.pixels.shape for row in rows for t in row if t is not None]
     tile_width = max(round(side * w / h) for h, w, _ in shapes)
+    # wide sheets are shown smaller than they are: larger letters keep them readable
+    size = 14 * max(1.0, columns * tile_width / WIDTH_SHOWN)
+    font, head = _font(round(size)), round(1.45 * size)
+    left = max((int(font.getlength(n)) for n in names), default=0) + (2 * gap if names else 0)
     has_caption = [any(t and t.caption for t in row) for row in rows]
     has_title = [any(t and t.title for t in row) for row in rows]
     heights = [
         side + gap + head * title + head * caption for title, caption in zip(has_title, has_caption, strict=True)
     ]
-    columns = max(len(row) for row in rows)
     picture = Image.new("RGB", (left + columns * (tile_width + gap) + gap, sum(heights) + gap), theme.paper)
     draw = ImageDraw.Draw(picture)
     y = gap
@@ -147,10 +156,9 @@ def sheet(
             # large drawings shrink smoothly; pixels of small ones stay pixels
             method = Image.Resampling.LANCZOS if height > side else Image.Resampling.NEAREST
             picture.paste(Image.fromarray(tile.pixels).resize((round(side * width / height), side), method), (x, top))
-            draw.text((x + tile_width / 2, y + head / 2 - 2), tile.title, fill=theme.ink, font=font, anchor="mm")
-            draw.text(
-                (x + tile_width / 2, top + side + head / 2), tile.caption, fill=theme.faint, font=small, anchor="mm"
-            )
+            middle = x + tile_width / 2
+            _centred(draw, (middle, y + head / 2 - 2), tile.title, tile_width, size, theme.ink)
+            _centred(draw, (middle, top + side + head / 2), tile.caption, tile_width, 0.88 * size, theme.faint)
         y += heights[r]
     return picture
 

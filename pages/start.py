@@ -40,9 +40,10 @@ with right:
     st.subheader("Where to go next")
     st.page_link(
         "pages/decompose.py",
-        label="**Decompose**: all channels, the warp, fused anatomies, masks and errors of this slice",
+        label="**Decompose this slice**",
     )
     st.markdown(
-        "Choose another subject or slice at the left, or drop **your own pair** under *My files*. "
+        "All its channels, the warp, fused anatomies, masks and errors, with their numbers.\n\n"
+        "Or choose another subject or slice at the left, or drop **your own pair** under *My files*. "
         "`python train.py --help` trains a model of your own."
     )

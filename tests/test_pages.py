@@ -72,7 +72,7 @@ def test_choices_of_the_sidebar_change_the_subject(app):
 
 def test_uploads_are_taken_apart_and_say_what_the_model_was_trained_for(app):
     app.run()
-    app.sidebar.button_group(key="source").set_value(["My files"])
+    app.sidebar.button_group(key="source").set_value("My files")
     app.run()
     assert "Drop one file per modality" in said(app)
     app.sidebar.file_uploader(key="file-cine").upload(*png_file("left.png", 1))
@@ -86,7 +86,7 @@ def test_uploads_are_taken_apart_and_say_what_the_model_was_trained_for(app):
 
 def test_one_file_alone_is_enough(app):
     app.run()
-    app.sidebar.button_group(key="source").set_value(["My files"])
+    app.sidebar.button_group(key="source").set_value("My files")
     app.run()
     app.sidebar.file_uploader(key="file-LGE").upload(*png_file("only.png", 2))
     app.run().switch_page("pages/decompose.py").run()
@@ -96,7 +96,7 @@ def test_one_file_alone_is_enough(app):
 
 def test_a_mask_is_mapped_by_a_table_that_the_user_sees(app):
     app.run()
-    app.sidebar.button_group(key="source").set_value(["My files"])
+    app.sidebar.button_group(key="source").set_value("My files")
     app.run()
     app.sidebar.file_uploader(key="file-cine").upload(*png_file("image.png", 1))
     app.run()
@@ -111,7 +111,7 @@ def test_a_mask_is_mapped_by_a_table_that_the_user_sees(app):
 
 def test_a_refused_file_says_why_and_loses_nothing(app):
     app.run()
-    app.sidebar.button_group(key="source").set_value(["My files"])
+    app.sidebar.button_group(key="source").set_value("My files")
     app.run()
     app.sidebar.file_uploader(key="file-cine").upload(*png_file("good.png", 1))
     app.sidebar.file_uploader(key="file-LGE").upload("bad.png", b"this is no picture at all, sorry", "image/png")
@@ -157,7 +157,7 @@ def test_sheets_draw_what_they_are_given():
     again = Image.open(io.BytesIO(png(picture)))
     assert again.size == picture.size
     y, x = np.mgrid[:8, :8].astype(float)
-    assert warp_lines(grey(plain), np.stack([x, y], -1), every=4).shape == (24, 24, 3)
+    assert warp_lines(grey(plain), np.stack([x, y], -1), every=4, factor=3).shape == (24, 24, 3)
 
 
 def test_uploaded_pixels_get_their_masks_back_at_their_own_size(checkpoint):
