@@ -38,7 +38,7 @@ WAYS = {
 _MEMORY = {False: torch.contiguous_format, True: torch.channels_last}
 
 
-def stages(model: DAFNet, x: torch.Tensor) -> dict[str, Callable[[], object]]:
+def stages(model: DAFNet, x: torch.Tensor, precision: str) -> dict[str, Callable[[], object]]:
     """The work of a prediction, cut into its stages on fixed inputs."""
     s = model.encode(x)[:, :, 0].flatten(0, 1)
     aligned = model.align(s.flip(0), s)
@@ -48,7 +48,7 @@ def stages(model: DAFNet, x: torch.Tensor) -> dict[str, Callable[[], object]]:
         "encode": lambda: model.encode(x),
         "align": lambda: model.align(s.flip(0), s),
         "segment": lambda: model.segment(six).softmax(1),
-        "predict": lambda: model.predict(x),
+        "predict": lambda: model.predict(x, precision=precision),
         "decode": lambda: model.decode(six[:4], z.repeat(2, 1)),
     }
 
@@ -64,7 +64,7 @@ def measure(model: DAFNet, size: int, rounds: int) -> dict[str, dict]:
             for way, (low, last) in WAYS.items():
                 chosen = models[last]
                 with torch.autocast("cpu", torch.bfloat16, enabled=low):
-                    for stage, run in stages(chosen, x).items():
+                    for stage, run in stages(chosen, x, "bf16" if low else "fp32").items():
                         if stage not in flops:
                             with FlopCounterMode(display=False) as counter:
                                 run()
@@ -95,7 +95,7 @@ def mask_differences(path: Path, subjects: int = 4) -> dict[str, float]:
     for way, (low, last) in WAYS.items():
         model = checkpoint.model.to(memory_format=_MEMORY[last])
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
-            found = [model.predict(x) for x in batches]
+            found = [model.predict(x, precision="bf16" if low else "fp32") for x in batches]
         labels[way] = torch.stack([torch.cat([f.single, f.deformed_masks, f.fused_masks]).argmax(2) for f in found])
     reference = labels["fp32, contiguous"]
     return {way: round(100 * float((v != reference).float().mean()), 4) for way, v in labels.items()}

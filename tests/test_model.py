@@ -3,16 +3,21 @@
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from dafnet_core.checkpoint import load
 from dafnet_core.config import ModelConfig, TrainConfig
+from dafnet_core.data.datasets import PhantomSet, collate
 from dafnet_core.discriminator import Critics
 from dafnet_core.engine import NotFiniteError, TrainState, learning_rate_factor, train_step
 from dafnet_core.factors import Batch
 from dafnet_core.losses import generator_terms
 from dafnet_core.pairing import PairWeighting, anatomy_dice
+
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints" / "cardiac-film.safetensors"
 
 
 @pytest.mark.parametrize("decoder", ["film", "spade"])
@@ -40,9 +45,9 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
 def test_a_batch_equals_its_samples_one_by_one_in_eval_mode(make_model, make_batch, norm):
     model = make_model(norm=norm).eval()
     images = make_batch(3).images
-    together = model.predict(images)
+    together = model.predict(images, precision="fp32")
     for b in range(3):
-        alone = model.predict(images[b : b + 1])
+        alone = model.predict(images[b : b + 1], precision="fp32")
         for name in ("s", "deformed", "fused", "single", "deformed_masks", "fused_masks"):
             assert torch.allclose(getattr(alone, name)[:, 0], getattr(together, name)[:, b], atol=1e-5), name
 
@@ -50,11 +55,11 @@ def test_a_batch_equals_its_samples_one_by_one_in_eval_mode(make_model, make_bat
 def test_predict_takes_one_two_or_more_modalities(make_model, make_batch):
     model = make_model(modalities=("a", "b", "c")).eval()
     images = make_batch(2, 3).images[:, :, 0]
-    everything = model.predict(images)
+    everything = model.predict(images, precision="fp32")
     assert len(everything.pairs) == 6
-    two = model.predict(images[:, 1:], (1, 2))
+    two = model.predict(images[:, 1:], (1, 2), precision="fp32")
     assert torch.equal(two.s, everything.s[1:])
-    one = model.predict(images[:, 2:], (2,))
+    one = model.predict(images[:, 2:], (2,), precision="fp32")
     assert one.pairs == ()
     assert torch.allclose(one.single[0], everything.single[2], atol=1e-6)
     assert torch.equal(one.fused_masks, one.single)  # nothing to fuse with
@@ -62,7 +67,7 @@ def test_predict_takes_one_two_or_more_modalities(make_model, make_batch):
 
 def test_fused_anatomy_is_the_maximum_and_its_mask_the_segmentor_s(make_model, make_batch):
     model = make_model().eval()
-    found = model.predict(make_batch().images)
+    found = model.predict(make_batch().images, precision="fp32")
     expected = torch.maximum(found.s[0, :, 0], found.deformed[0, :, 0])
     assert torch.equal(found.fused[0, :, 0], expected)
     with torch.inference_mode():
@@ -71,7 +76,7 @@ def test_fused_anatomy_is_the_maximum_and_its_mask_the_segmentor_s(make_model, m
 
 def test_candidates_masks_are_the_paper_s_weighted_sum(make_model, make_batch):
     model = make_model(candidates=3).eval()
-    found = model.predict(make_batch(k=3).images)
+    found = model.predict(make_batch(k=3).images, precision="fp32")
     with torch.inference_mode():
         masks = torch.stack([model.segment(found.fused[0, :, k]).softmax(1) for k in range(3)], 1)
     weights = found.weights[found.pairs.index((0, 1))]
@@ -99,6 +104,16 @@ def test_pair_weights_follow_the_overlap_of_anatomies(make_config):
     assert weigh(fixed, candidates[:, :1]).tolist() == [[1.0]]
     with pytest.raises(ValueError, match="3 candidates"):
         weigh(fixed, candidates[:, [0, 0, 1]])
+
+
+def test_the_fastest_precision_changes_few_masks_of_the_shipped_checkpoint():
+    model = load(SHIPPED).model
+    data = PhantomSet(9000, range(1), difficulty="hard")
+    images = collate([data[i] for i in range(8)]).images
+    labels = [model.predict(images, precision=p).fused_masks.argmax(2) for p in ("auto", "fp32")]
+    assert (labels[0] != labels[1]).float().mean() < 0.001
+    with pytest.raises(ValueError, match="fp16"):
+        model.predict(images, precision="fp16")
 
 
 def test_wrong_sizes_are_refused_in_words(make_model, make_batch):
