@@ -1,8 +1,12 @@
-"""Pairs per second of the phantom on one core, as JSON: `python -m benchmarks.phantom`."""
+"""Pairs per second of the phantom on one core, as JSON: python benchmarks/phantom.py."""
 
 import json
 import os
+import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dafnet_core.data.phantom import SLICES, VERSION, generate
 

@@ -86,6 +86,22 @@ def _copy(model: DAFNet) -> DAFNet:
     return twin
 
 
+def ceiling() -> dict[str, float]:
+    """What this machine reaches at best: GFLOP/s of one large 3x3 convolution, median of nine."""
+    conv = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
+    x = torch.rand(4, 256, 48, 48).to(memory_format=torch.channels_last)
+    found = {}
+    for precision in ("fp32", "bf16"):
+        times = []
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            for _ in range(10):
+                start = time.perf_counter()
+                conv(x)
+                times.append(time.perf_counter() - start)
+        found[precision] = round(2 * 9 * 256**2 * x[:, 0].numel() / statistics.median(times[1:]) / 1e9, 1)
+    return found
+
+
 def mask_differences(path: Path, subjects: int = 4) -> dict[str, float]:
     """Per cent of fused and single mask pixels that differ from float32, contiguous."""
     checkpoint = load(path)
@@ -110,7 +126,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
     folder = Path(__file__).resolve().parent.parent / "checkpoints"
-    result: dict = {"torch": torch.__version__, "threads": torch.get_num_threads(), "size": options.size, "models": {}}
+    result: dict = {"torch": torch.__version__, "threads": torch.get_num_threads(), "size": options.size}
+    result |= {"ceiling, GFLOP/s": ceiling(), "models": {}}
     for path in sorted(folder.glob("*.safetensors")):
         model = load(path).model
         result["models"][path.stem] = measure(model, options.size, options.rounds)

@@ -16,16 +16,18 @@ EPS = 1e-5  # under the root of every instance norm
 class _InstanceNorm(torch.autograd.Function):
     """torch's group norm of one channel a group, with a backward that is fast on channels_last tensors.
 
-    On CPU torch's own instance norm copies channels_last to contiguous and back, and its group norm's backward
-    takes 12 times as long there as this one (benchmarks/train_step.py).
+    On CPU torch's own instance norm copies channels_last to contiguous and back, and its group norm's backward is
+    slower still there: 1.5 and 7 times as long as this, forward and backward in bfloat16 (benchmarks/norm.json).
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         b, c, h, w = x.shape
-        y, mean, rstd = torch.native_group_norm(x, weight, bias, b, c, h * w, c, EPS)
+        # below 1,024 pixels torch walks channels_last groups one strided channel at a time: 2 ms in place of 0.1
+        small = h * w < 1024 and x.is_contiguous(memory_format=torch.channels_last)
+        y, mean, rstd = torch.native_group_norm(x.contiguous() if small else x, weight, bias, b, c, h * w, c, EPS)
         ctx.save_for_backward(x, mean, rstd, weight)
-        return y
+        return y.contiguous(memory_format=torch.channels_last) if small else y
 
     @staticmethod
     @once_differentiable

@@ -49,8 +49,9 @@ def test_z_is_sampled_from_its_posterior_by_the_given_generator():
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("affine", [True, False])
-def test_instance_norm_and_its_gradient_are_torch_s(memory, affine):
-    x = torch.randn(3, 5, 16, 24).contiguous(memory_format=memory).requires_grad_()
+@pytest.mark.parametrize("plane", [(16, 24), (32, 40), (7, 5)])
+def test_instance_norm_and_its_gradient_are_torch_s(memory, affine, plane):
+    x = torch.randn(3, 5, *plane).contiguous(memory_format=memory).requires_grad_()
     weight, bias = (torch.rand(5, requires_grad=True) for _ in range(2))
     inputs = [x, weight, bias] if affine else [x]
     upstream = torch.randn_like(x)
@@ -60,7 +61,7 @@ def test_instance_norm_and_its_gradient_are_torch_s(memory, affine):
     assert torch.allclose(y, reference, atol=1e-5)
     found, expected = (torch.autograd.grad(t, inputs, upstream) for t in (y, reference))
     for a, b in zip(found, expected, strict=True):
-        assert torch.allclose(a, b, atol=1e-4)  # sums over 1,152 values in float32
+        assert torch.allclose(a, b, atol=2e-4)  # sums over 3,840 values in float32
 
 
 @pytest.mark.parametrize("decoder", ["film", "spade"])
