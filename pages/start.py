@@ -40,7 +40,7 @@ with right:
     st.subheader("Where to go next")
     st.page_link(
         "pages/decompose.py",
-        label="**Decompose this slice**",
+        label="**Decompose this slice →**",
     )
     st.markdown(
         "All its channels, the warp, fused anatomies, masks and errors, with their numbers.\n\n"

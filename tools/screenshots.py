@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -20,21 +22,32 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = {"start": "For each modality: the image", "decompose": "Own and crosswise reconstructions"}
 
 
-def serve() -> tuple[subprocess.Popen, str]:
-    """The app on a free port of this machine, healthy."""
+@contextmanager
+def serve() -> Iterator[tuple[str, int]]:
+    """A fresh server process on a free port: its address and process number, from the moment that it is healthy."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            if urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).read() == b"ok":
-                return process, url
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit("the app did not start")
+    try:
+        deadline = time.monotonic() + 60
+        while not _healthy(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the app did not become healthy within 60 s; try `streamlit run app.py`")
+            time.sleep(0.1)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).read() == b"ok"
+    except OSError:
+        return False
 
 
 def settle(page: Page, url: str, name: str) -> None:
@@ -51,31 +64,25 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="also renew docs/start.png")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    process, url = serve()
-    try:
-        with sync_playwright() as p:
-            chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for scheme in ("light", "dark"):
-                for width in (1400, 400):
-                    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                    page = context.new_page()
-                    for name in PAGES:
-                        settle(page, url, name)
-                        height = page.evaluate(
-                            "Math.max(...[...document.querySelectorAll('section, main, div')].map(e => e.scrollHeight))"
-                        )
-                        page.set_viewport_size({"width": width, "height": min(height + 100, 6000)})
-                        page.wait_for_timeout(500)
-                        page.screenshot(path=options.out / f"{name}-{scheme}-{width}.png")
-                        page.set_viewport_size({"width": width, "height": 900})
-                    context.close()
-            if options.readme:
-                page = chromium.new_page(viewport={"width": 1400, "height": 900})
-                settle(page, url, "start")
-                page.screenshot(path=ROOT / "docs" / "start.png")
-            chromium.close()
-    finally:
-        process.terminate()
+    with serve() as (url, _), sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for scheme in ("light", "dark"):
+            for width in (1400, 400):
+                context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+                page = context.new_page()
+                for name in PAGES:
+                    settle(page, url, name)
+                    height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+                    page.set_viewport_size({"width": width, "height": height})
+                    page.wait_for_timeout(500)
+                    page.screenshot(path=options.out / f"{name}-{scheme}-{width}.png")
+                    page.set_viewport_size({"width": width, "height": 900})
+                context.close()
+        if options.readme:
+            page = chromium.new_page(viewport={"width": 1400, "height": 900})
+            settle(page, url, "start")
+            page.screenshot(path=ROOT / "docs" / "start.png")
+        chromium.close()
 
 
 if __name__ == "__main__":
