@@ -171,7 +171,7 @@ def _pick_files(checkpoint: Checkpoint) -> Subject | None:
                 f"Mask of {name}", accept_multiple_files=True, key=f"mask-{name}", label_visibility="collapsed"
             )
             labels = _scan(f"labels-{name}", files, mask=True)
-            if labels is not None and (chosen := _take_mask(labels, scan, slices[m], name, checkpoint.config.classes)):
+            if labels is not None and (chosen := _take_mask(labels, scan, name, checkpoint.config.classes)):
                 masks[m] = chosen
     if not slices:
         return None
@@ -182,12 +182,10 @@ def _pick_files(checkpoint: Checkpoint) -> Subject | None:
         return subjects.uploaded(checkpoint, slices, {})
 
 
-def _take_mask(
-    labels: Scan, scan: Scan, image: Slice, name: str, classes: tuple[str, ...]
-) -> tuple[Slice, dict[int, int]] | None:
+def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) -> tuple[Slice, dict[int, int]] | None:
     """The mask's slice of the same number as the image's, and a table of classes that the user sees and can change."""
     if labels.values.shape[1:] != scan.values.shape[1:]:
-        rows = ["slices {} of {} x {}".format(*s.values.shape[1:]) for s in (labels, scan)]
+        rows = ["{} slices of {} x {} pixels".format(*s.values.shape[1:]) for s in (labels, scan)]
         st.error(f"{labels.name}: the mask has {rows[0]}, its image {rows[1]}; give the mask of this image.")
         return None
     index = st.session_state.get(f"take-{name}-slice-{scan.values.shape}", 1) - 1
