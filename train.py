@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from dafnet_core.card import card
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, save, write_aside
-from dafnet_core.config import ModelConfig, TrainConfig
+from dafnet_core.config import JUDGING_SEED, ModelConfig, TrainConfig
 from dafnet_core.data import phantom
 from dafnet_core.data.datasets import PhantomSet, collate
 from dafnet_core.engine import NotFiniteError, TrainState, train_step
-from dafnet_core.evaluate import JUDGING_SEED, evaluate, evaluate_model
+from dafnet_core.evaluate import evaluate, evaluate_model
 from dafnet_core.model import DAFNet
 from explorer import sheets
 

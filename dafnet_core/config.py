@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+JUDGING_SEED = 9000  # phantom seeds from here on are never trained on
+
 
 def option(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
     """A dataclass field that the command line can show."""
@@ -132,7 +134,7 @@ class TrainConfig(Config):
     subjects: int = option(240, "training subjects of the phantom")
     validation_subjects: int = option(12, "validation subjects of the phantom, never trained on")
     size: int = option(128, "image side in pixels, a multiple of 16")
-    seed: int = option(0, "seed of data, weights and noise; 9000 and above are kept for judging")
+    seed: int = option(0, f"seed of data, weights and noise; {JUDGING_SEED} and above are for judging")
     steps: int = option(1800, "training steps")
     finish_steps: int = option(300, "last steps, taken with exactly the paper's loss weights")
     batch_size: int = option(4, "pairs per step")
@@ -153,8 +155,11 @@ class TrainConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seed < 0 or self.seed >= 9000:
-            raise ValueError(f"seed is {self.seed}; expected 0 to 8999: seeds from 9000 on are for judging only")
+        if not 0 <= self.seed < JUDGING_SEED:
+            raise ValueError(
+                f"seed is {self.seed}; expected 0 to {JUDGING_SEED - 1}: "
+                f"seeds from {JUDGING_SEED} on are for judging only"
+            )
         if self.size % 16 or self.size < 64:
             raise ValueError(f"size is {self.size}; expected a multiple of 16, at least 64")
         for name in ("subjects", "validation_subjects", "steps", "batch_size", "validate_every"):

@@ -1,9 +1,8 @@
-"""One training step and one evaluation; no files, no printing."""
+"""One training step; no files, no printing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dafnet_core.config import ModelConfig, TrainConfig
 from dafnet_core.discriminator import Critics
 from dafnet_core.factors import Batch
-from dafnet_core.losses import critic_terms, generator_terms, kl_divergence
+from dafnet_core.losses import critic_terms, generator_terms
 from dafnet_core.model import DAFNet
 
 
@@ -123,21 +122,3 @@ def _finite(terms: dict[str, Tensor], step: int) -> dict[str, float]:
     if bad := [name for name, value in zip(terms, values, strict=True) if not math.isfinite(value)]:
         raise NotFiniteError(f"step {step}: {', '.join(bad)} is not finite; nothing was changed by this step")
     return dict(zip(terms, values, strict=True))
-
-
-@torch.inference_mode()
-def describe_factors(model: DAFNet, batches: Iterable[Batch]) -> dict[str, list]:
-    """How alive the factors are: mean KL of each z dimension in nats, and the share of pixels of each channel.
-
-    Returns:
-        kl_per_dimension (n_z values) and channel_occupancy (M lists of C shares, each summing to 1).
-    """
-    kl, share, count = 0.0, 0.0, 0
-    for batch in batches:
-        s = model.encode(batch.images[:, :, :1])[:, :, 0]  # (M, B, C, H, W)
-        x = batch.images[:, :, 0].transpose(0, 1).flatten(0, 1)[:, None]
-        mean, logvar = model.encode_modality(s.flatten(0, 1), x)
-        kl = kl + kl_divergence(mean, logvar).sum(0) / len(s)
-        share = share + s.mean((3, 4)).sum(1)
-        count += s.shape[1]
-    return {"kl_per_dimension": (kl / count).tolist(), "channel_occupancy": (share / count).tolist()}

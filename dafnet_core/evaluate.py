@@ -12,15 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dafnet_core.analysis.decompose import decompose, overlaps, reconstruction_errors, registration_errors
+from dafnet_core.analysis.decompose import (
+    decompose,
+    kl_per_dimension,
+    overlaps,
+    reconstruction_errors,
+    registration_errors,
+)
 from dafnet_core.analysis.segmentation import nanmean, number, summarise
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, write_aside
+from dafnet_core.config import JUDGING_SEED
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import PhantomSet, collate
-from dafnet_core.engine import describe_factors
+from dafnet_core.data.datasets import PhantomSet
 from dafnet_core.model import DAFNet
-
-JUDGING_SEED = 9000
 
 
 def phantom_set(spec: str, size: int) -> PhantomSet:
@@ -56,7 +60,7 @@ def evaluate_model(model: DAFNet, data: PhantomSet, *, limit: int | None = None)
     names, classes = model.config.modalities, model.config.classes
     counts: dict[tuple[str, str], list[np.ndarray]] = {}
     values: dict[str, list[float]] = {}
-    subjects, batches = [], []
+    subjects, kl, shares = [], [], []
     for index in range(len(data) if limit is None else min(limit, len(data))):
         sample = data[index]
         found = decompose(model, sample.images[:, 0])
@@ -70,7 +74,8 @@ def evaluate_model(model: DAFNet, data: PhantomSet, *, limit: int | None = None)
             values.setdefault("error_before_px", []).append(before)
             values.setdefault("error_after_px", []).append(after)
         subjects.append(sample.subject)
-        batches.append(collate([sample]))
+        kl.append(kl_per_dimension(found).mean(0))
+        shares.append(found.s.mean((2, 3)))
     ids = np.array(subjects)
 
     def dice(name: str, kind: str) -> dict:
@@ -82,7 +87,6 @@ def evaluate_model(model: DAFNet, data: PhantomSet, *, limit: int | None = None)
         table = np.array(values[key]).reshape(len(ids), -1)  # one column a pair, where pairs share a key
         return number(nanmean(np.array([nanmean(table[ids == i]) for i in np.unique(ids)])))
 
-    factors = describe_factors(model, batches)
     return {
         "n_subjects": len(np.unique(ids)),
         "n_slices": len(ids),
@@ -90,8 +94,8 @@ def evaluate_model(model: DAFNet, data: PhantomSet, *, limit: int | None = None)
         "copy": {n: {"dice_mean": dice(n, "copy")["dice_mean"]} for n in names},
         "registration": {k: mean(k) for k in ("error_before_px", "error_after_px")},
         "reconstruction": {n: {k: mean(f"{n}.{k}") for k in ("own_l1", "own_l1_inside", "cross_l1")} for n in names},
-        "kl_per_dimension": factors["kl_per_dimension"],
-        "channel_occupancy": dict(zip(names, factors["channel_occupancy"], strict=True)),
+        "kl_per_dimension": np.mean(kl, 0).tolist(),
+        "channel_occupancy": dict(zip(names, np.mean(shares, 0).tolist(), strict=True)),
     }
 
 

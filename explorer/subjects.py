@@ -10,11 +10,11 @@ from itertools import permutations
 import numpy as np
 
 from dafnet_core.checkpoint import Checkpoint
+from dafnet_core.config import JUDGING_SEED
 from dafnet_core.data import phantom
 from dafnet_core.data.prepare import Placement, position_note, prepare, prepare_mask, scale_intensity
 from dafnet_core.data.readers import Slice
 
-SAMPLE_SEED = 9000  # of the judging subjects: no shipped checkpoint was trained on them
 SAMPLES = 8
 
 
@@ -68,7 +68,7 @@ def has_samples(checkpoint: Checkpoint) -> bool:
 def sample(checkpoint: Checkpoint, number: int, position: int, difficulty: str) -> Subject:
     """A phantom subject that no shipped checkpoint was trained on, at the checkpoint's own grid."""
     size = checkpoint.preparation.height
-    pair = phantom.generate(SAMPLE_SEED, number, position, size=size, difficulty=difficulty)
+    pair = phantom.generate(JUDGING_SEED, number, position, size=size, difficulty=difficulty)
     order = [phantom.MODALITIES.index(name) for name in checkpoint.config.modalities]
     images = [scale_intensity(pair.images[i], checkpoint.preparation.percentiles) for i in order]
     pairs = permutations(range(len(order)), 2)

@@ -9,6 +9,7 @@ from dafnet_core.alignment import pixel_centres
 from dafnet_core.analysis.decompose import (
     channel_classes,
     decompose,
+    kl_per_dimension,
     masks_of,
     overlaps,
     reconstruction_errors,
@@ -102,6 +103,15 @@ def test_numbers_appear_only_where_there_is_a_truth(found):
 def test_reconstruction_error_is_the_mean_absolute_difference(found):
     _, _, _, everywhere, _ = next(iter(reconstruction_errors(found, {})))
     assert everywhere == pytest.approx(np.abs(found.own[0] - found.images[0]).mean(), rel=1e-5)
+
+
+def test_kl_is_zero_for_the_prior_and_grows_with_what_z_says(found):
+    from dataclasses import replace
+
+    prior = replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8)))
+    assert np.allclose(kl_per_dimension(prior), 0)
+    told = replace(prior, z_mean=np.full((2, 8), 2.0), z_std=np.full((2, 8), 0.5))
+    assert np.allclose(kl_per_dimension(told), 0.5 * (4 + 0.25 - 1 - np.log(0.25)))
 
 
 def test_registration_error_of_the_true_warp_is_zero(found):

@@ -13,6 +13,7 @@ import torch
 
 from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
 from dafnet_core.analysis.segmentation import overlap_counts
+from dafnet_core.losses import kl_divergence
 from dafnet_core.model import DAFNet
 
 CHANNEL_IS_CLASS = 0.8  # share of a channel's pixels that one class must hold for the channel to be called that class
@@ -142,6 +143,12 @@ def registration_errors(
                 position_error(still, sampling[pair], organs),
                 position_error(found.positions[p], sampling[pair], organs),
             )
+
+
+def kl_per_dimension(found: Decomposition) -> np.ndarray:
+    """KL(q || N(0, 1)) of each modality and z dimension in nats, (n, n_z): how much z says (Sec. V-F)."""
+    mean, logvar = (torch.from_numpy(np.asarray(v, np.float64)) for v in (found.z_mean, 2 * np.log(found.z_std)))
+    return kl_divergence(mean, logvar).numpy()
 
 
 def channel_classes(found: Decomposition, classes: int) -> tuple[int | None, ...]:
