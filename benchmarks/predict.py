@@ -26,7 +26,7 @@ from dafnet_core.alignment import fuse
 from dafnet_core.checkpoint import load
 from dafnet_core.config import JUDGING_SEED, ModelConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import PhantomSet, collate
+from dafnet_core.data.datasets import collate, phantom_slices
 from dafnet_core.model import DAFNet
 
 WAYS = {
@@ -105,7 +105,7 @@ def ceiling() -> dict[str, float]:
 def mask_differences(path: Path, subjects: int = 4) -> dict[str, float]:
     """Per cent of fused and single mask pixels that differ from float32, contiguous."""
     checkpoint = load(path)
-    data = PhantomSet(JUDGING_SEED, range(subjects), size=checkpoint.preparation.height, difficulty="mixed")
+    data = phantom_slices(JUDGING_SEED, range(subjects), size=checkpoint.preparation.height, difficulty="mixed")
     batches = [collate([data[i]]).images for i in range(len(data))]
     labels = {}
     for way, (low, last) in WAYS.items():

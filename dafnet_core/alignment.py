@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_core.blocks import SLOPE, he_init, pool_to_grid
+from dafnet_core.blocks import SLOPE, arithmetic, he_init, pool_to_grid
 from dafnet_core.config import ModelConfig
 from dafnet_core.factors import Alignment
 
@@ -111,7 +111,7 @@ class Aligner(nn.Module):
         super().__init__()
         widths = [2 * config.channels, *[config.aligner_width] * 3]
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in pairwise(widths))
-        self.pool, self.grid = config.aligner_pool, config.aligner_grid
+        self.pool, self.grid, self.on = config.aligner_pool, config.aligner_grid, config.align == "on"
         self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
         self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)
         he_init(*self.convs)
@@ -128,11 +128,13 @@ class Aligner(nn.Module):
             if i < 2:
                 h = F.max_pool2d(h, 2)
         h = pool_to_grid(h, self.grid).flatten(1)
-        with torch.autocast(h.device.type, enabled=False):
+        with arithmetic(h.device, None):
             return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Alignment:
         """Deform `moving` into the frame of `fixed`, both (B, C, H, W)."""
         offsets = self.predict_offsets(moving, fixed)
+        if not self.on:  # the ablation of Sec. V-D; times zero, so that every weight still has a gradient
+            offsets = offsets * 0
         grid = spline_grid(offsets, *fixed.shape[-2:])
         return Alignment(warp(moving, grid), grid, offsets)

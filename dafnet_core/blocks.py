@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -40,12 +41,12 @@ class _InstanceNorm(torch.autograd.Function):
         scale = rstd if weight is None else rstd * weight
         on_x = -scale * rstd * dy_xhat / pixels
         shift = -scale * dy_sum / pixels - on_x * mean
-        dx = _per_channel(dy, scale, _per_channel(x, on_x, shift))
+        dx = per_channel(dy, scale, per_channel(x, on_x, shift))
         return dx, None if weight is None else dy_xhat.sum(0), None if weight is None else dy_sum.sum(0)
 
 
-def _per_channel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """x * scale + shift with scale (B, C) and shift (B, C) or shaped like x."""
+def per_channel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * scale + shift of x (B or 1, C, H, W) with scale (B, C) and shift (B, C) or shaped like x."""
     b, c, h, w = x.shape
     scale = scale.to(x.dtype)
     if not x.is_contiguous(memory_format=torch.channels_last) or w % 8:
@@ -57,7 +58,7 @@ def _per_channel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         shift = shift.to(x.dtype).repeat(1, 8)[:, None]
     else:
         shift = shift.permute(0, 2, 3, 1).reshape(b, -1, 8 * c)
-    return torch.addcmul(shift, rows, scale.repeat(1, 8)[:, None]).view(b, h, w, c).permute(0, 3, 1, 2)
+    return torch.addcmul(shift, rows, scale.repeat(1, 8)[:, None]).view(-1, h, w, c).permute(0, 3, 1, 2)
 
 
 def instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
@@ -88,6 +89,13 @@ def double_conv(kind: str, inputs: int, outputs: int) -> nn.Sequential:
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), norm_layer(kind, outputs), nn.ReLU(inplace=True),
         nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), norm_layer(kind, outputs), nn.ReLU(inplace=True),
     )  # fmt: skip
+
+
+def arithmetic(device: torch.device, low: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Convolutions in `low` precision inside of it, or float32 for None; any device, also torch's meta device."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, low or torch.bfloat16, enabled=low is not None)
 
 
 def he_init(*layers: nn.Conv2d | nn.Linear) -> None:

@@ -5,7 +5,7 @@ A command-line option is a field here: its default is the option's default, its 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 JUDGING_SEED = 9000  # phantom seeds from here on are never trained on
@@ -33,8 +33,9 @@ class Config:
         for f in fields(self):
             choices = f.metadata.get("choices")
             value = getattr(self, f.name)
-            if choices and value not in choices:
-                raise ValueError(f"{f.name} is {value!r}; expected one of {', '.join(choices)}")
+            for item in value if isinstance(value, tuple) else (value,):
+                if choices and item not in choices:
+                    raise ValueError(f"{f.name} is {item!r}; expected one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class ModelConfig(Config):
     critic_width: int = 64
     critic_grid: int = 24
     candidates: int = 1  # k, images of the other modality that one image may be paired with
+    align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,6 +117,7 @@ class LossWeights(Config):
     adv_image: float = option(1.0, "L_adv^I: images that the image discriminators take for real")
     rec_z: float = option(1.0, "L_rec^z: z found again in an image made from it")
     kl: float = option(0.1, "L_KL: divergence of q(z | x, s) from N(0, I)")
+    fused: float = option(0.0, "L_sup of masks of fused anatomies, felt by the segmentor alone; not in the paper")
 
     def total(self, terms: dict[str, Any]) -> Any:
         """The weighted sum of named terms; a term without a weight raises."""
@@ -127,16 +130,45 @@ class LossWeights(Config):
 class TrainConfig(Config):
     """One training run: data, recipe and machine (recipe: PAPER_NOTES.md, "Training recipe")."""
 
-    data: str = option("phantom", "what to train on", ("phantom",))
+    data: str = option("phantom", "phantom, chaos:PATH, chaos-out:PATH, or the path of an nnU-Net v2 folder")
+    modalities: tuple[str, ...] = option((), "channels of an nnU-Net folder, in this order; all of them by default")
+    fold: int = option(0, "which split of the subjects: the data's own folds where they have some, else 0 to 2")
+    target: str = option("", "modality whose annotations are rationed; the last one by default")
+    annotations: float = option(1.0, "share of subjects whose target masks are used, 0 to 1 (Sec. V-A, V-B)")
+    pairing: str = option(
+        "expert", "expert: by position; neighbours: weighted candidates (III-F); shuffled: up to two positions off",
+        ("expert", "neighbours", "shuffled"),
+    )  # fmt: skip
+    candidates: int = option(1, "k, images of another modality that one image may be paired with (Sec. III-F)")
     decoder: str = option("film", "decoder", ("film", "spade"))
     model: str = option("compact", "network sizes", ("compact", "published"))
+    channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
+    z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
+    without: tuple[str, ...] = option(
+        (), "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
+        ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "aligner"),
+    )  # fmt: skip
     difficulty: str = option("mixed", "phantom difficulty; mixed: every other subject", ("standard", "hard", "mixed"))
-    subjects: int = option(240, "training subjects of the phantom")
+    subjects: int = option(480, "training subjects of the phantom")
     validation_subjects: int = option(12, "validation subjects of the phantom, never trained on")
+    phases: int = option(1, "frames of the phantom's cine over the cardiac cycle")
     size: int = option(128, "image side in pixels, a multiple of 16")
+    spacing: float = option(0.0, "mm per pixel to resample a folder's images to; 0 fits each picture to the side")
+    rotation: float = option(0.0, "augmentation: largest angle in degrees (the paper has 20)")
+    warp: float = option(
+        0.0, "augmentation: known random warp of each modality, RMS of the relative displacement in pixels of a "
+        "96-pixel side; registered data need it to teach the aligner",
+    )  # fmt: skip
     seed: int = option(0, f"seed of data, weights and noise; {JUDGING_SEED} and above are for judging")
     steps: int = option(1800, "training steps")
-    finish_steps: int = option(300, "last steps, taken with exactly the paper's loss weights")
+    finish_steps: int = option(300, "last steps, taken with exactly the loss weights below")
+    w_sup: float = option(10.0, "weight of L_sup")
+    w_adv_mask: float = option(1.0, "weight of L_adv^M")
+    w_rec: float = option(1.0, "weight of L_rec")
+    w_adv_image: float = option(1.0, "weight of L_adv^I")
+    w_rec_z: float = option(1.0, "weight of L_rec^z")
+    w_kl: float = option(0.1, "weight of L_KL")
+    w_fused: float = option(5.0, "weight of L_sup on fused anatomies, felt by the segmentor alone; 0 in the paper")
     batch_size: int = option(4, "pairs per step")
     lr: float = option(1e-3, "learning rate of the generator")
     finish_lr: float = option(5e-4, "learning rate of the generator in the last steps")
@@ -149,9 +181,19 @@ class TrainConfig(Config):
     adversarial_ramp: int = option(300, "steps over which adversarial terms rise to their weight")
     rec_z_share: float = option(0.5, "share of each batch that L_rec^z is computed on")
     clip: float = option(10.0, "largest norm of the generator's gradient")
-    ema: float = option(0.998, "decay of the running average of weights that is kept and shipped")
+    averaging: str = option("ema", "average of weights that is judged and kept", ("ema", "swa", "none"))
+    ema: float = option(0.998, "decay of the exponential average")
+    swa_from: float = option(0.6, "share of the steps after which the plain average begins")
     validate_every: int = option(450, "steps between validations and contact sheets")
-    precision: str = option("bf16", "arithmetic of the convolutions; geometry is always fp32", ("fp32", "bf16"))
+    save_every: int = option(150, "steps between states to resume from")
+    patience: int = option(0, "stop after so many validations without a better fused Dice; 0 never")
+    device: str = option("auto", "auto: CUDA, else MPS, else CPU", ("auto", "cpu", "cuda", "mps"))
+    precision: str = option(
+        "auto", "arithmetic of convolutions, geometry is always fp32; auto: bf16 where the processor computes in it",
+        ("auto", "fp32", "bf16", "fp16"),
+    )  # fmt: skip
+    channels_last: str = option("auto", "memory format; auto: on CPU, where it measured faster", ("auto", "on", "off"))
+    compile: str = option("off", "torch.compile of the generator's step", ("on", "off"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,11 +204,20 @@ class TrainConfig(Config):
             )
         if self.size % 16 or self.size < 64:
             raise ValueError(f"size is {self.size}; expected a multiple of 16, at least 64")
-        for name in ("subjects", "validation_subjects", "steps", "batch_size", "validate_every"):
+        for name in (
+            "subjects", "validation_subjects", "phases", "steps", "batch_size", "validate_every", "save_every",
+            "candidates",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if not 0 <= self.rec_z_share <= 1:
-            raise ValueError(f"rec_z_share is {self.rec_z_share}; expected 0 to 1")
+        for name in ("rec_z_share", "annotations", "ema", "swa_from"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+        for name in ("fold", "rotation", "warp", "spacing", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if self.pairing == "neighbours" and self.candidates < 2:
+            raise ValueError("pairing is neighbours with 1 candidate; expected --candidates 2 or more")
 
     @property
     def finish_start(self) -> int:
@@ -174,12 +225,15 @@ class TrainConfig(Config):
         return max(self.steps - self.finish_steps, self.steps // 2)
 
     def weights_at(self, step: int) -> LossWeights:
-        """Loss weights of a step: ramps first, exactly the paper's from `finish_start` on."""
-        paper = LossWeights()
+        """Loss weights of a step: ramps first, exactly the configured ones from `finish_start` on."""
+        final = LossWeights(
+            **{f.name: 0.0 if f.name in self.without else getattr(self, f"w_{f.name}") for f in fields(LossWeights)}
+        )
         if step >= self.finish_start:
-            return paper
+            return final
         adversarial = min(max(step - self.adversarial_from, 0) / max(self.adversarial_ramp, 1), 1.0)
-        return LossWeights(
-            adv_mask=paper.adv_mask * adversarial, adv_image=paper.adv_image * adversarial,
-            rec=self.rec_phase1, kl=self.kl_phase1 * min(step / max(self.kl_ramp, 1), 1.0),
+        return replace(
+            final, adv_mask=final.adv_mask * adversarial, adv_image=final.adv_image * adversarial,
+            rec=self.rec_phase1 if final.rec else 0.0,
+            kl=self.kl_phase1 * min(step / max(self.kl_ramp, 1), 1.0) if final.kl else 0.0,
         )  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_core.blocks import SLOPE, he_init, instance_norm
+from dafnet_core.blocks import SLOPE, he_init, instance_norm, per_channel
 from dafnet_core.config import ModelConfig
 
 Conditioning = list[Tensor]  # feature maps of a batch of anatomies; a batch of 1 serves any number of z
@@ -18,7 +18,7 @@ Conditioning = list[Tensor]  # feature maps of a batch of anatomies; a batch of 
 
 def film(features: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     """FiLM(F | gamma, beta) = F * gamma + beta with one gamma, beta (B, C) a channel of F (B, C, H, W)."""
-    return features * gamma[:, :, None, None] + beta[:, :, None, None]
+    return per_channel(features, gamma, beta)
 
 
 class FilmBlock(nn.Module):

@@ -127,9 +127,8 @@ class ModalityEncoder(nn.Module):
         return self.mean(h).float(), self.logvar(h).float()
 
 
-def sample_z(mean: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Reparameterised sample z = mean + exp(logvar / 2) * eps (Sec. III-A), shaped like `mean`."""
-    eps = torch.randn(mean.shape, generator=generator, device=mean.device)
+def sample_z(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
+    """Reparameterised sample z = mean + exp(logvar / 2) * eps (Sec. III-A), eps from N(0, I) shaped like `mean`."""
     return mean + torch.exp(0.5 * logvar) * eps
 
 

@@ -6,6 +6,7 @@ Model results lead with the modality (or the ordered pair), so that `s[i]` is mo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -44,6 +45,28 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """All that is random in a training forward.
+
+    Attributes:
+        z: (M, B, n_z) standard normal, for the sample of q(z | x, s).
+        drawn: (M, B', n_z), B' <= B: z from N(0, I) for L_rec^z, decoded with the first B' anatomies.
+    """
+
+    z: Tensor
+    drawn: Tensor
+
+    @classmethod
+    def draw(cls, m: int, b: int, n_z: int, generator: torch.Generator | None = None, rec_z_share: float = 1.0) -> Self:
+        """Noise on the CPU, L_rec^z on a share of the batch (rounded up)."""
+        drawn = math.ceil(b * rec_z_share)
+        return cls(torch.randn(m, b, n_z, generator=generator), torch.randn(m, drawn, n_z, generator=generator))
+
+    def to(self, device: torch.device | str) -> Self:
+        return type(self)(self.z.to(device), self.drawn.to(device))
+
+
+@dataclass(frozen=True)
 class Alignment:
     """A moving anatomy in a fixed one's frame (geometry: alignment.py).
 
@@ -71,6 +94,8 @@ class PairOutputs:
         weights: (P, B, K) pair weights, summing to 1 over K.
         logits: (M, B, L, H, W) from own anatomies.
         deformed_logits: (P, B, K, L, H, W).
+        fused_logits: (M, B, K, L, H, W) from fused anatomies that are cut off from all gradients, so that only the
+            segmentor learns from them (the paper's footnote 6 says why the aligner must not).
         images: (M, B, H, W) reconstructions g(s_i, z_i).
         deformed_images: (P, B, K, H, W) g(s_j in frame i, z_i).
         z_drawn, z_found: (M, B', n_z): z from N(0, I), and what is encoded from its image.
@@ -86,6 +111,7 @@ class PairOutputs:
     weights: Tensor
     logits: Tensor
     deformed_logits: Tensor
+    fused_logits: Tensor
     images: Tensor
     deformed_images: Tensor
     z_drawn: Tensor

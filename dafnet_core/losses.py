@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dafnet_core.config import LossWeights
 from dafnet_core.discriminator import Critics
 from dafnet_core.factors import Batch, PairOutputs
+from dafnet_core.pairing import fused_weights
+from dafnet_core.parallel import rank_and_size, summed
 
+EVERY_TERM = LossWeights(fused=1.0)
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
 
 
@@ -69,9 +73,14 @@ def modality_reconstruction_loss(z_found: Tensor, z_drawn: Tensor) -> Tensor:
 
 
 def _mean_where(values: Tensor, keep: Tensor) -> Tensor:
-    """Mean of `values` where `keep`; 0 if nothing is kept. What is not kept has no gradient."""
+    """Mean of `values` where `keep`; 0 if nothing is kept. What is not kept has no gradient.
+
+    With several processes the sum is divided by their mean count, so that the mean of their gradients is that
+    of one process with the whole batch, also where one of them keeps nothing.
+    """
     keep = keep.to(values.dtype)
-    return (values * keep).sum() / keep.sum().clamp_min(1)
+    total = summed(keep.sum()).clamp_min(1)
+    return (values * keep).sum() / total * rank_and_size()[1]
 
 
 def _known_masks(batch: Batch) -> Tensor:
@@ -80,8 +89,13 @@ def _known_masks(batch: Batch) -> Tensor:
     return torch.where(keep, batch.masks.transpose(0, 1), 0)
 
 
-def generator_terms(outputs: PairOutputs, batch: Batch, critics: Critics) -> dict[str, Tensor]:
-    """The loss terms of DAFNet, not yet weighted; names are those of LossWeights."""
+def generator_terms(
+    outputs: PairOutputs, batch: Batch, critics: Critics, weights: LossWeights = EVERY_TERM
+) -> dict[str, Tensor]:
+    """The loss terms of DAFNet, not yet weighted; names are those of LossWeights.
+
+    Adversarial terms, which need a pass through the discriminators, are left out while their weight is 0.
+    """
     fixed = torch.tensor([i for i, _ in outputs.pairs], device=batch.images.device)
     masks, annotated = _known_masks(batch), batch.annotated.T
     x = batch.images[:, :, 0].transpose(0, 1)  # (M, B, H, W)
@@ -93,15 +107,24 @@ def generator_terms(outputs: PairOutputs, batch: Batch, critics: Critics) -> dic
     cross = supervised_loss(outputs.deformed_logits.flatten(0, 2), pair_masks.flatten(0, 2)).view(p, b, k)
     rec_cross = reconstruction_loss(outputs.deformed_images, x[fixed][:, :, None])  # (P, B, K)
 
-    real = _judge_masks(critics, outputs.logits), _judge_masks(critics, outputs.deformed_logits)
-    return {
+    fused = supervised_loss(
+        outputs.fused_logits.flatten(0, 2), masks[:, :, None].expand(-1, -1, k, -1, -1).flatten(0, 2)
+    )
+    of_fused = (fused.view(-1, b, k) * fused_weights(w, outputs.pairs).detach()).sum(-1)
+
+    terms = {
         "sup": _mean_where(own, annotated) + _mean_where((cross * w).sum(-1), annotated[fixed]),
-        "adv_mask": sum((score - 1).square().mean() for score in real),
         "rec": reconstruction_loss(outputs.images, x).mean() + (rec_cross * w).sum(-1).mean(),
-        "adv_image": _adversarial_images(outputs, critics),
         "rec_z": modality_reconstruction_loss(outputs.z_found, outputs.z_drawn),
         "kl": kl_divergence(outputs.mean, outputs.logvar).sum(-1).mean(),
+        "fused": _mean_where(of_fused, annotated),
     }
+    if weights.adv_mask:
+        judged = (_judge_masks(critics, logits) for logits in (outputs.logits, outputs.deformed_logits))
+        terms["adv_mask"] = sum((score - 1).square().mean() for score in judged)
+    if weights.adv_image:
+        terms["adv_image"] = _adversarial_images(outputs, critics)
+    return terms
 
 
 def _judge_masks(critics: Critics, logits: Tensor) -> Tensor:
@@ -125,20 +148,23 @@ def _adversarial_images(outputs: PairOutputs, critics: Critics) -> Tensor:
     return total / len(critics.images)
 
 
-def critic_terms(outputs: PairOutputs, batch: Batch, critics: Critics) -> dict[str, Tensor]:
+def critic_terms(
+    outputs: PairOutputs, batch: Batch, critics: Critics, weights: LossWeights = EVERY_TERM
+) -> dict[str, Tensor]:
     """LS-GAN losses of the discriminators: D(fake)^2 + (D(real) - 1)^2 (Sec. III-C and III-D).
 
-    Only annotated masks are real ones. Gradients never reach the generator.
+    Only annotated masks are real ones. Gradients never reach the generator. A discriminator whose term has weight 0
+    is left out.
     """
-    probs = [t.detach().flatten(0, -4).softmax(1)[:, 1:] for t in (outputs.logits, outputs.deformed_logits)]
-    truth = F.one_hot(_known_masks(batch).flatten(0, 1), outputs.logits.shape[2]).movedim(-1, 1)[:, 1:]
-    parts = [*probs, truth.to(probs[0].dtype)]
-    own, cross, real = critics.masks(torch.cat(parts)).split([len(t) for t in parts])
-    terms = {
-        "masks": 0.5 * (own.square().mean() + cross.square().mean())
-        + _mean_where((real - 1).square(), batch.annotated.T.flatten())
-    }
-    for i, critic in enumerate(critics.images):
+    terms = {}
+    if weights.adv_mask:
+        probs = [t.detach().flatten(0, -4).softmax(1)[:, 1:] for t in (outputs.logits, outputs.deformed_logits)]
+        truth = F.one_hot(_known_masks(batch).flatten(0, 1), outputs.logits.shape[2]).movedim(-1, 1)[:, 1:]
+        parts = [*probs, truth.to(probs[0].dtype)]
+        own, cross, real = critics.masks(torch.cat(parts)).split([len(t) for t in parts])
+        fake = 0.5 * (own.square().mean() + cross.square().mean())
+        terms["masks"] = fake + _mean_where((real - 1).square(), batch.annotated.T.flatten())
+    for i, critic in enumerate(critics.images if weights.adv_image else ()):
         parts = [*(t.detach() for t in _images_of(outputs, i)), batch.images[:, i, :1]]
         own, cross, real = critic(torch.cat(parts)).split([len(t) for t in parts])
         terms[f"images_{i}"] = 0.5 * (own.square().mean() + cross.square().mean()) + (real - 1).square().mean()

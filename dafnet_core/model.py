@@ -5,7 +5,6 @@ No state is kept on the module: every call returns all that it found.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import permutations
 
@@ -13,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_core.alignment import Aligner, fuse
+from dafnet_core.blocks import arithmetic
 from dafnet_core.config import ModelConfig
 from dafnet_core.decoders import decode, make_decoder
 from dafnet_core.encoders import AnatomyEncoder, ModalityEncoder, Segmentor, sample_z
-from dafnet_core.factors import Alignment, Batch, PairOutputs, Prediction, Reconstruction
-from dafnet_core.pairing import PairWeighting
+from dafnet_core.factors import Alignment, Batch, Noise, PairOutputs, Prediction, Reconstruction
+from dafnet_core.pairing import PairWeighting, fused_weights
 
 
 class DAFNet(nn.Module):
@@ -86,28 +86,26 @@ class DAFNet(nn.Module):
         found = Alignment(*(t.unflatten(0, lead) for t in (a.deformed, a.grid, a.offsets)))
         return found, weights.unflatten(0, lead[:2])
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None, rec_z_share: float = 1.0) -> PairOutputs:
+    def forward(self, batch: Batch, noise: Noise) -> PairOutputs:
         """Everything that the training losses need, in one pass (Sec. III, Fig. 2).
 
         Args:
             batch: images of all M modalities.
-            generator: of all noise: the sample of z, and the z drawn for L_rec^z.
-            rec_z_share: share of the batch (rounded up) that L_rec^z is computed on, to save time.
+            noise: on the same device; L_rec^z is computed on as many samples as `noise.drawn` has.
         """
         s = self.encode(batch.images)
         m, b, k = s.shape[:3]
         pairs = tuple(permutations(range(m), 2))
         own, x = s[:, :, 0], batch.images[:, :, 0].transpose(0, 1)  # (M, B, C, H, W), (M, B, H, W)
         mean, logvar = self.encode_modality(own.flatten(0, 1), x.reshape(m * b, 1, *x.shape[2:]))
-        z = sample_z(mean, logvar, generator)
+        z = sample_z(mean, logvar, noise.z.flatten(0, 1))
         aligned, weights = self._align_pairs(s, pairs)
 
         anatomies = torch.cat([own.flatten(0, 1), aligned.deformed.flatten(0, 2)])
-        logits = self.segment(anatomies)
+        fused = _fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(0, 2)
+        logits = self.segment(torch.cat([anatomies, fused]))
 
-        drawn_count = math.ceil(b * rec_z_share)
-        z = z.unflatten(0, (m, b))
-        z_drawn = torch.randn(m, drawn_count, z.shape[-1], generator=generator, device=z.device)
+        z, z_drawn, drawn_count = z.unflatten(0, (m, b)), noise.drawn, noise.drawn.shape[1]
         z_fixed = torch.stack([z[i] for i, _ in pairs])[:, :, None].expand(-1, -1, k, -1)
         images = self.decode(
             torch.cat([anatomies, own[:, :drawn_count].flatten(0, 1)]),
@@ -115,12 +113,13 @@ class DAFNet(nn.Module):
         )
         sizes = [m * b, len(pairs) * b * k, m * drawn_count]
         y_own, y_deformed, y_drawn = images.split(sizes)
-        logits_own, logits_deformed = logits.split(sizes[:2])
+        logits_own, logits_deformed, logits_fused = logits.split([*sizes[:2], len(fused)])
         return PairOutputs(
             pairs=pairs, s=s, mean=mean.unflatten(0, (m, b)), logvar=logvar.unflatten(0, (m, b)), z=z,
             deformed=aligned.deformed, offsets=aligned.offsets, weights=weights,
             logits=logits_own.unflatten(0, (m, b)),
             deformed_logits=logits_deformed.unflatten(0, (-1, b, k)),
+            fused_logits=logits_fused.unflatten(0, (m, b, k)),
             images=y_own[:, 0].unflatten(0, (m, b)),
             deformed_images=y_deformed[:, 0].unflatten(0, (-1, b, k)),
             z_drawn=z_drawn, z_found=self._find_z(y_drawn, m) if drawn_count else z_drawn,
@@ -149,8 +148,8 @@ class DAFNet(nn.Module):
         """
         if precision not in ("auto", "fp32", "bf16"):
             raise ValueError(f"precision is {precision!r}; expected auto, fp32 or bf16")
-        low = precision == "bf16" or (precision == "auto" and _computes_in_bf16(images.device))
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
+        low = precision == "bf16" or (precision == "auto" and computes_in_bf16(images.device))
+        with arithmetic(images.device, torch.bfloat16 if low else None):
             return self._predict(images if images.ndim == 5 else images[:, :, None], modalities)
 
     def _predict(self, images: Tensor, modalities: Sequence[int] | None) -> Prediction:
@@ -170,23 +169,14 @@ class DAFNet(nn.Module):
             )  # fmt: skip
 
         aligned, weights = self._align_pairs(s, pairs)
-        fused = torch.stack(
-            [
-                fuse([s[i, :, :1].expand_as(s[i]), *(aligned.deformed[p] for p, (f, _) in enumerate(pairs) if f == i)])
-                for i in range(n)
-            ]
-        )
+        fused = _fuse_all(s, aligned.deformed, pairs)
         parts = [s[:, :, 0].flatten(0, 1), aligned.deformed.flatten(0, 2), fused.flatten(0, 2)]
         probs = self.segment(torch.cat(parts)).softmax(1).split([len(p) for p in parts])
-        # with more than two modalities a target has one weight a source and candidate; fusion takes their mean
-        target = torch.stack(
-            [torch.stack([weights[p] for p, (f, _) in enumerate(pairs) if f == i]).mean(0) for i in range(n)]
-        )
         return Prediction(
             modalities, pairs, s, deformed=aligned.deformed, grid=aligned.grid, offsets=aligned.offsets,
             weights=weights, fused=fused, single=probs[0].unflatten(0, (n, b)),
             deformed_masks=_weighted(probs[1].unflatten(0, (-1, b, k)), weights),
-            fused_masks=_weighted(probs[2].unflatten(0, (n, b, k)), target),
+            fused_masks=_weighted(probs[2].unflatten(0, (n, b, k)), fused_weights(weights, pairs)),
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -213,7 +203,7 @@ class DAFNet(nn.Module):
         )  # fmt: skip
 
 
-def _computes_in_bf16(device: torch.device) -> bool:
+def computes_in_bf16(device: torch.device) -> bool:
     """Whether a CPU has instructions for bfloat16; other devices keep float32 until it is measured there."""
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
@@ -221,3 +211,13 @@ def _computes_in_bf16(device: torch.device) -> bool:
 def _weighted(masks: Tensor, weights: Tensor) -> Tensor:
     """m = w_1 h_1 + ... + w_k h_k (Sec. III-F): (N, B, K, L, H, W), (N, B, K) -> (N, B, L, H, W)."""
     return (masks * weights[..., None, None, None]).sum(2) if masks.shape[2] > 1 else masks[:, :, 0]
+
+
+def _fuse_all(s: Tensor, deformed: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """Each own anatomy (candidate 0) fused with candidate k of all others: (n, B, K, C, H, W)."""
+    return torch.stack(
+        [
+            fuse([s[i, :, :1].expand_as(s[i]), *(deformed[p] for p, (f, _) in enumerate(pairs) if f == i)])
+            for i in range(len(s))
+        ]
+    )

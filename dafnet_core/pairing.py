@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
@@ -11,6 +14,12 @@ def anatomy_dice(a: Tensor, b: Tensor) -> Tensor:
     """Dice of two anatomies (..., C, H, W), all channels together -> (...); 1 where they are equal."""
     overlap = 2 * (a * b).sum((-3, -2, -1))
     return overlap / (a.sum((-3, -2, -1)) + b.sum((-3, -2, -1)))
+
+
+def fused_weights(weights: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """Weights (n, B, K) of fused candidates from pair weights (P, B, K): the mean over sources where M > 2."""
+    fixed = sorted({i for i, _ in pairs})
+    return torch.stack([torch.stack([weights[p] for p, (f, _) in enumerate(pairs) if f == i]).mean(0) for i in fixed])
 
 
 class PairWeighting(nn.Module):
@@ -28,4 +37,4 @@ class PairWeighting(nn.Module):
             return dice.new_ones(dice.shape)  # expert pairing: nothing to weigh
         if dice.shape[1] != self.candidates:
             raise ValueError(f"{dice.shape[1]} candidates; this model weighs {self.candidates}, or takes 1")
-        return self.layers(dice).softmax(1)
+        return self.layers(dice).float().softmax(1)

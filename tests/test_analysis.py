@@ -32,7 +32,7 @@ def test_summary_averages_slices_within_a_subject_first():
     full = overlap_counts(np.ones((2, 2), int), np.ones((2, 2), int), 2)  # Dice 1
     none = overlap_counts(np.zeros((2, 2), int), np.ones((2, 2), int), 2)  # Dice 0
     # subject 0: three slices of Dice 1; subject 1: one slice of Dice 0 -> 0.5 and not 0.75
-    found = summarise(np.stack([full, full, full, none]), np.array([0, 0, 0, 1]), ("background", "organ"))
+    found = summarise(list(zip("aaab", [full, full, full, none], strict=True)), ("background", "organ"))
     assert found["dice_mean"] == 0.5
     assert found["dice_std"] == pytest.approx(np.sqrt(0.5))
     assert found["per_class"] == {"organ": 0.5}
@@ -44,7 +44,7 @@ def test_absent_classes_count_as_false_positives_and_not_as_dice():
     pred = truth.copy()
     pred[0, 0] = 1
     counts = np.stack([overlap_counts(p, truth, 2) for p in (pred, truth)])
-    found = summarise(counts, np.array([0, 0]), ("background", "organ"))
+    found = summarise(list(zip("aa", counts, strict=True)), ("background", "organ"))
     assert found["dice_mean"] is None
     assert found["n_subjects"] == 0
     assert found["false_positive"] == {"slices": 2, "rate": 0.5}

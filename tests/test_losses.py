@@ -10,7 +10,7 @@ from torch.distributions import kl_divergence as torch_kl
 
 from dafnet_core.config import LossWeights, TrainConfig
 from dafnet_core.discriminator import Critics
-from dafnet_core.factors import Batch
+from dafnet_core.factors import Batch, Noise
 from dafnet_core.losses import (
     critic_terms,
     cross_entropy,
@@ -76,15 +76,20 @@ def test_total_refuses_a_term_without_a_weight():
         LossWeights().total({"surprise": 1.0})
 
 
-def test_last_steps_use_exactly_the_paper_s_weights():
+def test_last_steps_use_exactly_the_configured_weights_which_are_the_paper_s():
     config = TrainConfig(steps=1000, finish_steps=200)
-    assert config.weights_at(800) == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1)
+    assert config.weights_at(800) == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1, fused=config.w_fused)
+    assert LossWeights() == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1, fused=0.0)
     assert config.weights_at(0).adv_mask == 0
+
+
+def noise(rec_z_share=1.0):
+    return Noise.draw(2, 2, 8, torch.Generator().manual_seed(5), rec_z_share)
 
 
 def gradients(model, batch, critics):
     model.zero_grad()
-    terms = generator_terms(model(batch, torch.Generator().manual_seed(5)), batch, critics)
+    terms = generator_terms(model(batch, noise()), batch, critics)
     LossWeights().total(terms).backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
@@ -99,7 +104,7 @@ def test_garbage_in_an_unannotated_mask_changes_no_gradient_bit(make_model, make
         torch.manual_seed(7)
         critics = Critics(model.config)
         sample = Batch(batch.images, masks, annotated)
-        judged = sum(critic_terms(model(sample, torch.Generator().manual_seed(5)), sample, critics).values())
+        judged = sum(critic_terms(model(sample, noise()), sample, critics).values())
         critic_gradients = torch.autograd.grad(judged, list(critics.parameters()))
         found.append(list(gradients(model, sample, critics).values()) + list(critic_gradients))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
@@ -116,7 +121,7 @@ def test_an_annotated_mask_does_change_the_gradient(make_model, make_batch):
 def test_no_annotation_at_all_gives_no_supervision_and_no_nan(make_model, make_batch):
     model, batch = make_model(), make_batch()
     bare = Batch(batch.images, batch.masks, torch.zeros(2, 2, dtype=torch.bool))
-    terms = generator_terms(model(bare, torch.Generator()), bare, Critics(model.config))
+    terms = generator_terms(model(bare, noise()), bare, Critics(model.config))
     assert terms["sup"].item() == 0
     assert all(t.isfinite() for t in terms.values())
 
@@ -124,7 +129,7 @@ def test_no_annotation_at_all_gives_no_supervision_and_no_nan(make_model, make_b
 def test_cross_segmentation_reaches_the_aligner_and_the_other_encoder(make_model, make_batch):
     model, batch = make_model(), make_batch()
     only_a = Batch(batch.images, batch.masks, torch.tensor([[True, False]] * 2))
-    outputs = model(only_a, torch.Generator(), 0.0)
+    outputs = model(only_a, noise(0.0))
     assert outputs.pairs == ((0, 1), (1, 0))
     masks = batch.masks[:, 0]
     dice_loss(outputs.deformed_logits[0, :, 0].softmax(1), masks).sum().backward()
@@ -135,6 +140,6 @@ def test_cross_segmentation_reaches_the_aligner_and_the_other_encoder(make_model
 def test_critics_gradient_never_reaches_the_generator(make_model, make_batch):
     model, batch = make_model(), make_batch()
     critics = Critics(model.config)
-    sum(critic_terms(model(batch, torch.Generator()), batch, critics).values()).backward()
+    sum(critic_terms(model(batch, noise()), batch, critics).values()).backward()
     assert all(p.grad is None for p in model.parameters())
     assert all(p.grad is not None for p in critics.parameters())

@@ -10,14 +10,20 @@ import torch
 
 from dafnet_core.checkpoint import load
 from dafnet_core.config import ModelConfig, TrainConfig
-from dafnet_core.data.datasets import PhantomSet, collate
+from dafnet_core.data.datasets import collate, phantom_slices
 from dafnet_core.discriminator import Critics
-from dafnet_core.engine import NotFiniteError, TrainState, learning_rate_factor, train_step
-from dafnet_core.factors import Batch
+from dafnet_core.engine import NotFiniteError, TrainState, learning_rate_factor, noise_of_step, train_step
+from dafnet_core.factors import Batch, Noise
 from dafnet_core.losses import generator_terms
 from dafnet_core.pairing import PairWeighting, anatomy_dice
 
+CPU = torch.device("cpu")
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints" / "cardiac-film.safetensors"
+
+
+def step(state, batch, config):
+    config = replace(config, batch_size=len(batch.images))
+    return train_step(state, batch, noise_of_step(config, state.step, *batch.annotated.T.shape[:1], 8), config)
 
 
 @pytest.mark.parametrize("decoder", ["film", "spade"])
@@ -27,12 +33,12 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
     m, b = len(modalities), 2
     p = m * (m - 1)
     model = make_model(decoder=decoder, modalities=modalities, candidates=2)
-    out = model(make_batch(b, m, k), torch.Generator(), 0.5)
+    out = model(make_batch(b, m, k), Noise.draw(m, b, model.config.z_dim, rec_z_share=0.5))
     plane = (32, 48)
     expected = {
         "s": (m, b, k, 8, *plane), "mean": (m, b, 8), "logvar": (m, b, 8), "z": (m, b, 8),
         "deformed": (p, b, k, 8, *plane), "offsets": (p, b, k, 25, 2), "weights": (p, b, k),
-        "logits": (m, b, 3, *plane), "deformed_logits": (p, b, k, 3, *plane),
+        "logits": (m, b, 3, *plane), "deformed_logits": (p, b, k, 3, *plane), "fused_logits": (m, b, k, 3, *plane),
         "images": (m, b, *plane), "deformed_images": (p, b, k, *plane), "z_drawn": (m, 1, 8), "z_found": (m, 1, 8),
     }  # fmt: skip
     assert {f.name: tuple(getattr(out, f.name).shape) for f in fields(out) if f.name != "pairs"} == expected
@@ -108,7 +114,7 @@ def test_pair_weights_follow_the_overlap_of_anatomies(make_config):
 
 def test_the_fastest_precision_changes_few_masks_of_the_shipped_checkpoint():
     model = load(SHIPPED).model
-    data = PhantomSet(9000, range(1), difficulty="hard")
+    data = phantom_slices(9000, range(1), difficulty="hard")
     images = collate([data[i] for i in range(8)]).images
     labels = [model.predict(images, precision=p).fused_masks.argmax(2) for p in ("auto", "fp32")]
     assert (labels[0] != labels[1]).float().mean() < 0.001
@@ -142,35 +148,35 @@ def test_a_model_overfits_one_batch(make_config):
     images = torch.stack([blob / 2 * 2 - 1, 1 - blob.float()])[None, :, None].repeat(2, 1, 1, 1, 1)
     batch = Batch(images, blob.expand(2, 2, 32, 32), torch.ones(2, 2, dtype=torch.bool))
     config = TrainConfig(steps=10_000, precision="fp32", adversarial_from=10_000, warmup=1, lr=5e-3)
-    state = TrainState.create(make_config(width=8, segmentor_width=8), config)
-    losses = [train_step(state, batch, config) for _ in range(120)]
+    state = TrainState.create(make_config(width=8, segmentor_width=8), config, CPU)
+    losses = [step(state, batch, config) for _ in range(120)]
     assert losses[-1]["sup"] < 0.1 * losses[0]["sup"]
     assert losses[-1]["rec"] < 0.2 * losses[0]["rec"]
 
 
 def test_a_loss_that_is_not_finite_stops_before_any_weight_changes(make_batch, make_config):
     config = TrainConfig(precision="fp32")
-    state = TrainState.create(make_config(), config)
+    state = TrainState.create(make_config(), config, CPU)
     before = {k: v.clone() for k, v in state.model.state_dict().items()}
     batch = make_batch()
     batch.images[0, 0, 0, 3, 3] = float("nan")
     with pytest.raises(NotFiniteError, match="step 0"):
-        train_step(state, batch, config)
+        step(state, batch, config)
     assert all(torch.equal(v, before[k]) for k, v in state.model.state_dict().items())
 
 
 def test_resumed_training_is_bitwise_the_undisturbed_one(make_batch, make_config):
     config, batch = TrainConfig(), make_batch()
-    straight = TrainState.create(make_config(), config)
+    straight = TrainState.create(make_config(), config, CPU)
     for _ in range(4):
-        train_step(straight, batch, config)
-    first = TrainState.create(make_config(), config)
+        step(straight, batch, config)
+    first = TrainState.create(make_config(), config, CPU)
     for _ in range(2):
-        train_step(first, batch, config)
-    again = TrainState.create(make_config(), replace(config, seed=5))
+        step(first, batch, config)
+    again = TrainState.create(make_config(), replace(config, seed=5), CPU)
     again.load_state_dict(first.state_dict())
     for _ in range(2):
-        train_step(again, batch, config)
+        step(again, batch, config)
     for name, value in straight.average.state_dict().items():
         assert torch.equal(value, again.average.state_dict()[name]), name
 

@@ -1,5 +1,6 @@
 """The phantom is deterministic, obeys the signal equations and knows its truth."""
 
+import hashlib
 import json
 import math
 
@@ -47,6 +48,17 @@ def motionless(monkeypatch):
 def cohort():
     """Six subjects of eight slices at 96 x 96."""
     return [[generate(11, subject, k, size=96) for k in range(phantom.SLICES)] for subject in range(6)]
+
+
+@pytest.fixture(scope="module")
+def beating():
+    """Three subjects of eight slices at 96 x 96 over 20 phases."""
+    return [[generate(11, subject, k, size=96, phases=20) for k in range(phantom.SLICES)] for subject in range(3)]
+
+
+def areas(pairs):
+    """Pixels of each class at each phase, over all slices: (P, 4)."""
+    return np.stack([[np.sum(pair.frame_masks == label, axis=(1, 2)) for label in range(4)] for pair in pairs]).sum(0).T
 
 
 # --- interface ----------------------------------------------------------------------------------------------
@@ -107,6 +119,8 @@ def test_parameters_survive_json_and_name_what_made_the_pair():
         (lambda: generate(-1, 0, 0), "seed is -1; expected 0 or more"),
         (lambda: generate(0, -2, 0), "subject is -2"),
         (lambda: generate(0, 0, 0, difficulty="easy"), "'easy'; expected one of standard, hard"),
+        (lambda: generate(0, 0, 0, phases=0), "phases is 0; expected 1 or more"),
+        (lambda: generate(0, 0, 0, phases=-3), "phases is -3"),
     ],
 )
 def test_bad_arguments_are_named_with_what_was_expected(call, message):
@@ -325,6 +339,145 @@ def test_a_subject_is_the_same_anatomy_at_every_size():
         assert np.abs(shift).max() < 1.0
 
 
+# --- the heart's cycle --------------------------------------------------------------------------------------
+
+
+# What version 1 gave before a cine had phases: (seed, subject, slice, size, slices, difficulty), digest of all arrays
+# and parameters, mean of the cine, mean of the LGE, pixels of the heart in both.
+BEFORE = [
+    ((0, 0, 0, 128, 8, "standard"), "3d948fc40c16963b", 77.759, 78.093, 4163),
+    ((11, 3, 4, 96, 8, "standard"), "7e6870dc572d28ba", 62.515, 73.514, 2418),
+    ((5, 2, 3, 64, 8, "hard"), "b92e823955f4ed56", 81.823, 51.513, 996),
+    ((9000, 7, 7, 128, 8, "hard"), "dd107fa8ba266832", 56.330, 93.017, 1567),
+    ((3, 1, 2, 64, 4, "hard"), "858195ac7d3b8e62", 69.067, 62.519, 773),
+    ((8, 2, 5, 160, 12, "standard"), "d28fd553df73e0ae", 61.883, 81.978, 6205),
+    ((0, 4, 0, 32, 1, "standard"), "78b88e9e81da77d0", 61.625, 50.844, 284),
+]
+
+
+ARITHMETIC = "7b444a66e59bffbc"  # of the machine that the digests come from
+
+
+def arithmetic():
+    """Digest of what numpy makes of elementary functions: their last bits depend on version and processor."""
+    a = np.linspace(-3, 3, 1001, dtype=np.float32)
+    b = np.cos(a[:800])
+    single, double = (np.sin, np.cos, np.exp), a.astype(float)
+    values = [f(x) for f in single for x in (a, double)] + [np.arctan2(a, a[::-1])]
+    values += [b.reshape(100, 8) @ np.sin(b[:64]).reshape(8, 8) @ b.reshape(8, 100)]
+    values += [np.random.default_rng(0).standard_normal(1000)]
+    return hashlib.sha256(b"".join(value.tobytes() for value in values)).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(("call", "digest", "cine", "lge", "heart"), BEFORE)
+def test_one_phase_gives_what_there_was_before_phases(call, digest, cine, lge, heart):
+    seed, subject, position, size, slices, difficulty = call
+    pair = generate(seed, subject, position, size=size, slices=slices, difficulty=difficulty)
+    assert pair.images.mean(axis=(1, 2)) == pytest.approx([cine, lge], rel=1e-4)
+    assert np.sum(pair.masks > 0) == pytest.approx(heart, abs=2)
+    if arithmetic() != ARITHMETIC:
+        pytest.skip("the values are those of before; this machine rounds otherwise, so their bits cannot be compared")
+    found = hashlib.sha256()
+    for name in ("images", "masks", "displacement", "tissue"):
+        found.update(getattr(pair, name).tobytes())
+    found.update(json.dumps(pair.parameters).encode())
+    assert found.hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("phases", [1, 2, 5])
+def test_the_first_phase_is_the_pair_however_many_there_are(phases):
+    one, many = generate(5, 2, 3, size=64), generate(5, 2, 3, size=64, phases=phases)
+    assert same(one, many)
+    assert (many.frames.shape, many.frames.dtype) == ((phases, 64, 64), np.float32)
+    assert (many.frame_masks.shape, many.frame_masks.dtype) == ((phases, 64, 64), np.uint8)
+    assert np.array_equal(many.frames[0], one.images[CINE])
+    assert np.array_equal(many.frame_masks[0], one.masks[CINE])
+    rest = {key: value for key, value in many.parameters.items() if key != "cycle"}
+    assert rest == one.parameters
+
+
+def test_phases_are_the_same_again_and_at_the_same_position_in_any_number_of_them():
+    first, second = (generate(5, 2, 3, size=64, phases=4) for _ in range(2))
+    finer = generate(5, 2, 3, size=64, phases=8)
+    assert np.array_equal(first.frames, second.frames)
+    assert np.array_equal(first.frame_masks, second.frame_masks)
+    assert np.array_equal(first.frame_masks, finer.frame_masks[::2])
+
+
+def test_the_volume_curve_starts_full_empties_at_end_systole_and_returns_without_a_jump():
+    for subject in range(20):
+        beat = phantom.draw_beat(0, subject)
+        assert 0.45 <= beat.ejection_fraction <= 0.70
+        assert 0.35 <= beat.end_systole <= 0.40
+        assert beat.lv_volume(0.0) == beat.lv_volume(1.0) == 1.0
+        assert beat.lv_volume(beat.end_systole) == pytest.approx(1 - beat.ejection_fraction)
+        curve = np.array([beat.lv_volume(position) for position in np.linspace(0, 1, 1001)])
+        assert curve.min() == pytest.approx(1 - beat.ejection_fraction, abs=1e-4)
+        assert np.abs(np.diff(curve)).max() < 0.005  # per thousandth of the cycle
+        assert np.abs(np.diff(curve, 2)).max() < 1e-4  # nor does its slope jump
+        # Before the atria contract the ventricle has 80 % of what it will be filled with.
+        assert curve[800] == pytest.approx(1 - 0.2 * beat.ejection_fraction)
+
+
+def test_the_left_ventricle_empties_by_the_drawn_ejection_fraction_and_fills_again(beating):
+    drawn, seen = [], []
+    for pairs in beating:
+        cycle = pairs[0].parameters["cycle"]
+        volume = areas(pairs)[:, 1] / areas(pairs)[0, 1]
+        assert 0.25 <= volume.argmin() / 20 <= 0.5
+        assert np.all(np.diff(volume[: volume.argmin() + 1]) < 0)
+        assert volume[-1] > 0.9
+        # One volume is 4,000 pixels and more, its outline jagged: a point or two.
+        assert volume == pytest.approx(cycle["lv_volume"], abs=0.02)
+        drawn.append(cycle["beat"]["ejection_fraction"])
+        seen.append(1 - volume.min())
+    assert seen == pytest.approx(drawn, abs=0.03)  # 20 phases pass end systole by up to a fortieth of the cycle
+    assert len({round(value, 3) for value in drawn}) == len(drawn)
+
+
+def test_the_wall_thickens_and_keeps_its_area_in_every_slice(beating):
+    for pairs in beating:
+        systole = areas(pairs)[:, 1].argmin()
+        for pair in pairs:
+            rest, tight = (pair.frame_masks[phase] for phase in (0, systole))
+            assert np.sum(tight == 2) == pytest.approx(np.sum(rest == 2), rel=0.12)
+            # A wall's thickness is about twice the mean depth of its pixels.
+            rest_depth, tight_depth = (
+                ndimage.distance_transform_edt(mask == 2)[mask == 2].mean() for mask in (rest, tight)
+            )
+            assert tight_depth > 1.15 * rest_depth
+
+
+def test_the_right_ventricle_empties_with_the_left_one(beating):
+    for pairs in beating:
+        _, left, _, right = areas(pairs).T
+        assert abs(int(right.argmin()) - int(left.argmin())) <= 1
+        assert 0.35 < 1 - right.min() / right[0] < 0.7
+
+
+def test_without_noise_only_the_heart_and_its_fat_differ_between_phases(monkeypatch):
+    monkeypatch.setattr(phantom, "rician_magnitude", lambda signal, sigma, rng: np.abs(signal))
+    for subject, position in ((0, 1), (1, 3), (2, 6)):
+        pair = generate(11, subject, position, size=96, phases=8)
+        away = ndimage.distance_transform_edt(pair.masks[CINE] == 0) * pair.spacing
+        # Right wall 3 mm, fat up to 8 mm, half a blurred edge 1.3 mm; the heart is largest in the first phase.
+        around = pair.frames[:, away > 14]
+        assert around.shape[1] > 0.5 * away.size
+        assert np.array_equal(around, np.broadcast_to(around[0], around.shape))
+        thicker = (pair.frame_masks[0] == 1) & (pair.frame_masks[3] == 2)
+        assert pair.frames[3, thicker].mean() < 0.75 * pair.frames[0, thicker].mean()  # blood, then wall
+
+
+def test_every_phase_has_noise_of_its_own_and_of_the_same_strength():
+    pair = generate(2, 0, 0, size=128, phases=3)
+    air = pair.frames[:, :16, :16].reshape(3, -1)  # 256 pixels
+    assert pair.tissue[:16, :16].max() == TISSUES.index("air")
+    off_diagonal = np.corrcoef(air)[~np.eye(3, dtype=bool)]
+    assert np.abs(off_diagonal).max() < 0.25  # four standard errors
+    sigma = pair.parameters["sequence"]["noise"][CINE]
+    assert air.mean(axis=1) == pytest.approx(3 * [sigma * math.sqrt(math.pi / 2)], rel=0.13)
+
+
 # --- command line -------------------------------------------------------------------------------------------
 
 
@@ -364,6 +517,26 @@ def test_command_line_writes_an_nnunet_folder_with_a_mask_per_modality(tmp_path)
     assert np.array_equal(np.asarray(labels.dataobj)[..., 2].T, pair.masks[LGE])
 
 
+def test_phases_are_the_fourth_axis_of_the_cine_alone(tmp_path):
+    out = tmp_path / "data"
+    arguments = [str(out), "--subjects", "1", "--seed", "3", "--size", "32", "--slices", "2", "--phases", "5"]
+    assert phantom.main(arguments) == 0
+    cine, lge, mask = (
+        nibabel.load(out / folder / f"phantom_s3_0000_000{i}.nii.gz")
+        for folder, i in (("imagesTr", 0), ("imagesTr", 1), ("labelsTr", 0))
+    )
+    assert (cine.shape, lge.shape, mask.shape) == ((32, 32, 2, 5), (32, 32, 2), (32, 32, 2))
+    assert np.array_equal(cine.affine, lge.affine)
+    assert cine.header.get_xyzt_units() == ("mm", "msec")
+    pair = generate(3, 0, 1, size=32, slices=2, phases=5)
+    heartbeat = pair.parameters["sequence"]["lge_tr_ms"] / 2
+    assert cine.header.get_zooms()[3] == pytest.approx(heartbeat / 5)
+    assert np.array_equal(np.asarray(cine.dataobj)[:, :, 1], pair.frames.T)
+    assert np.array_equal(np.asarray(lge.dataobj)[:, :, 1].T, pair.images[LGE])
+    assert np.array_equal(np.asarray(mask.dataobj)[:, :, 1].T, pair.frame_masks[0])
+    assert json.loads((out / "dataset.json").read_text())["phases"] == {"cine": 5}
+
+
 def test_command_line_writes_the_same_bytes_again(tmp_path):
     for name in ("first", "second"):
         assert phantom.main([str(tmp_path / name), "--subjects", "1", "--seed", "0", "--size", "32"]) == 0
@@ -384,5 +557,8 @@ def test_command_line_refuses_bad_numbers_before_writing(tmp_path, capsys):
     out = tmp_path / "data"
     assert phantom.main([str(out), "--subjects", "0", "--seed", "0"]) == 2
     assert phantom.main([str(out), "--subjects", "1", "--seed", "0", "--size", "50"]) == 2
-    assert "subjects is 0" in capsys.readouterr().err
+    assert phantom.main([str(out), "--subjects", "1", "--seed", "0", "--phases", "0"]) == 2
+    error = capsys.readouterr().err
+    assert "subjects is 0" in error
+    assert "phases is 0; expected 1 or more" in error
     assert not out.exists()

@@ -31,6 +31,7 @@ class Decomposition:
         fused: (n, C, H, W) float32, pixel-wise maximum.
         positions: (P, H, W, 2) float64 xy in pixels: where in j each pixel of frame i is sampled.
         offsets: (P, control points, 2) xy in [-1, 1] units.
+        weights: (P, K) pair weights of the candidates, summing to 1.
         z_mean, z_std: (n, n_z) of q(z | x, s).
         single, fused_masks: (n, H, W) uint8 labels; deformed_masks: (P, H, W).
         own: (n, H, W) float32 g(s_i, z_i); cross: (P, H, W) g(s_j in frame i, z_i);
@@ -45,6 +46,7 @@ class Decomposition:
     fused: np.ndarray
     positions: np.ndarray
     offsets: np.ndarray
+    weights: np.ndarray
     z_mean: np.ndarray
     z_std: np.ndarray
     single: np.ndarray
@@ -60,28 +62,43 @@ def decompose(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...] | N
 
     Args:
         model: in eval mode.
-        images: (n, H, W) float32 in [-1, 1], n >= 1.
+        images: (n, H, W) float32 in [-1, 1], n >= 1; or (n, K, H, W) with K candidates, of which the first is the
+            slice itself: masks are then weighted over candidates, everything else is that of the first.
         modalities: index of each image's modality in the model; the first n by default.
 
     Raises:
         ValueError: H or W does not fit the model's poolings, or an unknown modality.
     """
-    x = torch.from_numpy(np.ascontiguousarray(images, np.float32))[None]
+    device = next(model.parameters()).device
+    x = torch.from_numpy(np.ascontiguousarray(images, np.float32))[None].to(device)
     found = model.predict(x, modalities)
     made = model.reconstruct(found, x)
 
+    def array(values: torch.Tensor) -> np.ndarray:
+        return values.cpu().numpy()
+
     def labels(probs: torch.Tensor) -> np.ndarray:
-        return probs[:, 0].argmax(1).to(torch.uint8).numpy()
+        return array(probs[:, 0].argmax(1).to(torch.uint8))
 
     return Decomposition(
         names=tuple(model.config.modalities[m] for m in found.modalities), pairs=found.pairs,
-        images=np.asarray(images, np.float32), s=found.s[:, 0, 0].numpy(),
-        deformed=found.deformed[:, 0, 0].numpy(), fused=found.fused[:, 0, 0].numpy(),
-        positions=grid_to_pixels(found.grid[:, 0, 0].double().numpy()), offsets=found.offsets[:, 0, 0].numpy(),
-        z_mean=made.mean[:, 0].numpy(), z_std=torch.exp(made.logvar[:, 0] / 2).numpy(),
+        images=np.asarray(images if images.ndim == 3 else images[:, 0], np.float32), s=array(found.s[:, 0, 0]),
+        deformed=array(found.deformed[:, 0, 0]), fused=array(found.fused[:, 0, 0]),
+        positions=grid_to_pixels(array(found.grid[:, 0, 0]).astype(np.float64)),
+        offsets=array(found.offsets[:, 0, 0]), weights=array(found.weights[:, 0]),
+        z_mean=array(made.mean[:, 0]), z_std=array(torch.exp(made.logvar[:, 0] / 2)),
         single=labels(found.single), deformed_masks=labels(found.deformed_masks), fused_masks=labels(found.fused_masks),
-        own=made.own[:, 0].numpy(), cross=made.cross[:, 0, 0].numpy(), swapped=made.swapped[:, 0].numpy(),
+        own=array(made.own[:, 0]), cross=array(made.cross[:, 0, 0]), swapped=array(made.swapped[:, 0]),
     )  # fmt: skip
+
+
+def style_of_swapped(model: DAFNet, found: Decomposition) -> np.ndarray:
+    """Means of z that each swapped image g(s_i, z_j) has when encoded again by modality j's encoder, (P, n_z)."""
+    styles = []
+    for image, (_, j) in zip(found.swapped, found.pairs, strict=True):
+        modality = model.config.modalities.index(found.names[j])
+        styles.append(decompose(model, image[None], (modality,)).z_mean[0])
+    return np.stack(styles)
 
 
 def masks_of(found: Decomposition) -> Iterator[tuple[str, int, int | None, np.ndarray]]:
@@ -127,21 +144,22 @@ def reconstruction_errors(
 
 
 def registration_errors(
-    found: Decomposition, truth: dict[int, np.ndarray], sampling: dict[tuple[int, int], np.ndarray]
+    found: Decomposition, regions: dict[int, np.ndarray], sampling: dict[tuple[int, int], np.ndarray]
 ) -> Iterator[tuple[int, int, float, float]]:
-    """Error of the sampling position in pixels inside the fixed organs: (i, j, before aligning, after).
+    """Error of the sampling position in pixels over a region of the fixed image: (i, j, before aligning, after).
 
     Args:
+        regions: (H, W) of each modality, 0 outside: labels of organs, or a head.
         sampling: for each pair (i, j) with a known warp, the true position (H, W, 2) xy in pixels.
     """
     still = identity_pixels(*found.images.shape[1:])
     for p, pair in enumerate(found.pairs):
-        if pair in sampling and pair[0] in truth:
-            organs = truth[pair[0]] > 0
+        if pair in sampling and pair[0] in regions:
+            inside = regions[pair[0]] > 0
             yield (
                 *pair,
-                position_error(still, sampling[pair], organs),
-                position_error(found.positions[p], sampling[pair], organs),
+                position_error(still, sampling[pair], inside),
+                position_error(found.positions[p], sampling[pair], inside),
             )
 
 

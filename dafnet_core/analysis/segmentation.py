@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -43,21 +45,47 @@ def nanmean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def summarise(counts: np.ndarray, subjects: np.ndarray, class_names: tuple[str, ...]) -> dict:
+def mean_by_subject(rows: Sequence[tuple[str, float]], ids: Sequence[str]) -> np.ndarray:
+    """Mean over each subject's values, (len(ids),); NaN where it has none that is known."""
+    subjects, values = np.array([s for s, _ in rows]), np.array([v for _, v in rows], np.float64)
+    return np.array([nanmean(values[subjects == i]) for i in ids], np.float64)
+
+
+def dice_by_subject(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) -> np.ndarray:
+    """Dice of each subject, (len(ids),): averaged over slices within the subject, then over classes.
+
+    Args:
+        rows: subject and `overlap_counts` of every slice with a truth.
+        ids: subjects in the order wanted; NaN for those without a truth.
+    """
+    return nanmean(_class_dice(rows, ids), axis=1)
+
+
+def _class_dice(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) -> np.ndarray:
+    """(subjects, classes - 1): each class averaged over the slices of a subject that contain it."""
+    subjects, dice = np.array([s for s, _ in rows]), dice_from_counts(np.stack([c for _, c in rows]))
+    return np.stack([nanmean(dice[subjects == i], axis=0) for i in ids])
+
+
+def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ...]) -> dict:
     """Dice over a data set: slices averaged within the subject, then over classes, then over subjects.
 
     Args:
-        counts: (slices, classes - 1, 3) of `overlap_counts`.
-        subjects: (slices,) whose slice each one is.
+        rows: subject and `overlap_counts` (classes - 1, 3) of every slice with a truth; may be empty.
         class_names: of all classes, background first.
 
     Returns:
         dice_mean, dice_std (over subjects), dice_volume_mean (each subject's slices as one volume),
         per_class, n_subjects, and false_positive: slices whose truth lacks a class that was predicted.
+        None for what cannot be known.
     """
-    dice = dice_from_counts(counts)
-    ids = np.unique(subjects)
-    by_subject = np.stack([nanmean(dice[subjects == i], axis=0) for i in ids])  # (subjects, classes - 1)
+    ids = tuple(dict.fromkeys(s for s, _ in rows))
+    if not rows:
+        nothing = {"dice_mean": None, "dice_std": None, "dice_volume_mean": None}
+        nothing |= {"per_class": dict.fromkeys(class_names[1:]), "n_subjects": 0}
+        return nothing | {"false_positive": {"slices": 0, "rate": None}}
+    subjects, counts = np.array([s for s, _ in rows]), np.stack([c for _, c in rows])
+    by_subject = _class_dice(rows, ids)
     volume = np.stack([dice_from_counts(counts[subjects == i].sum(0)) for i in ids])
     per_subject = nanmean(by_subject, axis=1)
     known = per_subject[~np.isnan(per_subject)]

@@ -8,6 +8,9 @@ drawn in pixels, so a subject is the same at every image size.
 Frame: x to the right (columns, towards the patient's left), y down (rows, towards posterior), as radiologists
 look at a short-axis slice: right ventricle on the left, liver below, left lung on the right.
 
+The cine may show the heart over its cycle in P phases, the first at end diastole; the LGE is taken at rest, in the
+state of the first phase. Breath hold and displacement are the cine's for all phases, noise is each phase's own.
+
 Signal equations and where the relaxation times come from (1.5 T):
     balanced SSFP: Scheffler and Lehnhardt, Eur Radiol 2003;13:2409.
     T1, T2 before contrast: Stanisz et al., Magn Reson Med 2005;54:507 (blood, heart); de Bazelaire et al.,
@@ -15,6 +18,10 @@ Signal equations and where the relaxation times come from (1.5 T):
         Lung, bone, scar, venous blood and all proton densities are chosen by us.
     inversion recovery, nulling and T1 after contrast: Kellman and Arai, J Magn Reson Imaging 2012;36:529.
     noise of magnitude images: Gudbjartsson and Patz, Magn Reson Med 1995;34:910.
+
+The beat's curve is explained in shapes.py. Ejection fractions are drawn evenly from 45 to 70 %, a range chosen by us
+about the 58 and 61 % (SD 5) of healthy men and women in Petersen et al., J Cardiovasc Magn Reson 2017;19:18, and
+wider at its lower end; end systole from 35 to 40 % of the cycle, chosen by us.
 
 `python -m dafnet_core.data.phantom OUT --subjects N --seed S` writes an nnU-Net v2 folder.
 """
@@ -32,6 +39,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+
+from dafnet_core.data.shapes import Anatomy, Beat, Scar, heart, torso
 
 VERSION = 1  # generator version: raise it whenever the same seed gives other pixels
 MODALITIES = ("cine", "LGE")
@@ -143,6 +152,8 @@ CINE_BLUR_MM = 1.5
 # mean relative displacement near 6 mm (3 pixels at 96), so smooth that a 5x5 spline can follow.
 DEFORMATION_MM = 3.3
 DEFORMATION_SMOOTHNESS_MM = 34.0
+EJECTION_FRACTION = (0.45, 0.70)
+END_SYSTOLE = (0.35, 0.40)  # of the cycle
 BREATHING_MM = (0.8, 2.0)  # rigid shift (x, y) of a breath hold: the diaphragm moves along y
 
 
@@ -182,49 +193,6 @@ def rician_magnitude(signal: np.ndarray, sigma: float, rng: np.random.Generator)
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """One subject's reference anatomy; lengths in mm, angles in radians (clockwise on screen, 0 = right)."""
-
-    centre: tuple[float, float]  # of the left ventricle at mid level
-    axis_tilt: tuple[float, float]  # how far the centre moves from base to apex
-    radius: float  # LV cavity at its widest
-    apex: float  # share of the radius left at the apex
-    wall: float
-    wall_thick_side: float
-    ripples: tuple[tuple[int, float, float], ...]  # (order, relative amplitude, phase) of the LV outline
-    rv_angle: float
-    rv_depth: float
-    rv_end: float  # level (0 base, 1 apex) at which the right ventricle ends
-    rv_skew: float
-    fat: float
-    papillary: tuple[tuple[float, float, float], ...]  # (angle, share of cavity radius, size) of each
-    body_centre: tuple[float, float]
-    body_axes: tuple[float, float]
-    body_tilt: float
-    skin_fat: float
-    chest_muscle: float
-    ribs: tuple[float, ...]  # angles along the chest
-    fat_pad: tuple[float, float, float]  # behind the chest wall: x, thickness, half width
-    spine: tuple[float, float, float]
-    aorta: tuple[float, float, float]
-    liver: tuple[float, float, float, float, float]  # x, y, half axes, tilt
-    spleen: tuple[float, float, float, float, float]
-    lung_vessels: tuple[tuple[float, float, float], ...]
-    liver_vessels: tuple[tuple[float, float, float], ...]
-
-
-@dataclass(frozen=True)
-class Scar:
-    """A wedge of infarct that grows from the endocardium outwards."""
-
-    angle: float
-    half_angle: float
-    depth: float  # share of the wall; from 1 on transmural, and the more the wider
-    level: float  # its middle between base (0) and apex (1)
-    half_length: float
-
-
-@dataclass(frozen=True)
 class Sequence:
     """How one subject's two scans were taken."""
 
@@ -246,7 +214,7 @@ def _stream(seed: int, subject: int, *purpose: int) -> np.random.Generator:
 
 
 # What a stream of random numbers is for: a new use gets a new number, so that the others stay as they are.
-_ANATOMY, _SCAR, _SEQUENCE, _TEXTURE, _DEFORMATION, _BREATHING, _BIAS, _NOISE = range(8)
+_ANATOMY, _SCAR, _SEQUENCE, _TEXTURE, _DEFORMATION, _BREATHING, _BIAS, _NOISE, _BEAT, _PHASE_NOISE = range(10)
 
 
 def _draw_dots(
@@ -296,6 +264,13 @@ def draw_anatomy(seed: int, subject: int) -> Anatomy:
         lung_vessels=_draw_dots(rng, 16, (70.0, 5.0), 32.0),
         liver_vessels=_draw_dots(rng, 6, (liver[0], liver[1] - 8.0), 22.0),
     )
+
+
+@lru_cache(maxsize=64)
+def draw_beat(seed: int, subject: int) -> Beat:
+    """How the subject's heart contracts, the same at every difficulty, slice, image size and number of phases."""
+    rng = _stream(seed, subject, _BEAT)
+    return Beat(ejection_fraction=rng.uniform(*EJECTION_FRACTION), end_systole=rng.uniform(*END_SYSTOLE))
 
 
 def draw_scar(seed: int, subject: int, difficulty: str) -> Scar | None:
@@ -360,138 +335,6 @@ def tissue_signals(sequence: Sequence, modality: int) -> np.ndarray:
     if modality == LGE:
         signals[list(_FAT)] *= sequence.fat_signal
     return FULL_MAGNETISATION * signals
-
-
-# --- shapes: signed distances in mm, negative inside --------------------------------------------------------
-
-
-def _ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, a: float, b: float, tilt: float = 0.0) -> np.ndarray:
-    """Signed distance to an ellipse with half axes a, b: exact to first order at its boundary."""
-    x, y, c, s = x - cx, y - cy, math.cos(tilt), math.sin(tilt)
-    u, v = (c * x + s * y) / a, (c * y - s * x) / b
-    level = np.sqrt(u * u + v * v)
-    return level * (level - 1) / (np.sqrt((u / a) ** 2 + (v / b) ** 2) + 1e-6)
-
-
-def _dots(x: np.ndarray, y: np.ndarray, dots: tuple[tuple[float, float, float], ...]) -> np.ndarray:
-    """Signed distance to the union of discs (x, y, radius)."""
-    nearest = np.full_like(x, np.inf)
-    for cx, cy, radius in dots:
-        np.minimum(nearest, np.sqrt((x - cx) ** 2 + (y - cy) ** 2) - radius, out=nearest)
-    return nearest
-
-
-def _torso(a: Anatomy, level: float, x: np.ndarray, y: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Everything around the heart, back to front."""
-    body = _ellipse(x, y, *a.body_centre, *a.body_axes, a.body_tilt)
-    cavity = body + (a.skin_fat + a.chest_muscle)
-    drift = 10.0 * (level - 0.5)  # apical slices lie lower in the chest: more liver, less lung
-    liver_x, liver_y, *liver_shape = a.liver
-    liver = _ellipse(x, y, liver_x, liver_y - drift, *liver_shape)
-    spine = _ellipse(x, y, a.spine[0], a.spine[1], a.spine[2], 0.85 * a.spine[2])
-    ribs = _ribs(a, x, y)
-    pad_x, pad_thickness, pad_width = a.fat_pad
-    pad = -cavity - pad_thickness * np.exp(-(((x - pad_x) / pad_width) ** 2))
-    return [
-        ("subcutaneous fat", body),
-        ("torso muscle", body + a.skin_fat),
-        ("lung", cavity),
-        ("vessel", np.maximum(_dots(x + 2 * drift, y, a.lung_vessels), cavity + 3.0)),
-        ("pericardial fat", np.maximum(pad, cavity)),
-        ("cortical bone", ribs),
-        ("marrow", ribs + 1.8),
-        ("torso muscle", spine - 7.0),
-        ("cortical bone", spine),
-        ("marrow", spine + 1.5),
-        ("spleen", np.maximum(_ellipse(x, y + drift, *a.spleen), cavity)),
-        ("liver", np.maximum(liver, cavity)),
-        ("vessel", np.maximum(_dots(x, y + drift, a.liver_vessels), liver + 4.0)),
-        ("pericardial fat", _ellipse(x, y, a.aorta[0], a.aorta[1], a.aorta[2] + 3.0, a.aorta[2] + 2.5)),
-        ("vessel", _dots(x, y, (a.aorta,))),
-    ]
-
-
-def _ribs(a: Anatomy, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Oval cross sections in the chest's muscle layer."""
-    inset = a.skin_fat + 0.5 * a.chest_muscle
-    half_a, half_b = a.body_axes[0] - inset, a.body_axes[1] - inset
-    c, s = math.cos(a.body_tilt), math.sin(a.body_tilt)
-    nearest = np.full_like(x, np.inf)
-    for angle in a.ribs:
-        u, v = half_a * math.cos(angle), half_b * math.sin(angle)
-        along = math.atan2(half_b * math.cos(angle), -half_a * math.sin(angle)) + a.body_tilt
-        rib = _ellipse(
-            x, y, a.body_centre[0] + c * u - s * v, a.body_centre[1] + s * u + c * v,
-            8.0, 0.42 * a.chest_muscle, along,
-        )  # fmt: skip
-        np.minimum(nearest, rib, out=nearest)
-    return nearest
-
-
-def _heart_size(a: Anatomy, level: float) -> tuple[float, float]:
-    """Radius of the left ventricle's cavity and its wall thickness (mm) at a level.
-
-    A half ellipsoid cut above its widest level, so that the base tapers a little too.
-    """
-    taper = a.apex + (1 - a.apex) * math.sqrt(max(0.0, 1 - ((level - 0.12) / 0.9) ** 2))
-    return a.radius * taper, a.wall * (0.75 + 0.25 * taper)
-
-
-def _heart(a: Anatomy, scar: Scar | None, level: float, x: np.ndarray, y: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """The heart in its fat, back to front, at a level between base (0) and apex (1)."""
-    x = x - (a.centre[0] + (level - 0.5) * a.axis_tilt[0])
-    y = y - (a.centre[1] + (level - 0.5) * a.axis_tilt[1])
-    rho, theta = np.sqrt(x * x + y * y), np.arctan2(y, x)
-    cavity, wall = _heart_size(a, level)
-    endo = cavity * (1 + sum(amp * np.cos(k * theta + phase) for k, amp, phase in a.ripples))
-    # Only the slow ripples reach the outside: trabeculae roughen the inner border alone.
-    epi = wall * (1 + a.wall_thick_side * np.cos(theta - a.rv_angle)) + cavity * (
-        1 + sum(amp * np.cos(k * theta + phase) for k, amp, phase in a.ripples if k < 5)
-    )
-    outer, inner = rho - epi, rho - endo
-    rv = _right_ventricle(a, level, cavity + wall, x, y)
-    # Fat is thick over the right ventricle and thin over the free wall, where the lung touches the heart.
-    fat = a.fat * (1 - 0.4 * level) * (0.15 + 0.85 * (0.5 + 0.5 * np.cos(theta - a.rv_angle - 0.6)))
-    shapes = [
-        ("pericardial fat", np.minimum(outer, rv - 3.0) - fat),
-        ("RV wall", rv - 3.0),
-        ("RV blood", rv),
-        ("myocardium", outer),
-    ]
-    if scar is not None:
-        shapes.append(("scar", _scar(scar, level, theta, rho, endo, epi - endo)))
-    shapes.append(("LV blood", inner))
-    if 0.2 < level < 0.8:
-        muscles = tuple(
-            (share * cavity * math.cos(angle), share * cavity * math.sin(angle), size)
-            for angle, share, size in a.papillary
-        )
-        # Kept inside the cavity: they are a part of the blood pool's label.
-        shapes.append(("papillary muscle", np.maximum(_dots(x, y, muscles), inner + 0.5)))
-    return shapes
-
-
-def _right_ventricle(a: Anatomy, level: float, epi: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Signed distance to the ellipse whose part outside the left ventricle is the right one's crescent."""
-    depth = a.rv_depth * (1 - (level / a.rv_end) ** 2) if level < a.rv_end else 0.0
-    if depth < 2.0:
-        return np.full_like(x, 1e3)  # nothing is left of it near the apex
-    c, s = math.cos(a.rv_angle), math.sin(a.rv_angle)
-    out, along = c * x + s * y, c * y - s * x
-    middle = 0.45 * epi
-    # At zero depth the ellipse hides behind the left ventricle; it widens as it gets deeper.
-    half_out, half_along = epi + depth - middle, 0.8 * epi + 0.42 * depth
-    return _ellipse(out, along + a.rv_skew * (out - middle), middle, 0.0, half_out, half_along)
-
-
-def _scar(
-    scar: Scar, level: float, theta: np.ndarray, rho: np.ndarray, endo: np.ndarray, wall: np.ndarray
-) -> np.ndarray:
-    """Signed distance across the wall; the wedge is deepest in its middle and ends where its depth is 0."""
-    across = ((theta - scar.angle + math.pi) % (2 * math.pi) - math.pi) / scar.half_angle
-    along = (level - scar.level) / scar.half_length
-    depth = 1.6 * scar.depth * (1 - across * across - along * along)
-    return rho - (endo + wall * np.clip(depth, -1.0, min(1.0, scar.depth)))
 
 
 # --- motion, texture, coil ----------------------------------------------------------------------------------
@@ -573,6 +416,8 @@ class PhantomPair:
     tissue: np.ndarray  # (H, W) uint8, indices into TISSUES, reference frame
     spacing: float  # mm per pixel
     parameters: dict  # everything that was drawn, JSON-serialisable
+    frames: np.ndarray  # (P, H, W) float32, the cine over its cycle: phase 0 is images[CINE]
+    frame_masks: np.ndarray  # (P, H, W) uint8, in the cine's frame: phase 0 is masks[CINE]
 
     def sampling(self, fixed: int, moving: int) -> np.ndarray:
         """Where in the moving image to look for what each pixel of the fixed image shows.
@@ -596,14 +441,21 @@ class PhantomPair:
         return q
 
 
-def _paint(shapes: list[tuple[str, np.ndarray]], signals: np.ndarray, edge: float, texture: np.ndarray) -> np.ndarray:
+def _paint(
+    shapes: list[tuple[str, np.ndarray]],
+    signals: np.ndarray,
+    edge: float,
+    texture: np.ndarray,
+    behind: np.ndarray | None = None,
+) -> np.ndarray:
     """SIGNED signal (H, W) float32 of shapes laid over each other.
 
     Args:
         edge: mm over which a boundary goes from none to all of a shape.
         texture: (H, W), unit variance.
+        behind: signal that the shapes cover; left as it is. Default: none.
     """
-    signal = np.zeros_like(texture)
+    signal = np.zeros_like(texture) if behind is None else behind.copy()
     for name, distance in shapes:
         index = _INDEX[name]
         coverage = np.clip(0.5 - distance / edge, 0, 1)
@@ -612,15 +464,15 @@ def _paint(shapes: list[tuple[str, np.ndarray]], signals: np.ndarray, edge: floa
     return signal
 
 
-def _tissue_map(shapes: list[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Tissue at each pixel's centre, (H, W) uint8 indices into TISSUES."""
-    tissue = np.zeros(shapes[0][1].shape, dtype=np.uint8)
+def _tissue_map(shapes: list[tuple[str, np.ndarray]], behind: np.ndarray | None = None) -> np.ndarray:
+    """Tissue at each pixel's centre, (H, W) uint8 indices into TISSUES; `behind` as in _paint."""
+    tissue = np.zeros(shapes[0][1].shape, dtype=np.uint8) if behind is None else behind.copy()
     for name, distance in shapes:
         tissue[distance < 0] = _INDEX[name]
     return tissue
 
 
-def _check(seed: int, subject: int, slice_index: int, size: int, slices: int, difficulty: str) -> None:
+def _check(seed: int, subject: int, slice_index: int, size: int, slices: int, difficulty: str, phases: int) -> None:
     for name, value in (("seed", seed), ("subject", subject)):
         if value < 0:
             raise ValueError(f"{name} is {value}; expected 0 or more")
@@ -632,6 +484,8 @@ def _check(seed: int, subject: int, slice_index: int, size: int, slices: int, di
         raise ValueError(f"slice_index is {slice_index}; expected 0 to {slices - 1}")
     if difficulty not in DIFFICULTIES:
         raise ValueError(f"difficulty is {difficulty!r}; expected one of {', '.join(DIFFICULTIES)}")
+    if phases < 1:
+        raise ValueError(f"phases is {phases}; expected 1 or more")
 
 
 def generate(
@@ -642,6 +496,7 @@ def generate(
     size: int = 128,
     slices: int = SLICES,
     difficulty: str = "standard",
+    phases: int = 1,
 ) -> PhantomPair:
     """One short-axis slice of one subject in both modalities; the same arguments give the same bits.
 
@@ -650,11 +505,12 @@ def generate(
         slice_index: 0 (base) to slices - 1 (apex).
         size: pixels along each side, a multiple of 16; the field of view stays FIELD_OF_VIEW_MM.
         difficulty: one of DIFFICULTIES; changes the LGE contrast and the scar, never masks or motion.
+        phases: frames of the cine, evenly over the cycle; images and masks are those of the first, however many.
 
     Raises:
         ValueError: an argument is out of its range.
     """
-    _check(seed, subject, slice_index, size, slices, difficulty)
+    _check(seed, subject, slice_index, size, slices, difficulty, phases)
     spacing = FIELD_OF_VIEW_MM / size
     level = slice_index / max(1, slices - 1)
     anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, difficulty)
@@ -662,40 +518,64 @@ def generate(
     lattice = _texture_lattice(seed, subject)
     axis = ((np.arange(size) + 0.5) * spacing - FIELD_OF_VIEW_MM / 2).astype(np.float32)
     x, y = np.meshgrid(axis, axis)
+    volumes = {CINE: _lv_volumes(seed, subject, phases), LGE: [1.0]}
 
-    def shapes(x: np.ndarray, y: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        return _torso(anatomy, level, x, y) + _heart(anatomy, scar, level, x, y)
-
-    images, masks, displacement = [], [], []
+    images, masks, displacement = [], [], []  # of each modality: (P, H, W), (P, H, W), (H, W, 2)
     for modality in range(len(MODALITIES)):
         moved = _displacement(seed, subject, slice_index, modality, size)
         seen_x, seen_y = x + moved[..., 0], y + moved[..., 1]
-        seen = shapes(seen_x, seen_y)
-        signal = _paint(
-            seen,
-            tissue_signals(sequence, modality),
-            edge=math.hypot(spacing, sequence.blur_mm[modality]),
-            texture=_texture(lattice, seen_x, seen_y),
-        )
-        received = signal * _bias(seed, subject, modality, size)
-        rng = _stream(seed, subject, _NOISE, slice_index, modality)
-        images.append(rician_magnitude(received, sequence.noise[modality], rng))
-        masks.append(CLASS_OF_TISSUE[_tissue_map(seen)])
+        look = {
+            "signals": tissue_signals(sequence, modality),
+            "edge": math.hypot(spacing, sequence.blur_mm[modality]),
+            "texture": _texture(lattice, seen_x, seen_y),
+        }
+        still = torso(anatomy, level, seen_x, seen_y)
+        signal, tissue = _paint(still, **look), _tissue_map(still)  # once for all phases
+        bias = _bias(seed, subject, modality, size)
+        frames, frame_masks = [], []
+        for phase, volume in enumerate(volumes[modality]):
+            beating = heart(anatomy, scar, level, seen_x, seen_y, volume)
+            received = _paint(beating, **look, behind=signal) * bias
+            rng = _noise_stream(seed, subject, slice_index, modality, phase)
+            frames.append(rician_magnitude(received, sequence.noise[modality], rng))
+            frame_masks.append(CLASS_OF_TISSUE[_tissue_map(beating, behind=tissue)])
+        images.append(np.stack(frames))
+        masks.append(np.stack(frame_masks))
         displacement.append(moved / np.float32(spacing))
     return PhantomPair(
-        images=np.stack(images),
-        masks=np.stack(masks),
+        images=np.stack([frames[0] for frames in images]),
+        masks=np.stack([frame_masks[0] for frame_masks in masks]),
         displacement=np.stack(displacement),
-        tissue=_tissue_map(shapes(x, y)),
+        tissue=_tissue_map(torso(anatomy, level, x, y) + heart(anatomy, scar, level, x, y)),
         spacing=spacing,
-        parameters=_parameters(seed, subject, slice_index, slices, difficulty),
+        parameters=_parameters(seed, subject, slice_index, slices, difficulty, phases),
+        frames=images[CINE],
+        frame_masks=masks[CINE],
     )
 
 
-def _parameters(seed: int, subject: int, slice_index: int, slices: int, difficulty: str) -> dict:
-    """All that was drawn for a pair, in types that JSON knows."""
+def _lv_volumes(seed: int, subject: int, phases: int) -> list[float]:
+    """The left ventricle's volume at each phase, as a share of that at the first."""
+    beat = draw_beat(seed, subject)
+    return [beat.lv_volume(phase / phases) for phase in range(phases)]
+
+
+def _noise_stream(seed: int, subject: int, slice_index: int, modality: int, phase: int) -> np.random.Generator:
+    """Each image's own; the first phase's is the one that there was before a cine had phases."""
+    if phase == 0:
+        return _stream(seed, subject, _NOISE, slice_index, modality)
+    return _stream(seed, subject, _PHASE_NOISE, slice_index, modality, phase)
+
+
+def phase_duration_ms(seed: int, subject: int, difficulty: str, phases: int) -> float:
+    """Time from one phase of the cine to the next; the LGE repeats every other heartbeat."""
+    return draw_sequence(seed, subject, difficulty).lge_tr_ms / 2 / phases
+
+
+def _parameters(seed: int, subject: int, slice_index: int, slices: int, difficulty: str, phases: int) -> dict:
+    """All that was drawn for a pair, in types that JSON knows; the beat only where the cine shows it."""
     scar = draw_scar(seed, subject, difficulty)
-    return {
+    parameters = {
         "version": VERSION,
         "seed": seed,
         "subject": subject,
@@ -714,6 +594,14 @@ def _parameters(seed: int, subject: int, slice_index: int, slices: int, difficul
             ],
         },
     }
+    if phases > 1:
+        parameters["cycle"] = {
+            "phases": phases,
+            "phase_duration_ms": phase_duration_ms(seed, subject, difficulty, phases),
+            "beat": asdict(draw_beat(seed, subject)),
+            "lv_volume": _lv_volumes(seed, subject, phases),
+        }
+    return parameters
 
 
 # --- nnU-Net v2 folder --------------------------------------------------------------------------------------
@@ -724,25 +612,33 @@ def case_name(seed: int, subject: int) -> str:
     return f"phantom_s{seed}_{subject:04d}"
 
 
-def write_folder(out: Path, subjects: int, seed: int, *, difficulty: str, size: int, slices: int) -> None:
+def write_folder(
+    out: Path, subjects: int, seed: int, *, difficulty: str, size: int, slices: int, phases: int = 1
+) -> None:
     """Write subjects as an nnU-Net v2 data set; labelsTr has one mask per modality, our only extension.
+
+    With more than one phase the cine's images are (x, y, slice, phase), and its masks those of the first phase.
 
     Raises:
         ValueError: the folder has something in it, or an argument is out of its range.
     """
     if subjects < 1:
         raise ValueError(f"subjects is {subjects}; expected 1 or more")
-    _check(seed, 0, 0, size, slices, difficulty)
+    _check(seed, 0, 0, size, slices, difficulty, phases)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder; choose a new one or empty it")
     for folder in ("imagesTr", "labelsTr"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     for subject in range(subjects):
-        stack = [generate(seed, subject, k, size=size, slices=slices, difficulty=difficulty) for k in range(slices)]
+        options = {"size": size, "slices": slices, "difficulty": difficulty, "phases": phases}
+        stack = [generate(seed, subject, k, **options) for k in range(slices)]
+        step = phase_duration_ms(seed, subject, difficulty, phases)
         for modality in range(len(MODALITIES)):
+            moving = modality == CINE and phases > 1
+            images = [pair.frames if moving else pair.images[modality] for pair in stack]
             name = f"{case_name(seed, subject)}_{modality:04d}.nii.gz"
-            _write_nifti(out / "imagesTr" / name, [p.images[modality] for p in stack], stack[0].spacing)
-            _write_nifti(out / "labelsTr" / name, [p.masks[modality] for p in stack], stack[0].spacing)
+            _write_nifti(out / "imagesTr" / name, images, stack[0].spacing, step)
+            _write_nifti(out / "labelsTr" / name, [pair.masks[modality] for pair in stack], stack[0].spacing, step)
     description = {
         "name": "phantom",
         "channel_names": {str(index): name for index, name in enumerate(MODALITIES)},
@@ -755,17 +651,28 @@ def write_folder(out: Path, subjects: int, seed: int, *, difficulty: str, size: 
         "seed": seed,
         "difficulty": difficulty,
     }
+    if phases > 1:
+        description["phases"] = {MODALITIES[CINE]: phases}
     (out / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
 
 
-def _write_nifti(path: Path, slices: list[np.ndarray], spacing: float) -> None:
-    """Stack slices along z with columns towards the patient's left and rows towards posterior."""
+def _write_nifti(path: Path, slices: list[np.ndarray], spacing: float, step: float) -> None:
+    """Stack slices along z with columns towards the patient's left and rows towards posterior.
+
+    Args:
+        slices: (H, W) each, or (P, H, W): then the phases become the fourth axis.
+        spacing: mm per pixel.
+        step: ms from phase to phase.
+    """
     import nibabel  # here alone, so that generating needs nothing but numpy and scipy
 
     # NIfTI's first axes point right and anterior where positive: hence the transposition and the signs.
-    volume = np.stack([pixels.T for pixels in slices], axis=-1)
+    volume = np.stack([pixels.T for pixels in slices], axis=2)  # (W, H, slices) or (W, H, slices, P)
     image = nibabel.Nifti1Image(volume, np.diag([-spacing, -spacing, SLICE_DISTANCE_MM, 1.0]))
     image.header.set_xyzt_units("mm")
+    if volume.ndim == 4:
+        image.header.set_zooms((spacing, spacing, SLICE_DISTANCE_MM, step))
+        image.header.set_xyzt_units("mm", "msec")
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))  # no clock: same bytes again
 
 
@@ -781,6 +688,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--difficulty", choices=DIFFICULTIES, default="standard")
     parser.add_argument("--size", type=int, default=128, help="pixels along each side (default 128)")
     parser.add_argument("--slices", type=int, default=SLICES, help=f"base to apex (default {SLICES})")
+    parser.add_argument("--phases", type=int, default=1, help="frames of the cine over one heartbeat (default 1)")
     options = parser.parse_args(arguments)
     try:
         write_folder(
@@ -790,6 +698,7 @@ def main(arguments: list[str] | None = None) -> int:
             difficulty=options.difficulty,
             size=options.size,
             slices=options.slices,
+            phases=options.phases,
         )
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -1,0 +1,178 @@
+"""Abdominal MR of the CHAOS challenge, in the tree that it is given out in.
+
+    SUBJECT/T1DUAL/DICOM_anon/InPhase/*.dcm, OutPhase/*.dcm    SUBJECT/T1DUAL/Ground/*.png
+    SUBJECT/T2SPIR/DICOM_anon/*.dcm                            SUBJECT/T2SPIR/Ground/*.png
+
+T1 and T2 are different acquisitions: other numbers of slices, other resolution, moved between the two. Files are
+read one by one, so that a label stays with its slice wherever the geometry puts the slice in the stack, and so
+that anonymisers that gave each file a series of its own do no harm.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dafnet_core.data import readers
+from dafnet_core.data.formats.scan import Scan
+from dafnet_core.data.prepare import Preparation
+from dafnet_core.data.studies import Collection, DataError, Stack, join, prepare_stack, reading, slice_normal
+
+MODALITIES = ("T1", "T2")
+CLASSES = ("background", "liver", "right kidney", "left kidney", "spleen")
+LABELS = {0: 0, 63: 1, 126: 2, 189: 3, 252: 4}  # grey value in the PNGs to class
+PHASES = {"in": "InPhase", "out": "OutPhase"}
+FOLDS = (  # test, validation; the rest trains (published code of the paper)
+    (("10", "22", "34"), ("31", "36", "13")),
+    (("5", "15", "39"), ("13", "3", "20")),
+    (("1", "19", "32"), ("37", "13", "33")),
+)
+_SEQUENCES = ("T1DUAL", "T2SPIR")
+
+
+def read_chaos(folder: Path, *, size: int, spacing: float | None = 1.89, phase: str = "in") -> Collection:
+    """Read the MR subjects of CHAOS.
+
+    Args:
+        folder: the one with the numbered subjects, or one that holds it up to two levels down.
+        size: side of the model's grid in pixels.
+        spacing: mm per pixel of the grid, by default the published one; None resizes every picture to it.
+        phase: which T1 images, "in" or "out".
+
+    Raises:
+        DataError: no such tree, files missing, or labels that do not fit their images.
+        ValueError: another phase.
+    """
+    if phase not in PHASES:
+        raise ValueError(f"phase is {phase!r}; expected one of {', '.join(map(repr, PHASES))}")
+    subjects = {str(int(path.name)): path for path in _numbered(_find(Path(folder)))}
+    preparation = Preparation(size, size, spacing)
+    studies = []
+    for name in sorted(subjects):
+        t1, t2 = (subjects[name] / sequence for sequence in _SEQUENCES)
+        stacks = [_stack(t1, PHASES[phase], preparation), _stack(t2, "", preparation)]
+        studies.append(join(name, stacks, registered=False))
+    return Collection(
+        name="CHAOS MR",
+        licence="CC BY-NC-SA 4.0 (as the challenge states it; check the terms that came with your copy)",
+        modalities=MODALITIES,
+        classes=CLASSES,
+        preparation=preparation,
+        studies=tuple(studies),
+        registered=False,
+        folds=_folds(sorted(subjects)),
+    )
+
+
+# --- the tree -----------------------------------------------------------------------------------------------
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+
+
+def _find(folder: Path) -> Path:
+    """The folder with the subjects: this one, or the only such one up to two levels down."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; give the one that CHAOS was unpacked to.")
+    if _has_subjects(folder):
+        return folder
+    below = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_dir())
+    found = [path for path in below if _has_subjects(path)]
+    if len(found) > 1:
+        raise DataError(f"{folder}: several folders hold MR subjects, {', '.join(map(str, found))}; give one of them.")
+    if found:
+        return found[0]
+    raise DataError(
+        f"{folder}: no MR subject of CHAOS here or two levels down; a folder with subjects such as 1/T1DUAL and "
+        "1/T2SPIR is needed, Train_Sets/MR in the original."
+    )
+
+
+def _has_subjects(folder: Path) -> bool:
+    return any((subject / sequence).is_dir() for subject in _numbered(folder) for sequence in _SEQUENCES)
+
+
+def _files(folder: Path, ending: str) -> list[Path]:
+    """Files by the last number in their name, which counts the slices."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; every subject needs T1DUAL and T2SPIR as CHAOS has them.")
+    by_number: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() != ending or path.name.startswith("."):
+            continue
+        digits = re.findall(r"\d+", path.stem)
+        if not digits or int(digits[-1]) in by_number:
+            raise DataError(f"{path}: its name needs a slice number that no other has, such as IMG-0004-00002{ending}.")
+        by_number[int(digits[-1])] = path
+    if not by_number:
+        raise DataError(f"{folder}: there is no {ending} file in it; copy the data again.")
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _folds(names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], ...]:
+    if any(name not in names for fold in FOLDS for part in fold for name in part):
+        return ()
+    return tuple(
+        {"train": tuple(name for name in names if name not in test and name not in val), "val": val, "test": test}
+        for test, val in FOLDS
+    )
+
+
+# --- one sequence of one subject ----------------------------------------------------------------------------
+
+
+def _stack(folder: Path, phase: str, preparation: Preparation) -> Stack:
+    """Read and prepare folder, SUBJECT/T1DUAL or SUBJECT/T2SPIR."""
+    dicom, ground = folder / "DICOM_anon" / phase, folder / "Ground"
+    files = _files(dicom, ".dcm")
+    pictures = [_one_slice(path) for path in files]
+    _check_sizes(files, pictures, files[:1] * len(files), pictures[:1] * len(files))
+    order, affine = _order(pictures)
+    labels = None
+    if ground.is_dir():
+        # The n-th label belongs to the n-th image, whatever their numbers: the two phases of T1 share one set of
+        # labels and number their slices alternately.
+        paths = _files(ground, ".png")
+        if len(paths) != len(files):
+            raise DataError(
+                f"{ground}: it holds {len(paths)} labels, {dicom} holds {len(files)} slices; every slice needs its "
+                "label. Copy the data again."
+            )
+        masks = [_one_slice(path, mask=True) for path in paths]
+        _check_sizes(paths, masks, files, pictures)
+        labels = [masks[k].slice() for k in order]
+    with reading(ground, "Take the PNGs as CHAOS has them."):
+        return prepare_stack([[pictures[k].slice() for k in order]], labels, affine, preparation, LABELS)
+
+
+def _one_slice(path: Path, mask: bool = False) -> Scan:
+    with reading(path.parent):
+        scan = readers.read(path, mask=mask)
+    if scan.volumes * scan.slices != 1:
+        raise DataError(f"{path}: it holds {scan.volumes * scan.slices} pictures; CHAOS has one slice in a file.")
+    return scan
+
+
+def _check_sizes(paths: Sequence[Path], found: Sequence[Scan], others: Sequence[Path], wanted: Sequence[Scan]) -> None:
+    for path, scan, other, expected in zip(paths, found, others, wanted, strict=True):
+        sizes = [" x ".join(map(str, item.values.shape[2:])) for item in (scan, expected)]
+        if sizes[0] != sizes[1]:
+            raise DataError(f"{path}: it has {sizes[0]} pixels, {other} has {sizes[1]}; they need the same.")
+
+
+def _order(pictures: Sequence[Scan]) -> tuple[list[int], np.ndarray | None]:
+    """Order along the patient, as readers.read orders a series, and the first slice's affine.
+
+    Where headers are silent or slices are not parallel, the order of the files' numbers, and None.
+    """
+    affines = [picture.affine for picture in pictures]
+    if any(affine is None for affine in affines):
+        return list(range(len(pictures))), None
+    first = affines[0]
+    if any(not np.allclose(affine[:3, :2], first[:3, :2], rtol=0, atol=1e-3) for affine in affines):
+        return list(range(len(pictures))), None
+    heights = np.array([picture.slice().centre for picture in pictures]) @ slice_normal(first)
+    order = [int(k) for k in np.argsort(heights, kind="stable")]
+    return order, affines[order[0]]

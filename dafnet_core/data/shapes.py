@@ -1,0 +1,238 @@
+"""One subject's anatomy as signed distances in mm, over the heart's cycle: nothing random, no signals, no pixels.
+
+Frame and levels as in phantom.py: x towards the patient's left, y towards posterior; level 0 is the base, 1 the apex.
+A distance is negative inside. Shapes come back to front, as (name of the tissue, distance at each point).
+
+The beat is one curve, the left ventricle's volume, that every slice follows; its form is chosen by us to have the
+phases that a cine shows: ejection, early filling, diastasis, and an atrial contraction that brings the last fifth
+(Hall, Guyton and Hall Textbook of Medical Physiology, ch. 9: about 20 %). Not modelled: the base's descent, torsion,
+the aorta's pulse. Texture stays where it is while the heart moves through it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+FILLING = 0.25  # of the cycle: from end systole to diastasis
+ATRIAL_START = 0.82  # of the cycle: the atria contract from here to its end
+ATRIAL_SHARE = 0.2  # of the stroke volume that they add
+SEPTAL_PULL = 0.6  # of the outer radius' change by which the centre moves to the septum, which so moves little
+RV_SHORTENING = 0.6  # of its depth, if the left one emptied: its ejection fraction comes a little below the left's
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One subject's reference anatomy; lengths in mm, angles in radians (clockwise on screen, 0 = right)."""
+
+    centre: tuple[float, float]  # of the left ventricle at mid level
+    axis_tilt: tuple[float, float]  # how far the centre moves from base to apex
+    radius: float  # LV cavity at its widest
+    apex: float  # share of the radius left at the apex
+    wall: float
+    wall_thick_side: float
+    ripples: tuple[tuple[int, float, float], ...]  # (order, relative amplitude, phase) of the LV outline
+    rv_angle: float
+    rv_depth: float
+    rv_end: float  # level (0 base, 1 apex) at which the right ventricle ends
+    rv_skew: float
+    fat: float
+    papillary: tuple[tuple[float, float, float], ...]  # (angle, share of cavity radius, size) of each
+    body_centre: tuple[float, float]
+    body_axes: tuple[float, float]
+    body_tilt: float
+    skin_fat: float
+    chest_muscle: float
+    ribs: tuple[float, ...]  # angles along the chest
+    fat_pad: tuple[float, float, float]  # behind the chest wall: x, thickness, half width
+    spine: tuple[float, float, float]
+    aorta: tuple[float, float, float]
+    liver: tuple[float, float, float, float, float]  # x, y, half axes, tilt
+    spleen: tuple[float, float, float, float, float]
+    lung_vessels: tuple[tuple[float, float, float], ...]
+    liver_vessels: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Scar:
+    """A wedge of infarct that grows from the endocardium outwards."""
+
+    angle: float
+    half_angle: float
+    depth: float  # share of the wall; from 1 on transmural, and the more the wider
+    level: float  # its middle between base (0) and apex (1)
+    half_length: float
+
+
+@dataclass(frozen=True)
+class Beat:
+    """How one subject's heart contracts."""
+
+    ejection_fraction: float  # of the left ventricle
+    end_systole: float  # share of the cycle at which the volume is smallest
+
+    def lv_volume(self, position: float) -> float:
+        """The left ventricle's volume as a share of the end-diastolic one: smooth, and 1 where a cycle begins.
+
+        Args:
+            position: in the cycle, 0 at end diastole to 1 at the next; any further number wraps around.
+        """
+        position %= 1.0
+        relaxed = self.end_systole + FILLING
+        if position < self.end_systole:
+            out = _ease(position / self.end_systole)
+        elif position < ATRIAL_START:
+            out = 1 - (1 - ATRIAL_SHARE) * _ease((position - self.end_systole) / (relaxed - self.end_systole))
+        else:
+            out = ATRIAL_SHARE * (1 - _ease((position - ATRIAL_START) / (1 - ATRIAL_START)))
+        return 1 - self.ejection_fraction * out
+
+
+def _ease(share: float) -> float:
+    """From 0 to 1 along half a cosine, and flat beyond."""
+    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, share))
+
+
+def _ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, a: float, b: float, tilt: float = 0.0) -> np.ndarray:
+    """Signed distance to an ellipse with half axes a, b: exact to first order at its boundary."""
+    x, y, c, s = x - cx, y - cy, math.cos(tilt), math.sin(tilt)
+    u, v = (c * x + s * y) / a, (c * y - s * x) / b
+    level = np.sqrt(u * u + v * v)
+    return level * (level - 1) / (np.sqrt((u / a) ** 2 + (v / b) ** 2) + 1e-6)
+
+
+def _dots(x: np.ndarray, y: np.ndarray, dots: tuple[tuple[float, float, float], ...]) -> np.ndarray:
+    """Signed distance to the union of discs (x, y, radius)."""
+    nearest = np.full_like(x, np.inf)
+    for cx, cy, radius in dots:
+        np.minimum(nearest, np.sqrt((x - cx) ** 2 + (y - cy) ** 2) - radius, out=nearest)
+    return nearest
+
+
+def torso(a: Anatomy, level: float, x: np.ndarray, y: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Everything around the heart, back to front."""
+    body = _ellipse(x, y, *a.body_centre, *a.body_axes, a.body_tilt)
+    cavity = body + (a.skin_fat + a.chest_muscle)
+    drift = 10.0 * (level - 0.5)  # apical slices lie lower in the chest: more liver, less lung
+    liver_x, liver_y, *liver_shape = a.liver
+    liver = _ellipse(x, y, liver_x, liver_y - drift, *liver_shape)
+    spine = _ellipse(x, y, a.spine[0], a.spine[1], a.spine[2], 0.85 * a.spine[2])
+    ribs = _ribs(a, x, y)
+    pad_x, pad_thickness, pad_width = a.fat_pad
+    pad = -cavity - pad_thickness * np.exp(-(((x - pad_x) / pad_width) ** 2))
+    return [
+        ("subcutaneous fat", body),
+        ("torso muscle", body + a.skin_fat),
+        ("lung", cavity),
+        ("vessel", np.maximum(_dots(x + 2 * drift, y, a.lung_vessels), cavity + 3.0)),
+        ("pericardial fat", np.maximum(pad, cavity)),
+        ("cortical bone", ribs),
+        ("marrow", ribs + 1.8),
+        ("torso muscle", spine - 7.0),
+        ("cortical bone", spine),
+        ("marrow", spine + 1.5),
+        ("spleen", np.maximum(_ellipse(x, y + drift, *a.spleen), cavity)),
+        ("liver", np.maximum(liver, cavity)),
+        ("vessel", np.maximum(_dots(x, y + drift, a.liver_vessels), liver + 4.0)),
+        ("pericardial fat", _ellipse(x, y, a.aorta[0], a.aorta[1], a.aorta[2] + 3.0, a.aorta[2] + 2.5)),
+        ("vessel", _dots(x, y, (a.aorta,))),
+    ]
+
+
+def _ribs(a: Anatomy, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Oval cross sections in the chest's muscle layer."""
+    inset = a.skin_fat + 0.5 * a.chest_muscle
+    half_a, half_b = a.body_axes[0] - inset, a.body_axes[1] - inset
+    c, s = math.cos(a.body_tilt), math.sin(a.body_tilt)
+    nearest = np.full_like(x, np.inf)
+    for angle in a.ribs:
+        u, v = half_a * math.cos(angle), half_b * math.sin(angle)
+        along = math.atan2(half_b * math.cos(angle), -half_a * math.sin(angle)) + a.body_tilt
+        rib = _ellipse(
+            x, y, a.body_centre[0] + c * u - s * v, a.body_centre[1] + s * u + c * v,
+            8.0, 0.42 * a.chest_muscle, along,
+        )  # fmt: skip
+        np.minimum(nearest, rib, out=nearest)
+    return nearest
+
+
+def _lv_size(a: Anatomy, level: float) -> tuple[float, float]:
+    """Radius of the left ventricle's cavity and its wall thickness (mm) at a level.
+
+    A half ellipsoid cut above its widest level, so that the base tapers a little too.
+    """
+    taper = a.apex + (1 - a.apex) * math.sqrt(max(0.0, 1 - ((level - 0.12) / 0.9) ** 2))
+    return a.radius * taper, a.wall * (0.75 + 0.25 * taper)
+
+
+def heart(
+    a: Anatomy, scar: Scar | None, level: float, x: np.ndarray, y: np.ndarray, volume: float = 1.0
+) -> list[tuple[str, np.ndarray]]:
+    """The heart in its fat, back to front, at a level between base (0) and apex (1).
+
+    Args:
+        x, y: mm, of any one shape.
+        volume: share of the end-diastolic volume that the left ventricle holds. Its cavity's area is that share of
+            itself in every slice and its wall keeps its area at every angle; the right ventricle's depth falls too.
+    """
+    cavity, wall = _lv_size(a, level)
+    lost = 1 - volume
+    mean_epi = math.sqrt((cavity + wall) * (cavity + wall) - lost * cavity * cavity)
+    pull = SEPTAL_PULL * (cavity + wall - mean_epi)
+    x = x - (a.centre[0] + (level - 0.5) * a.axis_tilt[0] + pull * math.cos(a.rv_angle))
+    y = y - (a.centre[1] + (level - 0.5) * a.axis_tilt[1] + pull * math.sin(a.rv_angle))
+    rho, theta = np.sqrt(x * x + y * y), np.arctan2(y, x)
+    endo = cavity * (1 + sum(amp * np.cos(k * theta + phase) for k, amp, phase in a.ripples))
+    # Only the slow ripples reach the outside: trabeculae roughen the inner border alone.
+    epi = wall * (1 + a.wall_thick_side * np.cos(theta - a.rv_angle)) + cavity * (
+        1 + sum(amp * np.cos(k * theta + phase) for k, amp, phase in a.ripples if k < 5)
+    )
+    epi = np.sqrt(epi * epi - lost * endo * endo)  # the same to the last bit where nothing is lost
+    endo, cavity = math.sqrt(volume) * endo, math.sqrt(volume) * cavity
+    outer, inner = rho - epi, rho - endo
+    rv = _right_ventricle(a, level, mean_epi, volume, x, y)
+    # Fat is thick over the right ventricle and thin over the free wall, where the lung touches the heart.
+    fat = a.fat * (1 - 0.4 * level) * (0.15 + 0.85 * (0.5 + 0.5 * np.cos(theta - a.rv_angle - 0.6)))
+    shapes = [
+        ("pericardial fat", np.minimum(outer, rv - 3.0) - fat),
+        ("RV wall", rv - 3.0),
+        ("RV blood", rv),
+        ("myocardium", outer),
+    ]
+    if scar is not None:
+        shapes.append(("scar", _scar(scar, level, theta, rho, endo, epi - endo)))
+    shapes.append(("LV blood", inner))
+    if 0.2 < level < 0.8:
+        muscles = tuple(
+            (share * cavity * math.cos(angle), share * cavity * math.sin(angle), size)
+            for angle, share, size in a.papillary
+        )
+        # Kept inside the cavity: they are a part of the blood pool's label.
+        shapes.append(("papillary muscle", np.maximum(_dots(x, y, muscles), inner + 0.5)))
+    return shapes
+
+
+def _right_ventricle(a: Anatomy, level: float, epi: float, volume: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Signed distance to the ellipse whose part outside the left ventricle is the right one's crescent."""
+    depth = a.rv_depth * (1 - (level / a.rv_end) ** 2) if level < a.rv_end else 0.0
+    if depth < 2.0:
+        return np.full_like(x, 1e3)  # nothing is left of it near the apex
+    depth *= 1 - RV_SHORTENING * (1 - volume)
+    c, s = math.cos(a.rv_angle), math.sin(a.rv_angle)
+    out, along = c * x + s * y, c * y - s * x
+    middle = 0.45 * epi
+    # At zero depth the ellipse hides behind the left ventricle; it widens as it gets deeper.
+    half_out, half_along = epi + depth - middle, 0.8 * epi + 0.42 * depth
+    return _ellipse(out, along + a.rv_skew * (out - middle), middle, 0.0, half_out, half_along)
+
+
+def _scar(
+    scar: Scar, level: float, theta: np.ndarray, rho: np.ndarray, endo: np.ndarray, wall: np.ndarray
+) -> np.ndarray:
+    """Signed distance across the wall; the wedge is deepest in its middle and ends where its depth is 0."""
+    across = ((theta - scar.angle + math.pi) % (2 * math.pi) - math.pi) / scar.half_angle
+    along = (level - scar.level) / scar.half_length
+    depth = 1.6 * scar.depth * (1 - across * across - along * along)
+    return rho - (endo + wall * np.clip(depth, -1.0, min(1.0, scar.depth)))

@@ -1,0 +1,290 @@
+"""Statistics against known answers, other implementations, and data whose truth is known by construction."""
+
+import time
+
+import dcor
+import numpy as np
+import pytest
+from scipy import stats
+
+from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_core.analysis.paired import paired
+from dafnet_core.analysis.probe import probe
+
+# --- probe: is the modality in z?
+
+
+def scans(n_subjects: int = 12, slices: int = 4, n_z: int = 3, seed: int = 0):
+    """Rows of two modalities a slice: noise z (n, n_z), labels and subjects (n,)."""
+    labels = np.tile([0, 1], n_subjects * slices)
+    subjects = np.repeat(np.arange(n_subjects), 2 * slices)
+    return np.random.default_rng(seed).normal(size=(len(labels), n_z)), labels, subjects
+
+
+def test_probe_finds_the_dimension_that_tells_the_modality():
+    z, labels, subjects = scans()
+    z[:, 1] += 20 * labels
+    found = probe(z, labels, subjects)
+    assert found.accuracy == 1
+    assert found.per_dimension[1] == 1
+    assert all(abs(found.per_dimension[d] - 0.5) < 0.2 for d in (0, 2))
+    assert (found.chance, found.n, found.n_subjects) == (0.5, 96, 12)
+
+
+def test_probe_of_noise_is_near_chance():
+    found = probe(*scans(30, 6))
+    assert found.ci95[0] < found.chance < found.ci95[1]
+    assert abs(found.accuracy - 0.5) < 0.1  # 360 rows: four standard errors
+
+
+def test_probe_never_meets_a_subject_twice():
+    # z names the subject and the label is the subject's: known subjects would all be right, new ones are guesses
+    subjects = np.repeat(np.arange(20), 10)
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1], 10))[subjects]
+    assert probe(np.eye(20)[subjects], labels, subjects).accuracy < 0.7
+
+
+def test_probe_standardises_by_the_training_part_and_repeats_itself():
+    z, labels, subjects = scans()
+    z[:, 0] += labels
+    first, again, scaled = (probe(x, labels, subjects) for x in (z, z, z * [1e3, 1e-3, 1] + [7, -7, 100]))
+    assert (first.accuracy, first.per_dimension) == (again.accuracy, again.per_dimension)
+    assert (first.accuracy, first.per_dimension) == (scaled.accuracy, scaled.per_dimension)
+
+
+def test_constant_dimension_tells_nothing():
+    z, labels, subjects = scans()
+    z[:, 0] += 20 * labels
+    z[:, 2] = 0.1
+    found = probe(z.astype(np.float32), labels, subjects)
+    assert found.accuracy == 1
+    assert found.per_dimension[2] == 0.5
+
+
+def test_more_labels_and_named_subjects():
+    labels = np.tile([3, 5, 5, 9], 6)
+    subjects = np.repeat([f"patient {i}" for i in range(6)], 4)
+    z = np.eye(10)[labels] + np.random.default_rng(0).normal(0, 0.01, (24, 10))
+    found = probe(z, labels, subjects, folds=3)
+    assert (found.accuracy, found.chance, found.n_subjects) == (1, 0.5, 6)
+    assert np.array_equal(found.classify(z, subjects), labels)
+
+
+@pytest.mark.parametrize(("n_subjects", "wrong"), [(12, 0), (2, 0), (10, 20)])
+def test_probe_interval_is_wilson_s_over_subjects(n_subjects, wrong):
+    z, labels, subjects = scans(n_subjects, 5)
+    z[:, 0] += 50 * labels
+    z[:wrong, 0] *= -1  # subjects 0 and 1 are the other way round
+    z[:wrong, 0] += 50
+    found = probe(z[:, :1], labels, subjects)
+    right = n_subjects - wrong // 10
+    assert found.accuracy == right / n_subjects
+    expected = stats.binomtest(right, n_subjects).proportion_ci(0.95, "wilson")
+    assert found.ci95 == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= found.ci95[0] < found.ci95[1] <= 1
+
+
+def test_classify_uses_the_classifier_that_never_saw_the_subject():
+    z, labels, subjects = scans(8)
+    z[:, 0] += 5 * labels
+    mine = subjects == 3
+    found = probe(z, labels, subjects, folds=8)
+    lied = np.where(mine, 1 - labels, labels)  # what subject 3 says about itself must not matter to it
+    other = probe(z, lied, subjects, folds=8)
+    grid = np.random.default_rng(1).normal(2, 3, (200, 3))
+    at = np.full(200, 3)
+    assert np.array_equal(found.classify(grid, at), other.classify(grid, at))
+    assert (found.classify(z, subjects) == labels).mean() == found.accuracy
+    assert found.classify(z[:0], subjects[:0]).shape == (0,)
+
+
+def test_probe_says_what_it_lacks():
+    z, labels, subjects = scans(2)
+    with pytest.raises(ValueError, match="at least 2"):
+        probe(z, labels, np.zeros_like(subjects))
+    with pytest.raises(ValueError, match="every row has the label 0"):
+        probe(z, np.zeros_like(labels), subjects)
+    with pytest.raises(ValueError, match=r"without subjects \[\d\] a single label"):
+        probe(z, subjects, subjects)
+    with pytest.raises(ValueError, match=r"expected \(n, n_z\)"):
+        probe(z, labels[:-1], subjects)
+    found = probe(z, labels, subjects)
+    with pytest.raises(ValueError, match="subject 7 was not among the 2"):
+        found.classify(z[:2], np.array([0, 7]))
+    with pytest.raises(ValueError, match="one id a row"):
+        found.classify(z, subjects[:2])
+
+
+# --- dependence: distance correlation
+
+ALONE = np.arange(20)  # every row its own subject
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8, 16, 256])
+def test_anatomy_distances_are_those_of_one_hot_anatomies(channels):
+    labels = np.random.default_rng(0).integers(0, channels, (7, 100)).astype(np.uint8)  # 100: not a whole word of bits
+    one_hot = np.eye(channels)[labels].reshape(7, -1)
+    assert np.allclose(anatomy_distances(labels), euclidean_distances(one_hot), atol=1e-12)
+
+
+def test_anatomy_distances_take_uint8_maps_only():
+    with pytest.raises(ValueError, match=r"expected \(n, pixels\) uint8"):
+        anatomy_distances(np.zeros((2, 4, 4), np.uint8))
+    with pytest.raises(ValueError, match="float64"):
+        anatomy_distances(np.zeros((2, 16)))
+
+
+def test_anatomy_distances_of_a_data_set_take_no_minute():
+    labels = np.random.default_rng(0).integers(0, 8, (400, 128 * 128)).astype(np.uint8)
+    start = time.process_time()  # not the clock on the wall: other tests may share the core
+    anatomy_distances(labels)
+    assert time.process_time() - start < 2  # a tenth of a second is usual
+
+
+def test_euclidean_distances_are_known():
+    assert np.array_equal(euclidean_distances(np.array([[0, 0], [3, 4]], np.float32)), [[0, 5], [5, 0]])
+
+
+def test_distance_correlation_is_dcor_s():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 3))
+    y = x[:, :2] ** 2 + rng.normal(size=(20, 2))
+    found = dependence(euclidean_distances(x), euclidean_distances(y), ALONE, permutations=1)
+    assert found.dcor == pytest.approx(dcor.distance_correlation(x, y), abs=1e-9)
+    assert found.dcor_squared_unbiased == pytest.approx(dcor.u_distance_correlation_sqr(x, y), abs=1e-9)
+    assert (found.n, found.n_subjects) == (20, 20)
+
+
+def test_distance_correlation_of_anatomies_is_dcor_s_of_their_one_hot_vectors():
+    rng = np.random.default_rng(0)
+    labels, z = rng.integers(0, 4, (20, 30)).astype(np.uint8), rng.normal(size=(20, 8))
+    one_hot = np.eye(4)[labels].reshape(20, -1)
+    found = dependence(anatomy_distances(labels), euclidean_distances(z), ALONE, permutations=1)
+    assert found.dcor == pytest.approx(dcor.distance_correlation(one_hot, z), abs=1e-9)
+    assert found.dcor_squared_unbiased == pytest.approx(dcor.u_distance_correlation_sqr(one_hot, z), abs=1e-9)
+
+
+def test_linear_and_identical_factors_correlate_wholly():
+    x = np.random.default_rng(0).normal(size=(20, 1))
+    a = euclidean_distances(x)
+    for b in (a, euclidean_distances(5 - 3 * x)):
+        found = dependence(a, b, ALONE, permutations=99)
+        assert found.dcor == pytest.approx(1, abs=1e-12)
+        assert found.dcor_squared_unbiased == pytest.approx(1, abs=1e-12)
+        assert found.p_value == 0.01  # none of 99 orders is as dependent
+
+
+def test_nonlinear_dependence_is_seen_where_correlation_is_blind():
+    x = np.linspace(-1, 1, 60)[:, None]
+    assert abs(np.corrcoef(x[:, 0], x[:, 0] ** 2)[0, 1]) < 1e-9
+    assert dependence(euclidean_distances(x), euclidean_distances(x**2), np.arange(60)).p_value < 0.01
+
+
+def clustered(rng: np.random.Generator, sizes: tuple[int, ...], shared: float) -> tuple[np.ndarray, ...]:
+    """Distances of two factors that vary mostly between subjects; `shared` of the first enters the second."""
+    subjects = np.repeat(np.arange(len(sizes)), sizes)
+    x, y = (rng.normal(size=(len(sizes), 2))[subjects] for _ in range(2))
+    x, y = x + rng.normal(0, 0.2, x.shape), y + shared * x + rng.normal(0, 0.2, x.shape)
+    return euclidean_distances(x), euclidean_distances(y), subjects
+
+
+@pytest.mark.parametrize("sizes", [(6,) * 12, (3, 4, 5, 6, 7, 8) * 2, (6,) * 11 + (2,), (1, 2, 4, 8, 12) * 2])
+def test_independent_clusters_are_rejected_one_time_in_twenty(sizes):
+    rng = np.random.default_rng(0)
+    sets = [clustered(rng, sizes, shared=0) for _ in range(60)]
+    rejected = sum(dependence(*data, permutations=199).p_value <= 0.05 for data in sets)
+    assert rejected <= 6  # 3 expected; more than 6 would come up in 3 of 100 seeds
+    # row by row, the same data look dependent: that is what permuting subjects is for
+    naive = sum(dependence(a, b, np.arange(len(a)), permutations=199).p_value <= 0.05 for a, b, _ in sets[:10])
+    assert naive >= 5
+
+
+def test_dependent_clusters_are_always_rejected():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        for sizes in ((6,) * 12, (3, 4, 5, 6, 7, 8) * 2):
+            assert dependence(*clustered(rng, sizes, shared=3), permutations=199).p_value <= 0.05
+
+
+def test_three_subjects_cannot_give_a_small_p():
+    rng = np.random.default_rng(0)
+    a, _, subjects = clustered(rng, (4, 4, 4), shared=0)
+    assert 0.1 < dependence(a, a, subjects).p_value < 0.25  # one of the six orders is the observed one
+
+
+def test_permutations_repeat_by_seed():
+    data = clustered(np.random.default_rng(0), (6,) * 6, shared=0)
+    assert dependence(*data, permutations=99) == dependence(*data, permutations=99)
+    assert isinstance(dependence(*data, permutations=0), Dependence)
+
+
+def test_dependence_says_what_it_lacks():
+    a, b, subjects = clustered(np.random.default_rng(0), (2, 2, 2), shared=0)
+    with pytest.raises(ValueError, match="at least 3 subjects"):
+        dependence(a, b, np.array([0, 0, 0, 1, 1, 1]))
+    with pytest.raises(ValueError, match="4 rows"):
+        dependence(a[:3, :3], b[:3, :3], np.arange(3))
+    with pytest.raises(ValueError, match="lie apart"):
+        dependence(a, b, np.array([0, 1, 2, 0, 1, 2]))
+    with pytest.raises(ValueError, match="b is \\(5, 5\\); expected 6x6"):
+        dependence(a, b[:5, :5], subjects)
+    with pytest.raises(ValueError, match="one id a row"):
+        dependence(a, b, subjects[:, None])
+    with pytest.raises(ValueError, match="a holds distances that are not finite"):
+        dependence(a * np.nan, b, subjects)
+    with pytest.raises(ValueError, match="a does not vary"):
+        dependence(anatomy_distances(np.ones((6, 9), np.uint8)), b, subjects)
+    with pytest.raises(ValueError, match="b does not vary"):
+        dependence(a, 0.1 * (1 - np.eye(6)), subjects)  # equally far apart: centred, only rounding is left
+
+
+# --- paired: two methods on the same subjects
+
+
+def test_three_pairs_by_hand():
+    found = paired(np.array([1.0, 2, 3]), np.zeros(3))
+    # 8 flips: only +++ and --- reach |sum| 6; mean 2, deviation 1, t(0.975, 2) = 4.302653
+    assert (found.difference, found.p_value, found.n) == (2, 0.25, 3)
+    assert found.ci95 == pytest.approx((2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)), abs=1e-6)
+
+
+def test_equal_differences_leave_no_width_and_two_flips():
+    found = paired(np.full(5, 0.3), np.full(5, 0.1))
+    assert found.ci95 == pytest.approx((0.2, 0.2))
+    assert found.p_value == 2 / 2**5
+    assert paired(np.ones(5), np.ones(5)).p_value == 1
+
+
+@pytest.mark.parametrize("n", [2, 6, 13])
+def test_few_pairs_are_flipped_as_scipy_flips_them(n):
+    a, b = np.random.default_rng(n).normal(size=(2, n)) + np.array([[0.5], [0]])
+    expected = stats.permutation_test(
+        (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
+    )
+    assert paired(a, b).p_value == pytest.approx(expected.pvalue, abs=1e-12)
+    interval = stats.ttest_rel(a, b).confidence_interval()
+    assert paired(a, b).ci95 == pytest.approx(tuple(interval))
+
+
+def test_many_pairs_are_flipped_at_random_and_agree_with_scipy():
+    a, b = np.random.default_rng(0).normal(size=(2, 30)) + np.array([[0.3], [0]])
+    expected = stats.permutation_test(
+        (a, b), lambda x, y, axis: np.mean(x - y, axis), permutation_type="samples", n_resamples=9999, rng=1
+    )
+    found = paired(a, b)
+    assert found.p_value == pytest.approx(expected.pvalue, abs=0.02)  # each has a standard error below 0.005
+    assert found == paired(a, b)
+    assert paired(a + 9, b).p_value == 1 / 10_000  # never 0
+    assert paired(a, b).p_value == paired(b, a).p_value
+
+
+def test_unknown_pairs_are_left_out():
+    a, b = np.array([1, np.nan, 2, 5, 3]), np.array([0, 1, 0, np.nan, 0])
+    assert paired(a, b) == paired(np.array([1.0, 2, 3]), np.zeros(3))
+
+
+def test_paired_says_what_it_lacks():
+    with pytest.raises(ValueError, match="1 of 3 pairs are known"):
+        paired(np.array([1, np.nan, np.nan]), np.zeros(3))
+    with pytest.raises(ValueError, match=r"a is \(3,\), b is \(2,\)"):
+        paired(np.zeros(3), np.zeros(2))
