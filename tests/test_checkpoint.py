@@ -10,14 +10,20 @@ from safetensors.torch import load_file, save_file
 
 from dafnet_core.card import card
 from dafnet_core.checkpoint import FORMAT, Checkpoint, CheckpointError, load, save
+from dafnet_core.config import ModelConfig
+from dafnet_core.data.datasets import phantom_slices
 from dafnet_core.data.prepare import Preparation
+from dafnet_core.evaluate import judge
+from dafnet_core.model import DAFNet
 
 
 @pytest.fixture
 def checkpoint(make_model):
     training = {
-        "data": "a test", "data_licence": "MIT", "step": 3, "minutes": 0.1, "threads": 1, "command": "python train.py",
-        "configuration": {"seed": 0}, "validation": {"segmentation": {"a": {"fused": {"dice_mean": 0.5}}}},
+        "data": "a test", "data_licence": "MIT", "step": 3, "minutes": 0.1, "machine": "a CPU", "target": "b",
+        "split": {"train": ["x", "y"], "val": ["z"], "test": []}, "annotated_target_subjects": ["x"],
+        "command": "python train.py", "configuration": {"seed": 0, "data": "FOLDER"},
+        "validation": {"segmentation": {"a": {"fused": {"dice_mean": 0.5}}}},
     }  # fmt: skip
     return Checkpoint(make_model().eval(), Preparation(32, 48, 1.5), ("#000000", "#D55E00", "#009E73"), training)
 
@@ -95,13 +101,18 @@ def test_files_that_are_no_checkpoints_are_refused(checkpoint, tmp_path):
 def test_card_names_the_command_and_says_when_nothing_was_judged(checkpoint):
     text = card(checkpoint, "a.safetensors")
     assert "python train.py --out RUN" in text
+    assert "| subjects | 2 train, 1 val, 0 test |" in text
     assert "Not judged yet" in text
-    assert "Not judged yet" not in card(replace(checkpoint, metrics={"x": METRICS}), "a.safetensors")
 
 
-METRICS = {
-    "data": "phantom", "n_subjects": 1, "n_slices": 1,
-    "segmentation": {"a": {k: {"dice_mean": 0.5, "dice_std": None} for k in ("single", "deformed", "fused")}},
-    "copy": {"a": {"dice_mean": 0.7}}, "registration": {"error_before_px": 3.0, "error_after_px": 1.0},
-    "reconstruction": {"a": {"own_l1": 0.1, "own_l1_inside": None, "cross_l1": 0.2}}, "kl_per_dimension": [1.0],
-}  # fmt: skip
+def test_card_shows_every_number_and_what_speaks_against_the_model(checkpoint):
+    data = phantom_slices(9000, range(2), size=64)
+    model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
+    found = judge(model, data, limit=10).found | {"data": "phantom:subjects=2"}
+    text = card(replace(checkpoint, metrics={"standard": found}), "a.safetensors")
+    assert "Not judged yet" not in text
+    assert f"{found['segmentation']['LGE']['fused']['dice_mean']:.3f}" in text
+    assert f"{found['probe']['accuracy']:.3f}" in text
+    assert "fused minus single" in text
+    before, after = found["registration"]["error_before_px"], found["registration"]["error_after_px"]
+    assert f"- standard: alignment leaves {after:.2f} of {before:.2f} pixels." in text  # an aligner that does nothing

@@ -40,6 +40,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from dafnet_core.data.deform import sampling
 from dafnet_core.data.shapes import Anatomy, Beat, Scar, heart, torso
 
 VERSION = 1  # generator version: raise it whenever the same seed gives other pixels
@@ -422,23 +423,10 @@ class PhantomPair:
     def sampling(self, fixed: int, moving: int) -> np.ndarray:
         """Where in the moving image to look for what each pixel of the fixed image shows.
 
-        Solves p + d_fixed(p) = q + d_moving(q) for q by fixed-point iteration, which converges because no
-        displacement changes by a pixel from one pixel to the next.
-
         Returns:
             (H, W, 2) float32, (x, y) in pixels of the moving image; may lie outside it near the border.
         """
-        rows, columns = np.indices(self.tissue.shape, dtype=np.float32)
-        target = np.stack([columns, rows], axis=-1) + self.displacement[fixed]
-        q = target - self.displacement[moving]
-        for _ in range(20):
-            where = [q[..., 1], q[..., 0]]
-            moved = [
-                ndimage.map_coordinates(self.displacement[moving, ..., axis], where, order=1, mode="nearest")
-                for axis in range(2)
-            ]
-            q = target - np.stack(moved, axis=-1)
-        return q
+        return sampling(self.displacement[fixed], self.displacement[moving])
 
 
 def _paint(
