@@ -189,7 +189,8 @@ def evaluate_checkpoint(
     config, preparation = checkpoint.config, checkpoint.preparation
     data = judging_data(
         spec, split, size=preparation.height, spacing=preparation.spacing, modalities=config.modalities,
-        candidates=config.candidates, split=checkpoint.training.get("split"), warp_seed=warp_seed,
+        pairing=checkpoint.training["configuration"].get("pairing", "expert"), candidates=config.candidates,
+        split=checkpoint.training.get("split"), warp_seed=warp_seed,
     )  # fmt: skip
     for what, has, wants in (
         ("modalities", data.modalities, config.modalities), ("classes", data.classes, config.classes),

@@ -52,7 +52,7 @@ def test_slices_pair_by_position_and_not_by_index():
     data = slices_of(study(slices=(4, 6), positions=positions))
     found = {(which(s.images[0, 0])[1], which(s.images[1, 0])[1]) for s in (data[i] for i in range(len(data)))}
     # b, the modality with more slices, leads; its slice at 9 lies outside of a's stack
-    assert found == {(3, 1), (2, 2), (2, 3), (0, 4), (0, 5)} or found == {(3, 1), (2, 2), (1, 3), (0, 4), (0, 5)}
+    assert found == {(3, 1), (2, 2), (2, 3), (0, 4), (0, 5)}
     for i in range(len(data)):
         a, b = (which(x[0])[1] for x in data[i].images)
         assert abs(positions[0][a] - positions[1][b]) <= 1
@@ -255,7 +255,7 @@ def test_what_data_are_called():
     with pytest.raises(ValueError, match="nnU-Net"):
         training_data(TrainConfig(data="/no/such/folder"))
     with pytest.raises(ValueError, match="expected train, val, test or all"):
-        judging_data("phantom", "best", size=64, spacing=None, modalities=(), candidates=1, split=None)
+        judging_data("phantom", "best", size=64, spacing=None, modalities=())
 
 
 def test_deformed_keeps_what_it_is_not_about():

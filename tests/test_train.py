@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -292,3 +293,47 @@ def test_an_unknown_configuration_of_the_machine_is_refused():
     with pytest.raises(ValueError, match=r"annotations is 1\.5"):
         TrainConfig(annotations=1.5)
     assert replace(TrainConfig(), fold=2).fold == 2
+
+
+def test_what_looks_sick_is_said_in_words():
+    import train
+
+    well = {
+        "kl_per_dimension": [0.9, 0.01], "channel_occupancy": {"cine": [0.5, 0.5, 0.0]},
+        "registration": {"error_before_px": 4.0, "error_after_px": 2.0},
+    }  # fmt: skip
+    recent = [{"shift": "0.05", "grad_norm": "4"}] * 30
+    config = TrainConfig()
+    assert train.complaints(well, recent, config) == []
+    for change, rows, words in (
+        ({"kl_per_dimension": [0.01, 0.02]}, recent, "posterior collapse"),
+        ({"channel_occupancy": {"cine": [1.0, 0.0, 0.0]}}, recent, "2 of 3 anatomy channels are empty"),
+        ({"registration": {"error_before_px": 4.0, "error_after_px": 4.5}}, recent, "makes things worse"),
+        ({}, [{"shift": "0.0001", "grad_norm": "4"}] * 30, "hardly moves"),
+        ({}, [{"shift": "0.05", "grad_norm": "40"}] * 30, "clipped in nearly every step"),
+    ):
+        (said,) = train.complaints(well | change, rows, config)
+        assert words in said
+    nothing_known = {"registration": {"error_before_px": None, "error_after_px": None}}
+    assert train.complaints(well | nothing_known, recent, config) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+def test_a_compiled_step_trains(tmp_path):
+    done = call(*TINY, "--steps", 2, "--compile", "on", "--precision", "fp32", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_three_modalities_of_real_patients_train_under_known_warps(tmp_path, real_data):
+    run = tmp_path / "run"
+    options = ["--data", real_data / "lgg_mri", "--size", 64, "--batch-size", 2, "--steps", 1, "--warp", 4]
+    done = call(*options, "--out", run)
+    assert done.returncode == 0, done.stderr
+    found = load(run / "best.safetensors")
+    assert found.config.modalities == ("T1", "FLAIR", "T1post")
+    assert "CC BY-NC-SA" in found.training["data_licence"]
+    assert {part: len(names) for part, names in found.training["split"].items()} == {"train": 48, "val": 10, "test": 10}
+    # over the head, which a field that is smooth over an eighth of the side leaves near its RMS over the image
+    assert 1.5 < found.training["validation"]["registration"]["error_before_px"] < 4 * 64 / 96

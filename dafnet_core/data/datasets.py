@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -162,11 +163,14 @@ class Slices:
 
     def _fields(self, index: int) -> np.ndarray:
         size = self.preparation.height, self.preparation.width
-        rng = np.random.default_rng([self.warp_seed, index])
+        number, slices = self._index[index]
+        # by name and place, so that a slice is warped alike whichever other subjects are judged with it
+        name = zlib.crc32(self.studies[number].name.encode())
+        rng = np.random.default_rng([self.warp_seed, name, slices[0]])
         return random_fields(rng, len(self.modalities), *size, self.warp)
 
     def truth(self, index: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
-        """The known misregistration of a sample: ({}, {}) where nobody knows it.
+        """The known misregistration of a sample whose slices pair by position: ({}, {}) where nobody knows it.
 
         Returns:
             For each ordered pair (fixed, moving) the position (H, W, 2) xy in pixels of the moving image to look

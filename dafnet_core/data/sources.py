@@ -152,8 +152,8 @@ def phantom_values(spec: str) -> dict[str, Any]:
 
 
 def judging_data(
-    spec: str, part: str, *, size: int, spacing: float | None, modalities: tuple[str, ...], candidates: int,
-    split: Mapping[str, Any] | None, warp_seed: int = 0,
+    spec: str, part: str, *, size: int, spacing: float | None, modalities: tuple[str, ...],
+    pairing: str = "expert", candidates: int = 1, split: Mapping[str, Any] | None = None, warp_seed: int = 0,
 ) -> Slices:  # fmt: skip
     """Data to judge a checkpoint on.
 
@@ -161,15 +161,17 @@ def judging_data(
         spec: as on the command line.
         part: train, val, test or all. Data of which no subject stands in `split` are judged whole, and so is the
             phantom; subjects that `split` does not know count as test.
-        size, spacing, modalities, candidates, split: of the checkpoint.
+        size, spacing, modalities, pairing, candidates, split: of the checkpoint; shuffled pairs are judged as expert
+            ones.
         warp_seed: of the known warps that registered data are judged under.
     """
     if part not in ("train", "val", "test", "all"):
         raise ValueError(f"split is {part!r}; expected train, val, test or all")
+    how = dict(pairing="expert" if pairing == "shuffled" else pairing, candidates=candidates)
     if spec.partition(":")[0] == "phantom":
         values = phantom_values(spec)
         seed, subjects = values.pop("seed"), range(values.pop("subjects"))
-        return phantom_slices(seed, subjects, size=size, candidates=candidates, **values)
+        return phantom_slices(seed, subjects, size=size, **values, **how)
     collection = read_collection(spec, modalities, size=size, spacing=spacing)
     names = tuple(s.name for s in collection.studies)
     seen = {name: p for p in ("train", "val", "test") for name in (split or {}).get(p, ())}
@@ -178,5 +180,4 @@ def judging_data(
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
     warp = JUDGING_WARP if collection.registered else 0.0
-    pairing = "neighbours" if candidates > 1 else "expert"
-    return _chosen(collection, names, warp=warp, warp_seed=warp_seed, candidates=candidates, pairing=pairing)
+    return _chosen(collection, names, warp=warp, warp_seed=warp_seed, **how)
