@@ -3,6 +3,7 @@
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from dafnet_core.card import card
 from dafnet_core.checkpoint import FORMAT, Checkpoint, CheckpointError, load, save
-from dafnet_core.config import ModelConfig
+from dafnet_core.config import JUDGING_SEED, ModelConfig
 from dafnet_core.data.datasets import phantom_slices
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.evaluate import judge
 from dafnet_core.model import DAFNet
+
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 @pytest.fixture
@@ -96,6 +99,16 @@ def test_files_that_are_no_checkpoints_are_refused(checkpoint, tmp_path):
             load(path)
     with pytest.raises(CheckpointError, match="no such file"):
         load(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.safetensors")), ids=lambda p: p.stem)
+def test_a_shipped_checkpoint_is_small_judged_and_what_its_card_says(path):
+    found = load(path)
+    assert path.stat().st_size < 8e6
+    assert found.training["configuration"]["seed"] < JUDGING_SEED
+    assert found.metrics
+    assert all(m["n_subjects"] >= 10 for m in found.metrics.values())
+    assert path.with_suffix(".md").read_text() == card(found, path.name)
 
 
 def test_card_names_the_command_and_says_when_nothing_was_judged(checkpoint):

@@ -132,16 +132,6 @@ def test_the_download_holds_every_array_and_opens_without_pickles(checkpoint):
         assert json.loads(str(file["about"]))["pairs_fixed_moving"] == [[0, 1], [1, 0]]
 
 
-def test_the_shipped_checkpoint_is_what_its_card_says(checkpoint):
-    text = SHIPPED.with_suffix(".md").read_text()
-    for metrics in checkpoint.metrics.values():
-        for kinds in metrics["segmentation"].values():
-            assert f"{kinds['fused']['dice_mean']:.3f}" in text
-    assert SHIPPED.stat().st_size < 8e6
-    assert checkpoint.training["configuration"]["seed"] < 9000
-    assert checkpoint.config.modalities == ("cine", "LGE")
-
-
 def test_sheets_draw_what_they_are_given():
     plain = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)
     assert grey(plain)[0, 0].tolist() == [0, 0, 0]
