@@ -112,9 +112,9 @@ class TrainState:
         average = AveragedModel(model, multi_avg_fn=kind[config.averaging], use_buffers=True)
         fused = {"fused": True} if device.type in ("cpu", "cuda") else {}
         betas = (0.5, 0.999)
-        steps: list[nn.Module] = [GeneratorStep(model, critics), CriticStep(critics)]
-        if config.compile == "on":
-            steps[0] = torch.compile(steps[0])
+        # the networks only: loss weights change from step to step, and each change would compile anew
+        networks = torch.compile(model) if config.compile == "on" else model
+        steps: list[nn.Module] = [GeneratorStep(networks, critics), CriticStep(critics)]
         if several:
             own = [device.index] if device.type == "cuda" else None
             # unused: without candidates the pair weighting has no gradient, and switched-off terms leave others without

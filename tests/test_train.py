@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -316,13 +315,6 @@ def test_what_looks_sick_is_said_in_words():
         assert words in said
     nothing_known = {"registration": {"error_before_px": None, "error_after_px": None}}
     assert train.complaints(well | nothing_known, recent, config) == []
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
-def test_a_compiled_step_trains(tmp_path):
-    done = call(*TINY, "--steps", 2, "--compile", "on", "--precision", "fp32", "--out", tmp_path / "run")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
