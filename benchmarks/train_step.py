@@ -86,7 +86,9 @@ def measure(name: str, rounds: int, compiled: bool) -> dict[str, dict[str, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=8, help="steps of each way that are timed (default: 8)")
-    parser.add_argument("--compile", action="store_true", help="also torch.compile, which needs a C++ compiler")
+    parser.add_argument(
+        "--compile", action="store_true", help="also torch.compile, which needs a C++ compiler and many minutes"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
     options = parser.parse_args()
     torch.set_flush_denormal(True)

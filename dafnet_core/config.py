@@ -193,7 +193,11 @@ class TrainConfig(Config):
         ("auto", "fp32", "bf16", "fp16"),
     )  # fmt: skip
     channels_last: str = option("auto", "memory format; auto: on CPU, where it measured faster", ("auto", "on", "off"))
-    compile: str = option("off", "torch.compile of the generator's step", ("on", "off"))
+    compile: str = option(
+        "off",
+        "torch.compile of the networks; it compiles for many minutes on a CPU, and is not measured yet",
+        ("on", "off"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

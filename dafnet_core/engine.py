@@ -119,7 +119,7 @@ class TrainState:
             own = [device.index] if device.type == "cuda" else None
             # unused: without candidates the pair weighting has no gradient, and switched-off terms leave others without
             steps = [
-                DistributedDataParallel(s, device_ids=own, broadcast_buffers=False, find_unused_parameters=True)
+                DistributedDataParallel(s, device_ids=own, forward_sync_buffers=False, find_unused_parameters=True)
                 for s in steps
             ]
         scaling = precision_of(config, device) == "fp16"
