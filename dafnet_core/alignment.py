@@ -112,6 +112,7 @@ class Aligner(nn.Module):
         widths = [2 * config.channels, *[config.aligner_width] * 3]
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in pairwise(widths))
         self.pool, self.grid, self.on = config.aligner_pool, config.aligner_grid, config.align == "on"
+        self.passes = config.align_passes
         self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
         self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)
         he_init(*self.convs)
@@ -132,9 +133,16 @@ class Aligner(nn.Module):
             return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Alignment:
-        """Deform `moving` into the frame of `fixed`, both (B, C, H, W)."""
-        offsets = self.predict_offsets(moving, fixed)
-        if not self.on:  # the ablation of Sec. V-D; times zero, so that every weight still has a gradient
-            offsets = offsets * 0
-        grid = spline_grid(offsets, *fixed.shape[-2:])
-        return Alignment(warp(moving, grid), grid, offsets)
+        """Deform `moving` into the frame of `fixed`, both (B, C, H, W).
+
+        Each further pass looks at the deformed anatomy and adds to the offsets, so that `moving` is sampled only
+        once in the end, by one spline.
+        """
+        deformed, offsets, grid = moving, 0.0, None
+        for _ in range(self.passes):
+            found = self.predict_offsets(deformed, fixed)
+            # off is the ablation of Sec. V-D; times zero, so that every weight still has a gradient
+            offsets = offsets + (found if self.on else found * 0)
+            grid = spline_grid(offsets, *fixed.shape[-2:])
+            deformed = warp(moving, grid)
+        return Alignment(deformed, grid, offsets)

@@ -64,6 +64,7 @@ class ModelConfig(Config):
     aligner_width: int = 20
     aligner_grid: int = 48
     aligner_dense: int = 100
+    align_passes: int = 1  # times the aligner looks at what it deformed and adds to its offsets; 1 is the paper
     control_points: int = 5
     film_width: int = 8
     film_blocks: int = 4
@@ -80,7 +81,7 @@ class ModelConfig(Config):
             raise ValueError(f"modalities are {self.modalities}; expected at least two different names")
         if len(self.classes) < 2:
             raise ValueError(f"classes are {self.classes}; expected the background and at least one more")
-        for name in ("channels", "z_dim", "width", "depth", "control_points", "candidates"):
+        for name in ("channels", "z_dim", "width", "depth", "align_passes", "control_points", "candidates"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.control_points < 2 or self.channels < 2:
@@ -118,6 +119,7 @@ class LossWeights(Config):
     rec_z: float = option(1.0, "L_rec^z: z found again in an image made from it")
     kl: float = option(0.1, "L_KL: divergence of q(z | x, s) from N(0, I)")
     fused: float = option(0.0, "L_sup of masks of fused anatomies, felt by the segmentor alone; not in the paper")
+    warp: float = option(0.0, "error of alignment under the known warps of registered data; not in the paper")
 
     def total(self, terms: dict[str, Any]) -> Any:
         """The weighted sum of named terms; a term without a weight raises."""
@@ -144,9 +146,10 @@ class TrainConfig(Config):
     model: str = option("compact", "network sizes", ("compact", "published"))
     channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
     z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
+    align_passes: int = option(2, "times the aligner looks at what it deformed and adds to its offsets; 1 in the paper")
     without: tuple[str, ...] = option(
         (), "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
-        ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "aligner"),
+        ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "warp", "aligner"),
     )  # fmt: skip
     difficulty: str = option("mixed", "phantom difficulty; mixed: every other subject", ("standard", "hard", "mixed"))
     subjects: int = option(480, "training subjects of the phantom")
@@ -169,6 +172,10 @@ class TrainConfig(Config):
     w_rec_z: float = option(1.0, "weight of L_rec^z")
     w_kl: float = option(0.1, "weight of L_KL")
     w_fused: float = option(5.0, "weight of L_sup on fused anatomies, felt by the segmentor alone; 0 in the paper")
+    w_warp: float = option(
+        0.0, "weight of the error of alignment under the known warps that --warp makes of registered data; "
+        "0 in the paper",
+    )  # fmt: skip
     batch_size: int = option(4, "pairs per step")
     lr: float = option(1e-3, "learning rate of the generator")
     finish_lr: float = option(5e-4, "learning rate of the generator in the last steps")
@@ -210,7 +217,7 @@ class TrainConfig(Config):
             raise ValueError(f"size is {self.size}; expected a multiple of 16, at least 64")
         for name in (
             "subjects", "validation_subjects", "phases", "steps", "batch_size", "validate_every", "save_every",
-            "candidates",
+            "candidates", "align_passes",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")

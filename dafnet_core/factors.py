@@ -23,11 +23,16 @@ class Batch:
             images of that modality that another modality's image might be paired with (Sec. III-F).
         masks: (B, M, H, W) int64 labels of candidate 0; ignored where not annotated.
         annotated: (B, M) bool: which masks may supervise.
+        displacements: (B, M, H, W, 2) float32 xy in [-1, 1] units, known warps of registered images: image i shows
+            at p what the registered one shows at p + displacements[:, i](p). None where they are not known.
+        regions: (B, M, H, W) bool, the head or body, over which they count; None with them.
     """
 
     images: Tensor
     masks: Tensor
     annotated: Tensor
+    displacements: Tensor | None = None
+    regions: Tensor | None = None
 
     def __post_init__(self) -> None:
         b, m, h, w = self.masks.shape
@@ -39,9 +44,12 @@ class Batch:
             raise ValueError(
                 f"annotated is {tuple(self.annotated.shape)} {self.annotated.dtype}; expected ({b}, {m}) bool"
             )
+        if self.displacements is not None and self.displacements.shape != (b, m, h, w, 2):
+            raise ValueError(f"displacements are {tuple(self.displacements.shape)}; expected {(b, m, h, w, 2)}")
 
     def to(self, device: torch.device | str) -> Self:
-        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
+        values = (getattr(self, f.name) for f in fields(self))
+        return type(self)(*(None if v is None else v.to(device) for v in values))
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ class PairOutputs:
         mean, logvar, z: (M, B, n_z) of candidate 0.
         deformed: (P, B, K, C, H, W) anatomies of modality j in frame i.
         offsets: (P, B, K, control points, 2) xy.
+        grid: (P, B, H, W, 2) xy, sampling positions of candidate 0.
         weights: (P, B, K) pair weights, summing to 1 over K.
         logits: (M, B, L, H, W) from own anatomies.
         deformed_logits: (P, B, K, L, H, W).
@@ -108,6 +117,7 @@ class PairOutputs:
     z: Tensor
     deformed: Tensor
     offsets: Tensor
+    grid: Tensor
     weights: Tensor
     logits: Tensor
     deformed_logits: Tensor

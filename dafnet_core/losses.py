@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dafnet_core.alignment import pixel_centres, warp
 from dafnet_core.config import LossWeights
 from dafnet_core.discriminator import Critics
 from dafnet_core.factors import Batch, PairOutputs
 from dafnet_core.pairing import fused_weights
 from dafnet_core.parallel import rank_and_size, summed
 
-EVERY_TERM = LossWeights(fused=1.0)
+EVERY_TERM = LossWeights(fused=1.0, warp=1.0)
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
 
 
@@ -72,6 +73,27 @@ def modality_reconstruction_loss(z_found: Tensor, z_drawn: Tensor) -> Tensor:
     return (z_found - z_drawn).abs().sum() / max(z_drawn.numel(), 1)
 
 
+def warp_error(grid: Tensor, fixed: Tensor, moving: Tensor, region: Tensor) -> Tensor:
+    """How far sampling positions are from where known warps of registered images say; not in the paper.
+
+    A position q found for pixel p of the fixed image is right where both show the same point of the registered
+    images: p + fixed(p) = q + moving(q).
+
+    Args:
+        grid: (N, H, W, 2) xy in [-1, 1], positions in the moving image.
+        fixed, moving: (N, H, W, 2) displacements of both images, in the same units (Batch).
+        region: (N, H, W) bool, pixels of the fixed image that count.
+
+    Returns:
+        (N,) mean Euclidean distance over the region, same units; 0 for an empty one.
+    """
+    height, width = grid.shape[1:3]
+    p = pixel_centres(height, width, grid.dtype).to(grid.device).view(height, width, 2)
+    at_q = warp(moving.movedim(-1, 1), grid).movedim(1, -1)
+    distance = (p + fixed - grid - at_q).square().sum(-1).clamp_min(1e-12).sqrt()
+    return (distance * region).sum((1, 2)) / region.sum((1, 2)).clamp_min(1)
+
+
 def _mean_where(values: Tensor, keep: Tensor) -> Tensor:
     """Mean of `values` where `keep`; 0 if nothing is kept. What is not kept has no gradient.
 
@@ -94,7 +116,8 @@ def generator_terms(
 ) -> dict[str, Tensor]:
     """The loss terms of DAFNet, not yet weighted; names are those of LossWeights.
 
-    Adversarial terms, which need a pass through the discriminators, are left out while their weight is 0.
+    Adversarial terms, which need a pass through the discriminators, are left out while their weight is 0, and so is
+    `warp`, which only registered data have.
     """
     fixed = torch.tensor([i for i, _ in outputs.pairs], device=batch.images.device)
     masks, annotated = _known_masks(batch), batch.annotated.T
@@ -119,6 +142,11 @@ def generator_terms(
         "kl": kl_divergence(outputs.mean, outputs.logvar).sum(-1).mean(),
         "fused": _mean_where(of_fused, annotated),
     }
+    if weights.warp and batch.displacements is not None:
+        known, regions = batch.displacements.transpose(0, 1), batch.regions.transpose(0, 1)
+        moving = torch.stack([known[j] for _, j in outputs.pairs])
+        parts = (outputs.grid, known[fixed], moving, regions[fixed])
+        terms["warp"] = warp_error(*(t.flatten(0, 1) for t in parts)).mean()
     if weights.adv_mask:
         judged = (_judge_masks(critics, logits) for logits in (outputs.logits, outputs.deformed_logits))
         terms["adv_mask"] = sum((score - 1).square().mean() for score in judged)

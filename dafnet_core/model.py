@@ -116,7 +116,7 @@ class DAFNet(nn.Module):
         logits_own, logits_deformed, logits_fused = logits.split([*sizes[:2], len(fused)])
         return PairOutputs(
             pairs=pairs, s=s, mean=mean.unflatten(0, (m, b)), logvar=logvar.unflatten(0, (m, b)), z=z,
-            deformed=aligned.deformed, offsets=aligned.offsets, weights=weights,
+            deformed=aligned.deformed, offsets=aligned.offsets, grid=aligned.grid[:, :, 0], weights=weights,
             logits=logits_own.unflatten(0, (m, b)),
             deformed_logits=logits_deformed.unflatten(0, (-1, b, k)),
             fused_logits=logits_fused.unflatten(0, (m, b, k)),

@@ -78,6 +78,18 @@ def test_new_aligner_is_the_identity(make_config):
     assert torch.allclose(found.deformed, s, atol=1e-5)
 
 
+def test_a_second_pass_adds_offsets_of_what_the_first_deformed(make_config):
+    aligner = Aligner(make_config(align_passes=2)).eval()
+    torch.nn.init.normal_(aligner.offsets.weight, std=0.05)
+    moving, fixed = torch.rand(2, 2, 8, 32, 48)
+    found = aligner(moving, fixed)
+    first = aligner.predict_offsets(moving, fixed)
+    second = aligner.predict_offsets(warp(moving, spline_grid(first, 32, 48)), fixed)
+    assert second.abs().max() > 1e-3
+    assert torch.allclose(found.offsets, first + second)
+    assert torch.equal(found.deformed, warp(moving, spline_grid(found.offsets, 32, 48)))
+
+
 def test_geometry_stays_in_float32_under_bf16(make_model):
     model, s = make_model(), torch.rand(1, 8, 32, 48)
     with torch.autocast("cpu", torch.bfloat16):

@@ -11,7 +11,16 @@ from scipy import ndimage
 from dafnet_core.analysis.registration import identity_pixels
 from dafnet_core.config import TrainConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import Augmentation, Sample, Slices, augment, deformed, phantom_slices, random_fields
+from dafnet_core.data.datasets import (
+    Augmentation,
+    Sample,
+    Slices,
+    augment,
+    collate,
+    deformed,
+    phantom_slices,
+    random_fields,
+)
 from dafnet_core.data.deform import deform, foreground, rotation, sampling, smooth_displacement
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.sources import judging_data, phantom_values, training_data
@@ -243,6 +252,8 @@ def test_training_data_of_the_phantom_hides_what_may_not_be_used():
     assert other.val[0].annotated[1]
     with pytest.raises(ValueError, match="expected one of cine, LGE"):
         training_data(replace(config, target="T2"))
+    with pytest.raises(ValueError, match=r"w_warp is 1, but phantom is not registered, warp is 4"):
+        training_data(replace(config, w_warp=1.0, warp=4.0))
 
 
 def test_what_data_are_called():
@@ -256,6 +267,19 @@ def test_what_data_are_called():
         training_data(TrainConfig(data="/no/such/folder"))
     with pytest.raises(ValueError, match="expected train, val, test or all"):
         judging_data("phantom", "best", size=64, spacing=None, modalities=())
+
+
+def test_a_batch_of_warped_samples_knows_by_how_much():
+    rng = np.random.default_rng(0)
+    images = np.full((2, 1, 32, 64), -1, np.float32)
+    images[..., 8:24, 16:48] = 1
+    still = Sample(images, np.zeros((2, 32, 64), np.uint8), np.ones(2, bool), "a", 0)
+    moved = augment(still, Augmentation(warp=4.0), rng)
+    batch = collate([moved])
+    assert torch.allclose(batch.displacements[0] * torch.tensor([32.0, 16.0]), torch.from_numpy(moved.displacements))
+    assert (batch.regions[0] == (batch.images[0, :, 0] > 0)).float().mean() > 0.99  # the head moves with its image
+    assert not torch.equal(batch.regions[0, 0], batch.regions[0, 1])
+    assert collate([moved, still]).displacements is None
 
 
 def test_deformed_keeps_what_it_is_not_about():

@@ -1,5 +1,7 @@
 """Losses against known answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from sklearn.metrics import f1_score, log_loss
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
 
+from dafnet_core.alignment import pixel_centres
 from dafnet_core.config import LossWeights, TrainConfig
+from dafnet_core.data.deform import sampling, smooth_displacement
 from dafnet_core.discriminator import Critics
 from dafnet_core.factors import Batch, Noise
 from dafnet_core.losses import (
@@ -19,6 +23,7 @@ from dafnet_core.losses import (
     kl_divergence,
     modality_reconstruction_loss,
     reconstruction_loss,
+    warp_error,
 )
 
 
@@ -68,6 +73,36 @@ def test_reconstruction_is_the_mean_absolute_error_whatever_the_size():
         reconstruction_loss(torch.zeros(2, 8, 8), torch.full((2, 8, 8), 0.5)), torch.tensor([0.5, 0.5])
     )
     assert modality_reconstruction_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 1.5
+
+
+def test_warp_error_is_the_distance_from_the_true_sampling_position():
+    height, width = 48, 64
+    units = np.float32([2 / width, 2 / height])
+    rng = np.random.default_rng(0)
+    fixed, moving = (smooth_displacement(rng, height, width, 1.5) for _ in range(2))
+    given = [torch.from_numpy(d * units)[None] for d in (fixed, moving)]
+    true = torch.from_numpy((2 * sampling(fixed, moving) + 1) / 2 * units - 1)[None].float()
+    region = torch.ones(1, height, width, dtype=torch.bool)
+    assert warp_error(true, *given, region).item() < 1e-4
+    still = pixel_centres(height, width, torch.float32).view(1, height, width, 2)
+    region[:, :, 20:] = False
+    expected = np.linalg.norm((fixed - moving) * units, axis=-1)[:, :20].mean()
+    assert warp_error(still, *given, region).item() == pytest.approx(expected, rel=1e-4)
+    assert warp_error(still, *given, region & False).item() == 0
+
+
+def test_known_warps_teach_the_aligner_where_they_are_asked_for(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    b, m, h, w = batch.masks.shape
+    shifts = 0.1 * torch.randn(b, m, 1, 1, 2).expand(b, m, h, w, 2)
+    known = replace(batch, displacements=shifts, regions=torch.ones(b, m, h, w, dtype=torch.bool))
+    outputs = model(known, Noise.draw(m, b, model.config.z_dim))
+    critics = Critics(model.config)
+    assert "warp" not in generator_terms(outputs, known, critics, LossWeights())
+    assert "warp" not in generator_terms(outputs, batch, critics)
+    generator_terms(outputs, known, critics)["warp"].backward()
+    assert model.aligner.offsets.bias.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.segmentor.parameters())
 
 
 def test_total_refuses_a_term_without_a_weight():

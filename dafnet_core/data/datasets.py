@@ -29,6 +29,8 @@ class Sample:
         masks: (M, H, W) uint8 labels, each in its modality's own frame.
         annotated: (M,) bool.
         subject, position: whose slice and which one.
+        displacements: (M, H, W, 2) float32 xy in pixels, by which images and masks were deformed; None for not at all.
+        regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
     """
 
     images: np.ndarray
@@ -36,6 +38,8 @@ class Sample:
     annotated: np.ndarray
     subject: str
     position: int
+    displacements: np.ndarray | None = None
+    regions: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,17 @@ UNCHANGED = Augmentation()
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one size as a Batch."""
+    known: dict[str, torch.Tensor] = {}
+    if all(s.displacements is not None and s.regions is not None for s in samples):
+        height, width = samples[0].masks.shape[1:]
+        fields = np.stack([s.displacements for s in samples]) * np.float32([2 / width, 2 / height])
+        regions = np.stack([s.regions for s in samples])
+        known = {"displacements": torch.from_numpy(fields), "regions": torch.from_numpy(regions)}
     return Batch(
         images=torch.from_numpy(np.stack([s.images for s in samples])),
         masks=torch.from_numpy(np.stack([s.masks for s in samples])).long(),
         annotated=torch.from_numpy(np.stack([s.annotated for s in samples])),
+        **known,
     )
 
 
@@ -62,7 +73,7 @@ def deformed(sample: Sample, displacements: np.ndarray) -> Sample:
     """A sample with images and masks of modality i deformed by displacements[i], (M, H, W, 2) xy in pixels."""
     images = deform(torch.from_numpy(sample.images), displacements).numpy()
     masks = deform(torch.from_numpy(sample.masks)[:, None], displacements, labels=True)[:, 0].numpy()
-    return replace(sample, images=images, masks=masks)
+    return replace(sample, images=images, masks=masks, displacements=displacements)
 
 
 def augment(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Sample:
@@ -72,7 +83,15 @@ def augment(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Samp
     fields = np.repeat(turn[None], m, 0)
     if how.warp:
         fields = fields + random_fields(rng, m, height, width, how.warp)
-    return deformed(sample, fields.astype(np.float32))
+    fields = fields.astype(np.float32)
+    regions = region_of(sample, fields) if how.warp else None
+    return replace(deformed(sample, fields), regions=regions)
+
+
+def region_of(registered: Sample, fields: np.ndarray) -> np.ndarray:
+    """The head or body of a registered sample as each modality shows it, deformed by its field: (M, H, W) bool."""
+    region = torch.from_numpy(foreground(registered.images[:, 0]).astype(np.uint8))
+    return deform(region.expand(len(fields), 1, -1, -1), fields, labels=True)[:, 0].numpy() > 0
 
 
 def random_fields(rng: np.random.Generator, m: int, height: int, width: int, amount: float) -> np.ndarray:
@@ -182,9 +201,7 @@ class Slices:
         study = self.studies[number]
         if self.warp:
             fields = self._fields(index)
-            region = foreground(self.sample(index, np.random.default_rng(0)).images[:, 0])
-            seen = torch.from_numpy(region.astype(np.uint8)).expand(len(fields), 1, -1, -1)
-            regions = deform(seen, fields, labels=True)[:, 0].numpy() > 0
+            regions = region_of(self.sample(index, np.random.default_rng(0)), fields)
             return {(i, j): sampling(fields[i], fields[j]) for i, j in pairs}, dict(enumerate(regions))
         if not isinstance(study, PhantomStudy):
             return {}, {}

@@ -81,6 +81,13 @@ def training_data(config: TrainConfig) -> TrainingData:
             "data_licence": collection.licence,
             "registered": collection.registered,
         }
+    if config.w_warp and not (facts["registered"] and config.warp and config.pairing == "expert"):
+        lies = "registered" if facts["registered"] else "not registered"
+        raise DataError(
+            f"w_warp is {config.w_warp:g}, but {config.data} is {lies}, warp is {config.warp:g} and pairing is "
+            f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
+            "--pairing expert"
+        )
     target = _target(config, modalities)
     annotated = {part: draw_annotated(split[part], config.annotations, config.seed) for part in ("train", "val")}
     facts["annotated_target_subjects"] = sorted(annotated["train"])
