@@ -74,8 +74,7 @@ def model_config(config: TrainConfig, data: Slices) -> ModelConfig:
     make = ModelConfig.compact if config.model == "compact" else ModelConfig.published
     return make(
         data.modalities, data.classes, decoder=config.decoder, channels=config.channels, z_dim=config.z_dim,
-        candidates=config.candidates, align_passes=config.align_passes,
-        align="off" if "aligner" in config.without else "on",
+        candidates=config.candidates, align="off" if "aligner" in config.without else "on",
     )  # fmt: skip
 
 

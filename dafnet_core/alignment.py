@@ -109,28 +109,12 @@ class Aligner(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        widths = [2 * config.channels, *[config.aligner_width] * 3]
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in pairwise(widths))
-        self.pool, self.grid, self.on = config.aligner_pool, config.aligner_grid, config.align == "on"
-        self.passes = config.align_passes
-        self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
-        self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)
-        he_init(*self.convs)
-        nn.init.zeros_(self.offsets.weight)
-        nn.init.zeros_(self.offsets.bias)
+        self.pool, self.grid = config.aligner_pool, config.aligner_grid
+        self.passes, self.on = config.align_passes, config.align == "on"
 
     def predict_offsets(self, moving: Tensor, fixed: Tensor) -> Tensor:
         """Two anatomies (B, C, H, W) -> offsets (B, K, 2) xy float32."""
-        h = torch.cat([moving, fixed], 1)
-        if self.pool > 1:
-            h = F.avg_pool2d(h, self.pool)
-        for i, conv in enumerate(self.convs):
-            h = F.leaky_relu(conv(h), SLOPE)
-            if i < 2:
-                h = F.max_pool2d(h, 2)
-        h = pool_to_grid(h, self.grid).flatten(1)
-        with arithmetic(h.device, None):
-            return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
+        raise NotImplementedError
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Alignment:
         """Deform `moving` into the frame of `fixed`, both (B, C, H, W).
@@ -146,3 +130,79 @@ class Aligner(nn.Module):
             grid = spline_grid(offsets, *fixed.shape[-2:])
             deformed = warp(moving, grid)
         return Alignment(deformed, grid, offsets)
+
+
+class DenseAligner(Aligner):
+    """The paper's (Sec. III-B, Fig. 3c): both anatomies side by side, convolutions, two dense layers."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        widths = [2 * config.channels, *[config.aligner_width] * 3]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, padding=2) for a, b in pairwise(widths))
+        self.dense = nn.Linear(config.aligner_width * self.grid**2, config.aligner_dense)
+        self.offsets = nn.Linear(config.aligner_dense, 2 * config.control_points**2)
+        he_init(*self.convs)
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.offsets.bias)
+
+    def predict_offsets(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        h = torch.cat([moving, fixed], 1)
+        if self.pool > 1:
+            h = F.avg_pool2d(h, self.pool)
+        for i, conv in enumerate(self.convs):
+            h = F.leaky_relu(conv(h), SLOPE)
+            if i < 2:
+                h = F.max_pool2d(h, 2)
+        h = pool_to_grid(h, self.grid).flatten(1)
+        with arithmetic(h.device, None):
+            return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
+
+
+class MatchingAligner(Aligner):
+    """The compact model's: features of both anatomies are compared at small shifts, as optical flow networks do.
+
+    How alike the two are at each shift becomes a displacement for each cell of a grid, and the spline that fits
+    those displacements best in the least-squares sense gives the offsets. Shifts are counted in pixels, so what was
+    learned at one image size holds at another.
+    """
+
+    RADIUS = 3  # shifts compared, in cells of the feature maps, 2 x `pool` pixels each
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        features, hidden = config.aligner_width, 2 * config.aligner_width
+        self.features = nn.ModuleList(
+            [nn.Conv2d(config.channels, features, 5, padding=2), nn.Conv2d(features, features, 3, stride=2, padding=1)]
+        )
+        widths = [(2 * self.RADIUS + 1) ** 2, hidden, hidden, hidden]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
+        self.offsets = nn.Conv2d(hidden, 2, 1)
+        he_init(*self.features, *self.convs)
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.offsets.bias)
+        cells = spline_matrix(pixel_centres(self.grid, self.grid), control_points(config.control_points))
+        self.register_buffer("fit", torch.linalg.pinv(cells).float(), persistent=False)
+
+    def _describe(self, s: Tensor) -> Tensor:
+        """Features of anatomies, of zero mean and unit variance over channels at each cell."""
+        first, second = self.features
+        h = second(F.leaky_relu(first(F.avg_pool2d(s, self.pool)), SLOPE))
+        h = h - h.mean(1, keepdim=True)
+        return h * (h.square().mean(1, keepdim=True) + 0.01).rsqrt()
+
+    def predict_offsets(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        m, f = self._describe(torch.cat([moving, fixed])).chunk(2)
+        height, width = f.shape[-2:]
+        m = F.pad(m, [self.RADIUS] * 4, mode="replicate")
+        shifts = range(2 * self.RADIUS + 1)
+        alike = [(m[:, :, y : y + height, x : x + width] * f).mean(1) for y in shifts for x in shifts]
+        h = F.avg_pool2d(torch.stack(alike, 1), 2)
+        for conv in self.convs:
+            h = F.leaky_relu(conv(h), SLOPE)
+        with arithmetic(h.device, None):
+            cells = pool_to_grid(self.offsets(h.float()), self.grid).flatten(2).transpose(1, 2)
+            return self.fit @ (cells * cells.new_tensor([2 / width, 2 / height]))
+
+
+def make_aligner(config: ModelConfig) -> Aligner:
+    return {"dense": DenseAligner, "matching": MatchingAligner}[config.aligner](config)

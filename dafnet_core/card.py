@@ -27,6 +27,7 @@ def card(checkpoint: Checkpoint, name: str) -> str:
         "|---|---|",
         f"| parameters | {parameters:,} |",
         f"| anatomy channels C, z dimensions | {config.channels}, {config.z_dim} |",
+        f"| passes of the aligner | {config.align_passes} |",
         f"| input | {preparation.height} x {preparation.width}, {spacing}; percentiles "
         f"{preparation.percentiles[0]} and {preparation.percentiles[1]} of each slice to -1 and 1 |",
         f"| data | {training['data']} |",
@@ -47,6 +48,8 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     lines += ["", "## Weaknesses", ""]
     for title, found in checkpoint.metrics.items():
         lines += [f"- {title}: {weakness}" for weakness in weaknesses(found)]
+    if training["configuration"].get("w_warp"):
+        lines += ["- Its aligner was taught with the known warps; the paper's learns without them."]
     if training["configuration"]["data"] == "phantom":
         lines += [
             "- Trained on synthetic images only: on real ones its masks and numbers mean little, though its factors",

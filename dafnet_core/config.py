@@ -60,6 +60,7 @@ class ModelConfig(Config):
     modality_grid: int = 12
     modality_dense: int = 32
     logvar_bias: float = 0.0
+    aligner: str = option("dense", "how control points are found", ("dense", "matching"))
     aligner_pool: int = 1
     aligner_width: int = 20
     aligner_grid: int = 48
@@ -102,7 +103,8 @@ class ModelConfig(Config):
         """The small model that ships: instance norm, 16 filters, trainable on two CPU cores."""
         small = dict(
             norm="instance", upsample="conv1x1_before", width=16, segmentor_width=16,
-            modality_grid=4, logvar_bias=-3.0, aligner_pool=2, aligner_grid=8,
+            modality_grid=4, logvar_bias=-3.0, aligner="matching", aligner_pool=2, aligner_width=32, aligner_grid=8,
+            align_passes=2,
             spade_widths=(32, 32, 32, 16, 8, 8), spade_hidden=16, critic_width=16, critic_grid=6,
         )  # fmt: skip
         return cls(modalities, classes, **(small | changes))
@@ -146,7 +148,6 @@ class TrainConfig(Config):
     model: str = option("compact", "network sizes", ("compact", "published"))
     channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
     z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
-    align_passes: int = option(2, "times the aligner looks at what it deformed and adds to its offsets; 1 in the paper")
     without: tuple[str, ...] = option(
         (), "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
         ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "warp", "aligner"),
@@ -217,7 +218,7 @@ class TrainConfig(Config):
             raise ValueError(f"size is {self.size}; expected a multiple of 16, at least 64")
         for name in (
             "subjects", "validation_subjects", "phases", "steps", "batch_size", "validate_every", "save_every",
-            "candidates", "align_passes",
+            "candidates",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")

@@ -158,7 +158,8 @@ def _statistics(
         reasons["probe"] = reasons["swap"] = str(error)
     try:
         maps = np.concatenate([f.s.argmax(1).reshape(m, -1) for _, f, _ in seen]).astype(np.uint8)
-        result["dependence"] = asdict(dependence(anatomy_distances(maps), euclidean_distances(z), subjects))
+        depends = dependence(anatomy_distances(maps), euclidean_distances(z), subjects)
+        result["dependence"] = {key: getattr(depends, key) for key in result["dependence"]}
     except ValueError as error:
         reasons["dependence"] = str(error)
     return result

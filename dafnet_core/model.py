@@ -11,7 +11,7 @@ from itertools import permutations
 import torch
 from torch import Tensor, nn
 
-from dafnet_core.alignment import Aligner, fuse
+from dafnet_core.alignment import fuse, make_aligner
 from dafnet_core.blocks import arithmetic
 from dafnet_core.config import ModelConfig
 from dafnet_core.decoders import decode, make_decoder
@@ -28,7 +28,7 @@ class DAFNet(nn.Module):
         self.config = config
         self.anatomy_encoder = AnatomyEncoder(config)
         self.modality_encoder = ModalityEncoder(config)
-        self.aligner = Aligner(config)
+        self.aligner = make_aligner(config)
         self.segmentor = Segmentor(config)
         self.decoder = make_decoder(config)
         self.pairing = PairWeighting(config)

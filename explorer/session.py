@@ -25,6 +25,7 @@ from explorer.subjects import Subject
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "checkpoints"
+FIRST = "cardiac-film"  # shown first: it has samples
 SAMPLES, FILES = "Samples", "My files"
 
 
@@ -63,8 +64,9 @@ def pick_checkpoint() -> Checkpoint:
         )
         st.stop()
     names = [p.stem for p in paths]
+    first = names.index(FIRST) if FIRST in names else 0
     chosen = st.selectbox(
-        "Checkpoint", names, key="checkpoint", bind="query-params", help="A trained model of checkpoints/"
+        "Checkpoint", names, first, key="checkpoint", bind="query-params", help="A trained model of checkpoints/"
     )
     path = paths[names.index(chosen)]
     try:
@@ -84,7 +86,7 @@ def pick_checkpoint() -> Checkpoint:
 def pick_subject(checkpoint: Checkpoint) -> Subject:
     """The sidebar's subject picker: a sample, or the user's own files once there are any."""
     if not subjects.has_samples(checkpoint):
-        return _pick_files(checkpoint) or _nothing_yet()
+        return _pick_files(checkpoint) or _nothing_yet(checkpoint)
     source = st.segmented_control("Subject", [SAMPLES, FILES], default=SAMPLES, required=True, key="source")
     own = _pick_files(checkpoint) if source == FILES else None
     st.session_state["waiting"] = source == FILES and own is None
@@ -115,8 +117,12 @@ def pick_subject(checkpoint: Checkpoint) -> Subject:
     return _sample(checkpoint.digest, checkpoint, number - 1, position - 1, difficulty)
 
 
-def _nothing_yet() -> Subject:
-    st.info("This checkpoint has no built-in samples: choose one file per modality in the sidebar.")
+def _nothing_yet(checkpoint: Checkpoint) -> Subject:
+    names = " and one of ".join(checkpoint.config.modalities)
+    st.info(
+        f"This checkpoint was trained on {checkpoint.training['data']}. None of its images ship with the app: "
+        f"choose one file of {names} in the sidebar. One of them alone works too."
+    )
     st.stop()
 
 

@@ -34,7 +34,9 @@ def make_config() -> Callable[..., ModelConfig]:
 
     def make(**changes: object) -> ModelConfig:
         names = changes.pop("modalities", ("a", "b"))
-        small = dict(width=4, segmentor_width=4, modality_grid=2, aligner_grid=2, critic_width=4, critic_grid=2)
+        small = dict(
+            width=4, segmentor_width=4, modality_grid=2, aligner_width=4, aligner_grid=2, critic_width=4, critic_grid=2
+        )  # fmt: skip
         return ModelConfig.compact(names, ("background", "one", "two"), **(small | changes))
 
     return make

@@ -4,7 +4,15 @@ import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
 
-from dafnet_core.alignment import Aligner, control_points, fuse, pixel_centres, spline_grid, spline_matrix, warp
+from dafnet_core.alignment import (
+    control_points,
+    fuse,
+    make_aligner,
+    pixel_centres,
+    spline_grid,
+    spline_matrix,
+    warp,
+)
 
 
 def offsets(scale=0.2, batch=1, seed=0, dtype=torch.float64):
@@ -71,15 +79,42 @@ def test_spline_refuses_offsets_of_another_shape():
         spline_grid(torch.zeros(1, 24, 2), 32, 32)
 
 
-def test_new_aligner_is_the_identity(make_config):
+@pytest.mark.parametrize("kind", ["dense", "matching"])
+def test_new_aligner_is_the_identity(make_config, kind):
     s = torch.rand(2, 8, 32, 48)
-    found = Aligner(make_config())(s, s.flip(0))
+    found = make_aligner(make_config(aligner=kind))(s, s.flip(0))
     assert torch.equal(found.offsets, torch.zeros(2, 25, 2))
     assert torch.allclose(found.deformed, s, atol=1e-5)
 
 
-def test_a_second_pass_adds_offsets_of_what_the_first_deformed(make_config):
-    aligner = Aligner(make_config(align_passes=2)).eval()
+def test_matching_learns_shifts_in_pixels_and_keeps_them_at_another_size(make_config):
+    torch.manual_seed(0)
+    aligner = make_aligner(make_config(aligner_width=8, aligner_grid=4))
+
+    def error(height, width):
+        """Mean error, in pixels, of found offsets for blobs moved by up to eight pixels, and of the identity."""
+        blobs = torch.nn.functional.avg_pool2d(torch.randn(4, 8, height + 16, width + 16), 17, 1).softmax(1).argmax(1)
+        fixed = torch.nn.functional.one_hot(blobs, 8).movedim(-1, 1).float()
+        shift = torch.rand(4, 1, 2) * 16 - 8  # xy
+        true = (shift * torch.tensor([2 / width, 2 / height])).expand(-1, 25, 2)
+        moving = warp(fixed, spline_grid(-true, height, width))
+        left = (aligner(moving, fixed).offsets - true) * torch.tensor([width / 2, height / 2])
+        return left.norm(dim=-1).mean(), shift.norm(dim=-1).mean()
+
+    optimizer = torch.optim.Adam(aligner.parameters(), 3e-3)
+    for _ in range(100):
+        optimizer.zero_grad()
+        error(64, 64)[0].backward()
+        optimizer.step()
+    with torch.no_grad():
+        for size in ((64, 64), (64, 128)):
+            found, before = torch.tensor([error(*size) for _ in range(5)]).mean(0)
+            assert found < 0.7 * before, size
+
+
+@pytest.mark.parametrize("kind", ["dense", "matching"])
+def test_a_second_pass_adds_offsets_of_what_the_first_deformed(make_config, kind):
+    aligner = make_aligner(make_config(aligner=kind, align_passes=2))
     torch.nn.init.normal_(aligner.offsets.weight, std=0.05)
     moving, fixed = torch.rand(2, 2, 8, 32, 48)
     found = aligner(moving, fixed)

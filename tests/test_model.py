@@ -37,7 +37,7 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
     plane = (32, 48)
     expected = {
         "s": (m, b, k, 8, *plane), "mean": (m, b, 8), "logvar": (m, b, 8), "z": (m, b, 8),
-        "deformed": (p, b, k, 8, *plane), "offsets": (p, b, k, 25, 2), "weights": (p, b, k),
+        "deformed": (p, b, k, 8, *plane), "offsets": (p, b, k, 25, 2), "grid": (p, b, *plane, 2), "weights": (p, b, k),
         "logits": (m, b, 3, *plane), "deformed_logits": (p, b, k, 3, *plane), "fused_logits": (m, b, k, 3, *plane),
         "images": (m, b, *plane), "deformed_images": (p, b, k, *plane), "z_drawn": (m, 1, 8), "z_found": (m, 1, 8),
     }  # fmt: skip

@@ -212,6 +212,49 @@ def test_three_subjects_cannot_give_a_small_p():
     assert 0.1 < dependence(a, a, subjects).p_value < 0.25  # one of the six orders is the observed one
 
 
+@pytest.mark.parametrize("sizes", [(6,) * 5, (3, 5, 2, 7, 4)])
+def test_intervals_are_those_of_leaving_each_subject_out_with_dcor(sizes):
+    a, b, subjects = clustered(np.random.default_rng(1), sizes, shared=1)
+    found = dependence(a, b, subjects, permutations=0)
+    kept = [np.ix_(subjects != k, subjects != k) for k in range(5)]
+    biased = [
+        (dcor.mean_product(*(dcor.double_centered(x[rows]) for x in (a, b))),
+         *(dcor.mean_product(c, c) for c in (dcor.double_centered(x[rows]) for x in (a, b))))
+        for rows in kept
+    ]  # fmt: skip
+    corrected = [
+        (dcor.u_product(*(dcor.u_centered(x[rows]) for x in (a, b))),
+         *(dcor.u_product(c, c) for c in (dcor.u_centered(x[rows]) for x in (a, b))))
+        for rows in kept
+    ]  # fmt: skip
+    for value, interval, without in (
+        (found.dcor, found.dcor_ci95, [np.sqrt(ab / np.sqrt(aa * bb)) for ab, aa, bb in biased]),
+        (
+            found.dcor_squared_unbiased,
+            found.dcor_squared_unbiased_ci95,
+            [ab / np.sqrt(aa * bb) for ab, aa, bb in corrected],
+        ),
+    ):
+        spread = np.sqrt(4 / 5 * np.square(np.array(without) - np.mean(without)).sum())
+        expected = value + stats.t.ppf([0.025, 0.975], 4) * spread
+        assert interval == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(4,) * 4, (3, 5, 2, 6)])
+def test_null_distributions_are_the_statistics_of_permuted_subjects(sizes):
+    a, b, subjects = clustered(np.random.default_rng(1), sizes, shared=1)
+    found = dependence(a, b, subjects, permutations=20, seed=3)
+    blocks, rng = [np.flatnonzero(subjects == k) for k in range(4)], np.random.default_rng(3)
+    for biased, corrected in zip(found.null_dcor, found.null_dcor_squared_unbiased, strict=True):
+        drawn = [blocks[k] for k in rng.permutation(4)]
+        rows = np.concatenate([other[(2 * np.arange(n) + 1) * len(other) // (2 * n)]
+                               for n, other in zip(sizes, drawn, strict=True)])  # fmt: skip
+        moved = b[np.ix_(rows, rows)]
+        v, u = ((dcor.double_centered(a), dcor.double_centered(moved)), (dcor.u_centered(a), dcor.u_centered(moved)))
+        assert biased**2 == pytest.approx(np.vdot(*v) / np.sqrt(np.vdot(v[0], v[0]) * np.vdot(v[1], v[1])), abs=1e-9)
+        assert corrected == pytest.approx(np.vdot(*u) / np.sqrt(np.vdot(u[0], u[0]) * np.vdot(u[1], u[1])), abs=1e-9)
+
+
 def test_permutations_repeat_by_seed():
     data = clustered(np.random.default_rng(0), (6,) * 6, shared=0)
     assert dependence(*data, permutations=99) == dependence(*data, permutations=99)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy import stats
 from scipy.spatial.distance import cdist
 
 
@@ -21,14 +23,21 @@ class Dependence:
     Attributes:
         dcor: the paper's dCor, in [0, 1]; biased upwards.
         dcor_squared_unbiased: bias-corrected estimate of dCor^2, about 0 for independent factors, also below it.
+        dcor_ci95, dcor_squared_unbiased_ci95: leave-one-subject-out jackknife intervals (see `dependence`).
         p_value: of independence between subjects (see `dependence`).
+        null_dcor, null_dcor_squared_unbiased: both statistics of each permutation, what independence between
+            subjects looks like in these very data.
         n: rows.
         n_subjects: whom they come from.
     """
 
     dcor: float
     dcor_squared_unbiased: float
+    dcor_ci95: tuple[float, float]
+    dcor_squared_unbiased_ci95: tuple[float, float]
     p_value: float
+    null_dcor: tuple[float, ...]
+    null_dcor_squared_unbiased: tuple[float, ...]
     n: int
     n_subjects: int
 
@@ -83,6 +92,9 @@ def dependence(
     subjects. Simply joining the permuted blocks would let them lie across each other and lose, in every permutation,
     the dependence that coinciding blocks alone bring: independent factors were then rejected up to 2 times in 5.
 
+    Intervals leave one subject out at a time and take Student's t. A bootstrap would draw subjects twice, whose zero
+    distances push both statistics up.
+
     What depends only on the place of a row in its subject (say, every second row is of modality 1) survives the
     permutation and does not lower p. Ask about one modality at a time where that matters.
 
@@ -116,23 +128,81 @@ def dependence(
             raise ValueError(f"{name} does not vary: all its rows are the same or equally far apart")
 
     # The centred side is orthogonal to all that centring takes from the other, so b need not be centred again for
-    # each permutation; nor does the denominator matter to a comparison of permutations.
+    # each permutation.
+    double_a, double_b = dcor.double_centered(a), dcor.double_centered(b)
     observed = np.vdot(centred_a, b)
     slack = 1e-12 * np.linalg.norm(centred_a) * np.linalg.norm(b)  # equal sums may differ in their last bits
+    variances = np.sqrt([np.vdot(double_a, double_a) * np.vdot(double_b, double_b),
+                         np.vdot(centred_a, centred_a) * np.vdot(centred_b, centred_b)])  # fmt: skip
+    equal = len({len(block) for block in blocks}) == 1
     rng = np.random.default_rng(seed)
-    reached = 0
-    for _ in range(permutations):
+    reached, null = 0, np.empty((permutations, 2))
+    for n_drawn in range(permutations):
         drawn = rng.permutation(len(blocks))
         rows = np.concatenate([_stretch(blocks[k], len(own)) for own, k in zip(blocks, drawn, strict=True)])
-        reached += np.vdot(centred_a, b[rows][:, rows]) >= observed - slack
-    squared = _correlation(dcor.mean_product, dcor.double_centered(a), dcor.double_centered(b))
+        permuted = b[rows][:, rows]
+        products = np.array([np.vdot(double_a, permuted), np.vdot(centred_a, permuted)])
+        reached += products[1] >= observed - slack
+        if not equal:  # rows used twice or left out: b's own variance is another one
+            others = dcor.double_centered(permuted), dcor.u_centered(permuted)
+            variances = np.sqrt([np.vdot(x, x) * np.vdot(y, y)
+                                 for x, y in zip((double_a, centred_a), others, strict=True)])  # fmt: skip
+        null[n_drawn] = products / variances
+    squared = _correlation(dcor.mean_product, double_a, double_b)
+    unbiased = _correlation(dcor.u_product, centred_a, centred_b)
+    without = _without_each(a, b, blocks)
     return Dependence(
-        dcor=float(np.sqrt(np.clip(squared, 0, 1))),  # in theory inside, by rounding not always
-        dcor_squared_unbiased=_correlation(dcor.u_product, centred_a, centred_b),
+        dcor=_root(squared),
+        dcor_squared_unbiased=unbiased,
+        dcor_ci95=_jackknife(_root(squared), _root(without[:, 0])),
+        dcor_squared_unbiased_ci95=_jackknife(unbiased, without[:, 1]),
         p_value=float((1 + reached) / (1 + permutations)),
+        null_dcor=tuple(_root(null[:, 0]).tolist()),
+        null_dcor_squared_unbiased=tuple(null[:, 1].tolist()),
         n=n,
         n_subjects=len(blocks),
     )
+
+
+def _root(squared: Any) -> Any:
+    """Square roots of squared correlations, which are in [0, 1] in theory and by rounding not always."""
+    found = np.sqrt(np.clip(squared, 0, 1))
+    return float(found) if np.ndim(squared) == 0 else found
+
+
+def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.ndarray:
+    """dCor^2 and its bias-corrected estimate with each subject left out, (n_subjects, 2); NaN where undefined.
+
+    Both are made of sums over pairs, over rows and over all, from which a subject's part is taken away, so all of
+    them together cost about as much as one.
+    """
+    pairs = ((a, b), (a, a), (b, b))
+    whole = [np.vdot(x, y) for x, y in pairs]
+    rows_a, rows_b = a.sum(1), b.sum(1)
+    found = np.full((len(blocks), 2), np.nan)
+    for k, block in enumerate(blocks):
+        m = len(a) - len(block)
+        keep = np.ones(len(a), bool)
+        keep[block] = False
+        # the cross of the block's rows and columns, whose own square would be taken away twice
+        inner = [np.vdot(x[block], y[block]) * 2 - np.vdot(x[np.ix_(block, block)], y[np.ix_(block, block)])
+                 for x, y in pairs]  # fmt: skip
+        r_a, r_b = ((r - x[:, block].sum(1))[keep] for r, x in ((rows_a, a), (rows_b, b)))
+        sums = [(w - i, np.dot(x, y), x.sum() * y.sum())
+                for w, i, (x, y) in zip(whole, inner, ((r_a, r_b), (r_a, r_a), (r_b, r_b)), strict=True)]  # fmt: skip
+        biased = [s - 2 / m * r + t / m**2 for s, r, t in sums]
+        corrected = [s - 2 / (m - 2) * r + t / ((m - 1) * (m - 2)) for s, r, t in sums] if m > 3 else [0.0] * 3
+        for column, (ab, aa, bb) in enumerate((biased, corrected)):
+            if aa * bb > 1e-24 * (whole[1] * whole[2]):
+                found[k, column] = ab / np.sqrt(aa * bb)
+    return found
+
+
+def _jackknife(value: float, without: np.ndarray) -> tuple[float, float]:
+    """95 % interval of a statistic from its values with each subject left out; NaN where one of them is undefined."""
+    k = len(without)
+    half = stats.t.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * np.square(without - without.mean()).sum())
+    return float(value - half), float(value + half)
 
 
 def _correlation(product: Callable[[np.ndarray, np.ndarray], float], a: np.ndarray, b: np.ndarray) -> float:

@@ -1,0 +1,133 @@
+"""What each dimension of the modality factor z does to an image (Sec. V-H.2, Fig. 9).
+
+One anatomy is conditioned on once, whatever the number of z that it is then rendered with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dafnet_core.model import DAFNet
+
+LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
+STILL = 0.01  # intensities in [-1, 1]: a pixel that moves by less has no correlation
+BATCH = 8  # images rendered at once; more is slower on a CPU, whose caches they leave
+
+
+@dataclass(frozen=True, eq=False)
+class Traversal:
+    """Images of one anatomy while one dimension of z moves at a time.
+
+    Attributes:
+        values: (steps,) that the dimension takes, rising.
+        z: (n_z,) the other dimensions.
+        images: (n_z, steps, H, W) float32 in [-1, 1].
+    """
+
+    values: np.ndarray
+    z: np.ndarray
+    images: np.ndarray
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """(n_z, H, W) Pearson correlation of value and intensity; NaN where a pixel moves by less than STILL."""
+        v = self.values - self.values.mean()
+        x = self.images.astype(np.float64)
+        x = x - x.mean(1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.einsum("s,dshw->dhw", v, x) / np.sqrt((v**2).sum() * (x**2).sum(1))
+        return np.where(np.ptp(self.images, axis=1) < STILL, np.nan, found)
+
+    @property
+    def difference(self) -> np.ndarray:
+        """(n_z, H, W) image at the largest value minus image at the smallest, in [-2, 2]."""
+        return self.images[:, -1] - self.images[:, 0]
+
+    @property
+    def effect(self) -> np.ndarray:
+        """(n_z,) mean absolute difference over the image: how much each dimension does."""
+        return np.abs(self.difference).mean((1, 2))
+
+
+def steps_between(limit: float = LIMIT, count: int = 7) -> np.ndarray:
+    """An odd number of values from -limit to limit, so that 0 is among them.
+
+    Raises:
+        ValueError: an even number, fewer than three, or a limit that is not above 0.
+    """
+    if count < 3 or count % 2 == 0:
+        raise ValueError(f"steps are {count}; expected an odd number from 3 on")
+    if not limit > 0:
+        raise ValueError(f"limit is {limit}; expected more than 0")
+    return np.linspace(-limit, limit, count)
+
+
+@torch.inference_mode()
+def render(model: DAFNet, s: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Images of one anatomy under many z, from ONE `condition(s)`.
+
+    Args:
+        s: (C, H, W) anatomy.
+        z: (N, n_z).
+
+    Returns:
+        (N, H, W) float32 in [-1, 1].
+
+    Raises:
+        ValueError: s or z does not fit the model.
+    """
+    config, device = model.config, next(model.parameters()).device
+    if s.ndim != 3 or len(s) != config.channels or z.ndim != 2 or z.shape[1] != config.z_dim:
+        raise ValueError(
+            f"s is {s.shape}, z {z.shape}; expected ({config.channels}, H, W) and (N, {config.z_dim}) for this model"
+        )
+    conditioning = model.decoder.condition(torch.from_numpy(np.asarray(s, np.float32))[None].to(device))
+    styles = torch.from_numpy(np.asarray(z, np.float32)).to(device)
+    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(BATCH)]
+    return torch.cat(parts).numpy()
+
+
+def traverse(model: DAFNet, s: np.ndarray, z: np.ndarray, values: np.ndarray | None = None) -> Traversal:
+    """Move each dimension of z in turn over `values`, the others staying as they are.
+
+    Args:
+        s: (C, H, W) anatomy.
+        z: (n_z,), such as the posterior mean of an image.
+        values: (steps,), seven from -3 to 3 by default.
+    """
+    values = steps_between() if values is None else np.asarray(values, np.float64)
+    n = len(z)
+    moved = np.tile(np.asarray(z, np.float64), (n, len(values), 1))
+    moved[np.arange(n), :, np.arange(n)] = values
+    images = render(model, s, moved.reshape(-1, n))
+    return Traversal(values, np.asarray(z, np.float64), images.reshape(n, len(values), *images.shape[1:]))
+
+
+def interpolate(model: DAFNet, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
+    """Images of one anatomy while z goes from one to another on a straight line, both included: (steps, H, W)."""
+    return render(model, s, np.linspace(start, end, steps))
+
+
+def sheet(
+    model: DAFNet, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
+) -> np.ndarray:
+    """Images over two dimensions of z at once: [a, b] has values[a] in the first, values[b] in the second.
+
+    Returns:
+        (steps, steps, H, W) float32 in [-1, 1].
+
+    Raises:
+        ValueError: dimensions that are the same, or that z does not have.
+    """
+    n = len(z)
+    if len(set(dimensions)) != 2 or not all(0 <= d < n for d in dimensions):
+        raise ValueError(f"dimensions are {dimensions}; expected two different ones from 0 to {n - 1}")
+    values = steps_between() if values is None else np.asarray(values, np.float64)
+    moved = np.tile(np.asarray(z, np.float64), (len(values), len(values), 1))
+    moved[..., dimensions[0]] = values[:, None]
+    moved[..., dimensions[1]] = values
+    images = render(model, s, moved.reshape(-1, n))
+    return images.reshape(len(values), len(values), *images.shape[1:])
