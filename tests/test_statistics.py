@@ -9,7 +9,7 @@ from scipy import stats
 
 from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
 from dafnet_core.analysis.paired import paired
-from dafnet_core.analysis.probe import probe
+from dafnet_core.analysis.probe import leakage, occupancies, pooled, probe, regress
 
 # --- probe: is the modality in z?
 
@@ -113,6 +113,60 @@ def test_probe_says_what_it_lacks():
         found.classify(z[:2], np.array([0, 7]))
     with pytest.raises(ValueError, match="one id a row"):
         found.classify(z, subjects[:2])
+
+
+def test_confusion_counts_held_out_rows():
+    z, labels, subjects = scans()
+    found = probe(z, labels, subjects)
+    assert np.sum(found.confusion) == found.n
+    assert np.trace(found.confusion) == found.correct.sum() == pytest.approx(found.accuracy * found.n)
+    assert np.array_equal(np.sum(found.confusion, 1), np.bincount(labels))
+    assert all(low <= a <= high for a, (low, high) in zip(found.per_dimension, found.per_dimension_ci95, strict=True))
+
+
+def test_regression_finds_a_planted_number_and_none_in_noise():
+    z, _, subjects = scans(n_subjects=20)
+    rng = np.random.default_rng(1)
+    size = rng.normal(size=20)[subjects]
+    assert regress(z, size, subjects).ci95[0] < 0
+    z[:, 1] += 10 * size
+    found = regress(z, size, subjects)
+    assert 0.9 < found.r2 < 1
+    assert found.ci95[0] > 0.85
+    with pytest.raises(ValueError, match="every row has the value 2"):
+        regress(z, np.full(len(z), 2.0), subjects)
+    with pytest.raises(ValueError, match="2 subjects"):
+        regress(z[:16], size[:16], subjects[:16])
+
+
+def test_occupancies_and_pooled_channels_are_shares():
+    labels = np.random.default_rng(0).integers(0, 3, (2, 20, 36)).astype(np.uint8)
+    assert np.allclose(occupancies(labels, 3).sum(1), 1)
+    found = pooled(labels, 3, 4).reshape(2, 3, 4, 4)
+    assert found[1, 2, 3, 0] == pytest.approx((labels[1, 15:, :9] == 2).mean())
+    assert np.allclose(found.sum(1), 1)
+
+
+def anatomies(leak: float, n_subjects: int = 12):
+    """Anatomies (n, 16, 16) that copy the masks but for some pixels of channel 2 whose number is the modality's."""
+    rng = np.random.default_rng(0)
+    labels, subjects = np.tile([0, 1], n_subjects * 3), np.repeat(np.arange(n_subjects), 6)
+    masks = (rng.random((len(labels), 16, 16)) < rng.uniform(0.2, 0.5, (len(labels), 1, 1))).astype(np.uint8)
+    leaky = rng.random(masks.shape) < leak * labels[:, None, None]
+    return np.where(leaky, 2, masks).astype(np.uint8), masks, labels, subjects
+
+
+@pytest.mark.parametrize("features", [occupancies, pooled])
+def test_an_anatomy_that_holds_the_style_is_caught_and_a_clean_one_is_not(features):
+    s, masks, labels, subjects = anatomies(0.1)
+    found = leakage(s, 3, masks, 2, labels, subjects, features=features)
+    assert found.anatomy.accuracy > 0.95
+    assert found.truth.ci95[0] < 0.5 < found.truth.ci95[1]
+    assert found.excess.ci95[0] > 0.2
+    s, *same = anatomies(0.0)
+    clean = leakage(s, 3, same[0], 2, *same[1:], features=features)
+    assert clean.excess.ci95[0] <= 0 <= clean.excess.ci95[1]
+    assert leakage(s, 3, None, 2, *same[1:], features=features).excess is None
 
 
 # --- dependence: distance correlation

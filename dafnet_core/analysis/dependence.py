@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.spatial.distance import cdist
+
+from dafnet_core.analysis.paired import jackknife
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ def dependence(
     return Dependence(
         dcor=_root(squared),
         dcor_squared_unbiased=unbiased,
-        dcor_ci95=_jackknife(_root(squared), _root(without[:, 0])),
-        dcor_squared_unbiased_ci95=_jackknife(unbiased, without[:, 1]),
+        dcor_ci95=jackknife(_root(squared), _root(without[:, 0])),
+        dcor_squared_unbiased_ci95=jackknife(unbiased, without[:, 1]),
         p_value=float((1 + reached) / (1 + permutations)),
         null_dcor=tuple(_root(null[:, 0]).tolist()),
         null_dcor_squared_unbiased=tuple(null[:, 1].tolist()),
@@ -196,13 +197,6 @@ def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.
             if aa * bb > 1e-24 * (whole[1] * whole[2]):
                 found[k, column] = ab / np.sqrt(aa * bb)
     return found
-
-
-def _jackknife(value: float, without: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a statistic from its values with each subject left out; NaN where one of them is undefined."""
-    k = len(without)
-    half = stats.t.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * np.square(without - without.mean()).sum())
-    return float(value - half), float(value + half)
 
 
 def _correlation(product: Callable[[np.ndarray, np.ndarray], float], a: np.ndarray, b: np.ndarray) -> float:

@@ -53,6 +53,18 @@ def paired(a: np.ndarray, b: np.ndarray, *, seed: int = 0, permutations: int = 9
     return Paired(mean, (mean - float(half), mean + float(half)), _flip_p_value(d, seed, permutations), n)
 
 
+def jackknife(value: float, without: np.ndarray) -> tuple[float, float]:
+    """95 % interval of a statistic of k subjects from its values with each of them left out in turn.
+
+    Args:
+        value: of all subjects.
+        without: (k,); an undefined one (NaN) makes both ends NaN.
+    """
+    k = len(without)
+    half = stats.t.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * np.square(without - without.mean()).sum())
+    return float(value - half), float(value + half)
+
+
 def _flip_p_value(d: np.ndarray, seed: int, permutations: int) -> float:
     """Share of sign flips of d (n,) whose |sum| reaches the observed one."""
     n = len(d)
