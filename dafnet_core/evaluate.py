@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,28 @@ import numpy as np
 from dafnet_core.analysis.decompose import (
     Decomposition,
     decompose,
-    kl_per_dimension,
     overlaps,
     reconstruction_errors,
     registration_errors,
     style_of_swapped,
 )
 from dafnet_core.analysis.dependence import anatomy_distances, dependence, euclidean_distances
+from dafnet_core.analysis.informativeness import Cycle, cycle, informativeness
 from dafnet_core.analysis.paired import paired
-from dafnet_core.analysis.probe import probe
+from dafnet_core.analysis.probe import leakage, occupancies, pooled, probe
 from dafnet_core.analysis.segmentation import dice_by_subject, mean_by_subject, nanmean, number, summarise
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, write_aside
+from dafnet_core.config import ModelConfig
 from dafnet_core.data import phantom
 from dafnet_core.data.datasets import Slices
 from dafnet_core.data.sources import DATA_HELP, JUDGING_WARP, judging_data
 from dafnet_core.model import DAFNet
 
 KINDS = ("single", "deformed", "fused")
+DEPENDENCE = (
+    "dcor", "dcor_ci95", "null_dcor_mean", "dcor_squared_unbiased", "dcor_squared_unbiased_ci95", "p_value", "n",
+    "n_subjects",
+)  # fmt: skip
 COMPARED = (("fused", "single"), ("deformed", "single"), ("fused", "copy"))
 NO_TRUTH = "no subject of these data has a mask of this modality"
 WHY = {  # the longest path that fits is the reason for a null
@@ -47,6 +52,17 @@ WHY = {  # the longest path that fits is the reason for a null
     "reconstruction": "inside needs masks of this modality",
     "statistics": "not asked for",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One judged slice: what was found, the style of its swapped images, and its masks (M, H, W) if all are known."""
+
+    subject: str
+    found: Decomposition
+    swapped: np.ndarray | None
+    again: Cycle | None
+    masks: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
     names, classes = model.config.modalities, model.config.classes
     counts: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = defaultdict(list)
     values: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    seen: list[tuple[str, Decomposition, np.ndarray]] = []
+    seen: list[Seen] = []
     for index in range(len(data) if limit is None else min(limit, len(data))):
         sample = data[index]
         found = decompose(model, sample.images)
@@ -85,9 +101,10 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
         for _, _, before, after in registration_errors(found, regions, positions):
             values["registration.error_before_px"].append((sample.subject, before))
             values["registration.error_after_px"].append((sample.subject, after))
-        seen.append((sample.subject, found, style_of_swapped(model, found) if statistics else np.empty(0)))
+        more = (style_of_swapped(model, found), cycle(model, found)) if statistics else (None, None)
+        seen.append(Seen(sample.subject, found, *more, sample.masks if sample.annotated.all() else None))
 
-    ids = tuple(dict.fromkeys(subject for subject, _, _ in seen))
+    ids = tuple(dict.fromkeys(s.subject for s in seen))
     by_subject = {key: mean_by_subject(rows, ids) for key, rows in values.items()}
     for (name, kind), rows in counts.items():
         path = f"copy.{name}" if kind == "copy" else f"segmentation.{name}.{kind}"
@@ -96,6 +113,7 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
     def mean(key: str) -> float | None:
         return number(nanmean(by_subject[key])) if key in by_subject else None
 
+    informed = informativeness([s.found for s in seen])
     result = {
         "n_subjects": len(ids),
         "n_slices": len(seen),
@@ -110,12 +128,14 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
         "reconstruction": {
             n: {k: mean(f"reconstruction.{n}.{k}") for k in ("own_l1", "own_l1_inside", "cross_l1")} for n in names
         },
-        "kl_per_dimension": np.mean([kl_per_dimension(f).mean(0) for _, f, _ in seen], 0).tolist(),
-        "channel_occupancy": dict(zip(names, np.mean([f.s.mean((2, 3)) for _, f, _ in seen], 0).tolist(), strict=True)),
+        "kl_per_dimension": informed.kl.tolist(),
+        "variance_per_dimension": informed.variance.tolist(),
+        "active_dimensions": informed.active,
+        "channel_occupancy": dict(zip(names, np.mean([s.found.s.mean((2, 3)) for s in seen], 0).tolist(), strict=True)),
     }
     reasons = dict(WHY)
     if statistics:
-        result |= _statistics(names, seen, reasons)
+        result |= _statistics(model.config, seen, np.concatenate([s.found.images for s in seen]), reasons)
     return Judged(result | {"why": dict(_reasons(result, reasons))}, by_subject)
 
 
@@ -130,39 +150,91 @@ def difference(a: np.ndarray, b: np.ndarray) -> dict[str, Any] | None:
     return asdict(paired(a, b)) if (~np.isnan(a) & ~np.isnan(b)).sum() > 1 else None
 
 
-def _statistics(
-    names: tuple[str, ...], seen: list[tuple[str, Decomposition, np.ndarray]], reasons: dict[str, str]
-) -> dict[str, Any]:
-    """What z tells about the modality, alone and after a swap, and how much s and z depend on each other (Sec. V-H).
+def _statistics(config: ModelConfig, seen: list[Seen], images: np.ndarray, reasons: dict[str, str]) -> dict[str, Any]:
+    """What factors tell about the modality and about each other, and what is left of them (Sec. V-H, V-F).
 
     A reason for what cannot be known is added to `reasons`.
     """
-    m = len(names)
-    subjects = np.repeat([s for s, _, _ in seen], m)
-    z = np.concatenate([f.z_mean for _, f, _ in seen]).astype(np.float64)
-    labels = np.tile(np.arange(m), len(seen))
-    pairs = seen[0][1].pairs
-    empty = dict.fromkeys(("accuracy", "ci95", "per_dimension", "chance"))
+    names, m = config.modalities, len(config.modalities)
+    subjects = np.repeat([s.subject for s in seen], m)
+    z = np.concatenate([s.found.z_mean for s in seen]).astype(np.float64)
+    maps = np.concatenate([s.found.s.argmax(1) for s in seen]).astype(np.uint8)
+    modalities = np.tile(np.arange(m), len(seen))
+    pairs = seen[0].found.pairs
+    empty = dict.fromkeys(("accuracy", "ci95", "per_dimension", "per_dimension_ci95", "chance", "confusion"))
     result: dict[str, Any] = {
         "probe": empty,
         "swap": {f"{names[i]}_to_{names[j]}": {"accuracy": None} for i, j in pairs},
-        "dependence": dict.fromkeys(("dcor", "dcor_squared_unbiased", "p_value", "n", "n_subjects")),
+        "cycle": {
+            name: {
+                "z_l1": float(np.mean([s.again.z_l1[i] for s in seen])),
+                "s_agreement": float(np.mean([s.again.s_agreement[i] for s in seen])),
+            }
+            for i, name in enumerate(names)
+        },
     }
     try:
-        found = probe(z, labels, subjects)
+        found = probe(z, modalities, subjects)
         result["probe"] = {key: getattr(found, key) for key in empty}
         for p, (i, j) in enumerate(pairs):
-            after = found.classify(np.stack([styles[p] for _, _, styles in seen]), subjects[::m])
+            after = found.classify(np.stack([s.swapped[p] for s in seen]), subjects[::m])
             result["swap"][f"{names[i]}_to_{names[j]}"]["accuracy"] = float((after == j).mean())
     except ValueError as error:
         reasons["probe"] = reasons["swap"] = str(error)
-    try:
-        maps = np.concatenate([f.s.argmax(1).reshape(m, -1) for _, f, _ in seen]).astype(np.uint8)
-        depends = dependence(anatomy_distances(maps), euclidean_distances(z), subjects)
-        result["dependence"] = {key: getattr(depends, key) for key in result["dependence"]}
-    except ValueError as error:
-        reasons["dependence"] = str(error)
+    masks = None if any(s.masks is None for s in seen) else np.concatenate([s.masks for s in seen])
+    result["leakage"] = {
+        kind.__name__: _leakage(kind, config, maps, masks, modalities, subjects, reasons)
+        for kind in (occupancies, pooled)
+    }
+
+    distances = {
+        "s": anatomy_distances(maps.reshape(len(maps), -1)),
+        "z": euclidean_distances(z),
+        "image": euclidean_distances(images.reshape(len(images), -1)),
+    }
+
+    def of(a: str, b: str, where: str, rows: np.ndarray | slice = slice(None)) -> dict[str, Any]:
+        try:
+            found = dependence(*(distances[k][rows][:, rows] for k in (a, b)), subjects[rows])
+        except ValueError as error:
+            reasons[where] = str(error)
+            return dict.fromkeys(DEPENDENCE)
+        shown = {key: getattr(found, key) for key in DEPENDENCE if key != "null_dcor_mean"}
+        for key in ("dcor_ci95", "dcor_squared_unbiased_ci95"):
+            if np.isnan(shown[key]).any():
+                shown[key], reasons[f"{where}.{key}"] = None, "without one of the subjects a factor does not vary"
+        return shown | {"null_dcor_mean": float(np.mean(found.null_dcor))}
+
+    result["dependence"] = of("s", "z", "dependence") | {
+        "within": {
+            name: of("s", "z", f"dependence.within.{name}", np.flatnonzero(modalities == i))
+            for i, name in enumerate(names)
+        },
+        "image_s": of("image", "s", "dependence.image_s"),
+        "image_z": of("image", "z", "dependence.image_z"),
+    }
     return result
+
+
+def _leakage(
+    features: Callable[[np.ndarray, int], np.ndarray], config: ModelConfig, maps: np.ndarray,
+    masks: np.ndarray | None, modalities: np.ndarray, subjects: np.ndarray, reasons: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """JSON of `leakage` by one kind of features."""
+    path = f"leakage.{features.__name__}"
+    found: dict[str, Any] = dict.fromkeys(("accuracy", "ci95", "truth_accuracy", "excess"))
+    try:
+        leak = leakage(
+            maps, config.channels, masks, len(config.classes), modalities, subjects, features=features
+        )  # fmt: skip
+    except ValueError as error:
+        reasons[path] = str(error)
+        return found
+    found |= {"accuracy": leak.anatomy.accuracy, "ci95": leak.anatomy.ci95}
+    if leak.truth is None:
+        reasons[path] = "not every slice of these data has masks of all modalities"
+        return found
+    return found | {"truth_accuracy": leak.truth.accuracy, "excess": asdict(leak.excess)}
 
 
 def _reasons(value: Any, reasons: dict[str, str], path: str = "") -> Iterator[tuple[str, str]]:
@@ -176,7 +248,8 @@ def _reasons(value: Any, reasons: dict[str, str], path: str = "") -> Iterator[tu
         elif path.endswith("dice_std"):
             yield path, "fewer than two subjects have a truth"
         else:
-            yield path, reasons[path.partition(".")[0]]
+            fits = (path.rsplit(".", cut)[0] for cut in range(path.count(".") + 1))
+            yield path, next(reasons[p] for p in fits if p in reasons)
 
 
 def evaluate_checkpoint(

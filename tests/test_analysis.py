@@ -1,5 +1,7 @@
 """Measurements against known answers, and a decomposition against the model it came from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from dafnet_core.analysis.decompose import (
     reconstruction_errors,
     registration_errors,
 )
+from dafnet_core.analysis.informativeness import cycle, informativeness
 from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
 from dafnet_core.analysis.segmentation import dice_per_class, overlap_counts, summarise
 
@@ -131,3 +134,23 @@ def test_a_channel_is_a_class_where_most_of_its_pixels_are(found):
     s[:, 2, 8:16, 16:40] = 1  # background only
     s[:, 0] = 1 - s[:, 1] - s[:, 2]
     assert channel_classes(replace(found, s=s, single=single), 3) == (None, 2, None)
+
+
+def test_informativeness_counts_dimensions_that_say_something(found):
+    told = replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8)))
+    told.z_mean[:, 3] = (2.0, -2.0)
+    seen = informativeness([told, told])
+    assert seen.active == 1
+    assert seen.kl[3] == pytest.approx(2.0)  # 4 / 2
+    assert seen.variance == pytest.approx(np.eye(8)[3] * 4)
+
+
+def test_cycle_encodes_own_reconstructions_with_their_own_encoder(make_model, found):
+    model = make_model().eval()
+    seen = cycle(model, found)
+    second = decompose(model, found.own[1:], (1,))
+    assert seen.z_l1[1] == pytest.approx(np.abs(second.z_mean[0] - found.z_mean[1]).mean(), abs=1e-6)
+    assert seen.s_agreement[1] == pytest.approx((second.s[0] == found.s[1]).all(0).mean())
+    untouched = cycle(model, replace(found, own=found.images))
+    assert untouched.z_l1 == pytest.approx([0, 0], abs=1e-2)  # one image at a time rounds otherwise than two
+    assert (untouched.s_agreement > 0.95).all()

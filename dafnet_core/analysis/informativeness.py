@@ -1,0 +1,64 @@
+"""Do the factors say anything? An empty z is perfectly independent of s (Sec. V-F)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dafnet_core.analysis.decompose import Decomposition, decompose, kl_per_dimension
+from dafnet_core.model import DAFNet
+
+ACTIVE = 0.1  # nats: a z dimension that says less is idle
+
+
+@dataclass(frozen=True, eq=False)
+class Informativeness:
+    """How much factors hold, over slices and modalities.
+
+    Attributes:
+        kl: (n_z,) mean KL(q || N(0, 1)) in nats.
+        variance: (n_z,) of the posterior means; a dimension that says nothing has none.
+        active: number of dimensions with at least ACTIVE nats.
+    """
+
+    kl: np.ndarray
+    variance: np.ndarray
+    active: int
+
+
+def informativeness(found: Sequence[Decomposition]) -> Informativeness:
+    """KL and variance of each z dimension over at least one slice."""
+    kl = np.mean([kl_per_dimension(f).mean(0) for f in found], 0)
+    z = np.concatenate([f.z_mean for f in found]).astype(np.float64)
+    return Informativeness(kl, z.var(0), int((kl >= ACTIVE).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Cycle:
+    """What is left of factors that are decoded and encoded again, for each of n modalities of one slice.
+
+    Attributes:
+        z_l1: (n,) mean absolute difference of posterior means over dimensions.
+        s_agreement: (n,) share of pixels that keep their channel.
+    """
+
+    z_l1: np.ndarray
+    s_agreement: np.ndarray
+
+
+@torch.inference_mode()
+def cycle(model: DAFNet, found: Decomposition) -> Cycle:
+    """Encode a slice's own reconstructions g(s_i, z_i) again, each by its own modality's encoder.
+
+    Args:
+        model: the one that `found` came from.
+    """
+    known = [model.config.modalities.index(name) for name in found.names]
+    again = [decompose(model, image[None], (m,)) for image, m in zip(found.own, known, strict=True)]
+    return Cycle(
+        np.array([np.abs(a.z_mean[0] - z).mean() for a, z in zip(again, found.z_mean, strict=True)]),
+        np.array([(a.s[0].argmax(0) == s.argmax(0)).mean() for a, s in zip(again, found.s, strict=True)]),
+    )
