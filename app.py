@@ -23,6 +23,7 @@ page = st.navigation(
         st.Page(
             "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
         ),
+        st.Page("pages/traverse.py", title="Traverse", help="What each dimension of z does to the image"),
     ],
     expanded=True,
 )

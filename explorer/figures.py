@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from dafnet_core.analysis.decompose import Decomposition, masks_of, overlaps, reconstruction_errors
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
+from dafnet_core.analysis.traversal import Traversal
 from explorer.sheets import (
     Theme,
     Tile,
@@ -30,6 +31,7 @@ from explorer.subjects import Native
 # for channels that are no class: distinct from the class colours, quiet beside them
 MIXED = ("#3b3f46", "#8d99a6", "#c9b79c", "#6b7f6b", "#b5a3c9", "#5f7c99", "#a68a7a", "#d9d9d9")
 ERROR_LIMIT = 0.5  # absolute errors are shown up to this, in intensities of [-1, 1]
+CHANGE_LIMIT = 1.0  # signed changes of intensity are shown from minus this to this
 
 
 def channel_colours(kinds: Sequence[int | None], colours: Sequence[str]) -> tuple[str, ...]:
@@ -198,6 +200,55 @@ def reconstruction_sheet(found: Decomposition, truth: dict[int, np.ndarray], the
     return sheet(rows, found.names, side=200, theme=theme)
 
 
+def _correlation_pixels(values: np.ndarray) -> np.ndarray:
+    """Correlations (H, W) from -1 blue to 1 red; grey where there is none."""
+    pixels = coloured(values, -1, 1, "RdBu_r")
+    pixels[np.isnan(values)] = 128
+    return pixels
+
+
+def traverse_sheet(
+    found: Traversal, order: Sequence[int], captions: Sequence[tuple[str, str, str]], theme: Theme
+) -> Image.Image:
+    """The paper's Fig. 9: a row a dimension of z, its images over the steps, correlation and difference at the end.
+
+    Args:
+        order: the dimensions from top to bottom.
+        captions: by dimension, what is said under its first image, its correlation and its difference.
+    """
+    correlation, difference = found.correlation, found.difference
+    rows = []
+    for r, d in enumerate(order):
+        said = captions[d]
+        row: list[Tile | None] = [
+            Tile(grey(image), "" if r else f"{value:+.1f}", "" if n else said[0])
+            for n, (value, image) in enumerate(zip(found.values, found.images[d], strict=True))
+        ]
+        row.append(Tile(_correlation_pixels(correlation[d]), "" if r else "correlation", said[1]))
+        change = coloured(difference[d], -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
+        row.append(Tile(change, "" if r else "last - first", said[2]))
+        rows.append(row)
+    return sheet(rows, [f"z{d + 1}" for d in order], side=110, theme=theme)
+
+
+def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
+    """Linked views of one tile: image, correlation, difference, and the mask of the image encoded again.
+
+    Args:
+        mask: (H, W) names of classes.
+    """
+    return _linked(
+        [
+            (f"z{d + 1} = {found.values[step]:+.1f}", found.images[d, step], "Greys_r", -1, 1),
+            ("correlation", found.correlation[d], "RdBu_r", -1, 1),
+            ("last - first", found.difference[d], "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT),
+            ("change from the middle step", found.images[d, step] - found.images[d, len(found.values) // 2],
+             "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT),
+        ],
+        np.char.add("mask ", mask), dark,
+    )  # fmt: skip
+
+
 def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:
     """Fused masks brought back onto the user's own pixels."""
     rows = []
@@ -217,7 +268,6 @@ def inspection(
     found: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
 ) -> go.Figure:
     """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
-    height, width = found.images.shape[1:]
     cross = next((p for p, (a, _) in enumerate(found.pairs) if a == i), None)
     panels = [("image x", found.images[i], "Greys_r", -1, 1), ("own reconstruction", found.own[i], "Greys_r", -1, 1)]
     if cross is not None:
@@ -226,7 +276,12 @@ def inspection(
     names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
     channels = np.array(names)[found.s[i].argmax(0)]
     masks = np.array(classes)[found.fused_masks[i]]
-    text = np.char.add(np.char.add(channels, "<br>mask "), masks)
+    return _linked(panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark)
+
+
+def _linked(panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np.ndarray, dark: bool) -> go.Figure:
+    """Up to four float32 heatmaps (title, values (H, W), colour scale, lowest, highest) that zoom together."""
+    height, width = text.shape
     figure = make_subplots(
         2, 2, shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.03, vertical_spacing=0.07,
         subplot_titles=[title for title, *_ in panels],
@@ -235,7 +290,7 @@ def inspection(
         figure.add_trace(
             go.Heatmap(
                 z=values.astype(np.float32), zmin=low, zmax=high, colorscale=scale, showscale=False, text=text,
-                hovertemplate=f"{title} %{{z:.3f}}<br>anatomy %{{text}}<br>x %{{x}}, y %{{y}}<extra></extra>",
+                hovertemplate=f"{title} %{{z:.3f}}<br>%{{text}}<br>x %{{x}}, y %{{y}}<extra></extra>",
             ),
             n // 2 + 1, n % 2 + 1,
         )  # fmt: skip

@@ -6,6 +6,7 @@ never written, and never logged.
 
 from __future__ import annotations
 
+import hashlib
 import runpy
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,12 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.decompose import Decomposition, channel_classes, decompose
+from dafnet_core.analysis.traversal import Traversal, steps_between, traverse
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, load
 from dafnet_core.data import phantom
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.readers import ReadError, Scan, Slice, read
+from dafnet_core.model import DAFNet
 from explorer import subjects
 from explorer.figures import gallery
 from explorer.sheets import DARK, LIGHT, Theme, png
@@ -42,6 +45,43 @@ def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, di
 @st.cache_resource(max_entries=32, show_spinner="Taking the images apart")
 def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Moving z")
+def _traversal(
+    digest: str, anatomy: str, z: tuple[float, ...], steps: int, _model: DAFNet, _s: np.ndarray
+) -> Traversal:
+    return traverse(_model, _s, np.array(z), steps_between(count=steps))
+
+
+def traversal(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int) -> Traversal:
+    """Every dimension of z moved over an anatomy (C, H, W)."""
+    labels = s.argmax(0).astype(np.uint8)
+    anatomy = hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
+    return _traversal(checkpoint.digest, anatomy, tuple(map(float, z)), steps, checkpoint.model, s)
+
+
+def others(checkpoint: Checkpoint) -> dict[str, Path]:
+    """Other checkpoints of the folder, by name, that know the same modalities and classes."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.safetensors")):
+        try:
+            other = _checkpoint(str(path), path.stat().st_mtime_ns)
+        except CheckpointError:
+            continue
+        same = (other.config.modalities, other.config.classes) == (
+            checkpoint.config.modalities,
+            checkpoint.config.classes,
+        )
+        if same and other.digest != checkpoint.digest:
+            found[path.stem] = path
+    return found
+
+
+def taken_apart(path: Path, subject: Subject) -> tuple[Checkpoint, Decomposition]:
+    """Another checkpoint's decomposition of the same subject."""
+    other = _checkpoint(str(path), path.stat().st_mtime_ns)
+    return other, _decomposition(other.digest, subject.digest, other, subject)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -41,7 +41,7 @@ def said(app):
     return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
 
 
-@pytest.mark.parametrize("page", ["pages/start.py", "pages/decompose.py"])
+@pytest.mark.parametrize("page", ["pages/start.py", "pages/decompose.py", "pages/traverse.py"])
 def test_every_page_shows_the_first_subject_without_a_click(app, page):
     app.run().switch_page(page).run()
     assert not app.exception
@@ -59,6 +59,33 @@ def test_the_page_shows_the_core_s_dice(app, checkpoint):
         name += "" if j is None else f" {found.names[j]}"
         row = table[(table["modality"] == found.names[i]) & (table["mask"] == name)].iloc[0]
         assert row["mean"] == f"{nanmean(dice_from_counts(counts)):.3f}"
+
+
+def test_traverse_moves_the_image_s_own_z_and_stands_beside_another_decoder(app, checkpoint):
+    app.run().switch_page("pages/traverse.py").run()
+    found = decompose(checkpoint.model, subjects.sample(checkpoint, 0, 3, "standard").images)
+    shown = [app.slider(key=f"z-{k}").value for k in range(8)]
+    assert shown == pytest.approx(np.clip(found.z_mean[0], -3, 3), abs=1e-6)
+    app.button_group(key="moved").set_value("LGE")
+    app.selectbox(key="beside").set_value("cardiac-spade")
+    app.run()
+    assert not app.exception
+    assert [h.value for h in app.subheader][:2] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
+    next(b for b in app.button if b.label == "z of cine").click()
+    app.run()
+    shown = [app.slider(key=f"z-{k}").value for k in range(8)]
+    assert shown == pytest.approx(np.clip(found.z_mean[0], -3, 3), abs=1e-6)
+
+
+def test_a_checkpoint_without_samples_asks_for_files_and_takes_them(app):
+    app.query_params["checkpoint"] = "brain-film"
+    app.run()
+    assert not app.exception
+    assert "choose one file of T1 and one of FLAIR" in said(app)
+    app.sidebar.file_uploader(key="file-FLAIR").upload(*png_file("flair.png", 1))
+    app.run().switch_page("pages/traverse.py").run()
+    assert not app.exception
+    assert "flair.png" in said(app)
 
 
 def test_choices_of_the_sidebar_change_the_subject(app):

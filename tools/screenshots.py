@@ -19,7 +19,11 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {"start": "For each modality: the image", "decompose": "Own and crosswise reconstructions"}
+PAGES = {
+    "start": "For each modality: the image",
+    "decompose": "Own and crosswise reconstructions",
+    "traverse": "Rows of images of",
+}
 
 
 @contextmanager

@@ -1,0 +1,124 @@
+"""Traverse: what each dimension of the modality factor does to the image (Sec. V-H.2, Fig. 9)."""
+
+import numpy as np
+import streamlit as st
+
+from dafnet_core.analysis.decompose import Decomposition, decompose, kl_per_dimension
+from dafnet_core.analysis.traversal import LIMIT, STILL, Traversal, render
+from dafnet_core.checkpoint import Checkpoint
+from explorer import figures, session
+from explorer.sheets import Tile, grey, png, sheet
+
+checkpoint, subject, found, kinds = session.current()
+theme = session.theme()
+dark = theme is session.DARK
+SORTS = ("effect", "KL", "probe accuracy", "number")
+
+
+def probe_accuracies(model: Checkpoint) -> list[float] | None:
+    """Of each dimension alone, on the subjects that the checkpoint was judged on; None where it was not."""
+    judged = next(iter(model.metrics.values()), {})
+    return judged.get("probe", {}).get("per_dimension")
+
+
+def drawn(model: Checkpoint, parts: Decomposition, i: int, moved: Traversal, sort: str) -> figures.Image.Image:
+    accuracies, kl = probe_accuracies(model), kl_per_dimension(parts)[i]
+    keys = {"effect": moved.effect, "KL": kl, "probe accuracy": accuracies or np.zeros(len(kl)), "number": None}
+    order = range(len(kl)) if keys[sort] is None else np.argsort(-np.asarray(keys[sort]), kind="stable").tolist()
+    probes = [f"probe {a:.2f}" for a in accuracies] if accuracies else ["not probed"] * len(kl)
+    captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, moved.effect, strict=True)]
+    return figures.traverse_sheet(moved, order, captions, theme)
+
+
+st.title("Traverse")
+st.caption(subject.title)
+session.say_domain(checkpoint, subject)
+st.markdown(
+    "One anatomy **s** stays as it is, and one dimension of **z** at a time moves from -3 to 3, the range that its "
+    "prior gives it. *Correlation* is each pixel's Pearson correlation with the dimension; grey pixels move by less "
+    f"than {STILL:g} and have none. If content and style are apart, things change their brightness and never their "
+    "place."
+)
+with st.container(horizontal=True):
+    names = list(found.names)
+    chosen = st.segmented_control("Anatomy and z of", names, default=names[0], required=True, key="moved")
+    sort = st.segmented_control("Sort dimensions by", SORTS, default=SORTS[0], required=True, key="sort")
+    steps = st.segmented_control("Steps", (5, 7, 9), default=7, required=True, key="steps")
+i = names.index(chosen)
+decoders = {"film": "FiLM", "spade": "SPADE"}
+against = st.selectbox(
+    "Beside it", [None, *session.others(checkpoint)], format_func=lambda n: n or "nothing", key="beside",
+    bind="query-params", help="Another checkpoint on the same anatomy's slice, with the same range and colours",
+)  # fmt: skip
+shown = [(checkpoint, found)]
+if against:
+    shown.append(session.taken_apart(session.others(checkpoint)[against], subject))
+sheets = []
+for n, (model, parts) in enumerate(shown):
+    moved = session.traversal(model, parts.s[i], parts.z_mean[i], steps)
+    picture = drawn(model, parts, i, moved, sort)
+    sheets.append(picture)
+    if against:
+        st.subheader(f"{decoders[model.config.decoder]} ({against if n else 'chosen at the left'})")
+    with st.container(key=f"sheet_traverse{n}"):
+        st.image(
+            png(picture),
+            alt=f"Rows of images of {chosen}, one row a dimension of z, with correlation and difference maps",
+        )
+st.caption(
+    "Probe: accuracy of telling the modality from this dimension alone, on subjects that the checkpoint never saw (its "
+    "card has intervals). Effect: mean absolute change from the first step to the last. KL in nats, of this image."
+)
+st.download_button(
+    "This sheet (PNG)", lambda: png(sheets[0]), f"traverse-{chosen}-{checkpoint.digest[:8]}.png", "image/png",
+    on_click="ignore",
+)  # fmt: skip
+
+st.subheader("Look closer")
+moved = session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+left, right = st.columns(2)
+with left:
+    d = st.selectbox("Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}")
+with right:
+    step = st.select_slider("Step", range(steps), steps - 1, format_func=lambda k: f"{moved.values[k]:+.1f}")
+modality = checkpoint.config.modalities.index(chosen)
+again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
+st.plotly_chart(
+    figures.traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
+    key="closer", alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
+)  # fmt: skip
+
+st.subheader("Move z yourself")
+n_z = len(found.z_mean[i])
+keys = [f"z-{k}" for k in range(n_z)]
+owner = (checkpoint.digest, subject.digest, chosen)
+
+
+def put(z: np.ndarray) -> None:
+    for key, value in zip(keys, z, strict=True):
+        st.session_state[key] = float(np.clip(value, -LIMIT, LIMIT))
+
+
+if st.session_state.get("z-of") != owner:  # another image: begin with its own z
+    st.session_state["z-of"] = owner
+    put(found.z_mean[i])
+with st.container(horizontal=True):
+    st.button("The image's own z", on_click=put, args=(found.z_mean[i],))
+    for j, name in enumerate(names):
+        if j != i:
+            st.button(f"z of {name}", on_click=put, args=(found.z_mean[j],))
+    st.button("Random z", on_click=lambda: put(np.random.default_rng().standard_normal(n_z)))
+*sliders, picture = st.columns([1, 1, 3])
+z = np.empty(n_z)
+for k, key in enumerate(keys):
+    with sliders[k >= (n_z + 1) // 2]:
+        z[k] = st.slider(f"z{k + 1}", -LIMIT, LIMIT, step=0.05, key=key)
+with picture:
+    made = render(checkpoint.model, found.s[i], z[None])[0]
+    tiles = [
+        Tile(grey(found.images[i]), "image x"),
+        Tile(grey(found.own[i]), "g(s, its own z)"),
+        Tile(grey(made), "g(s, your z)"),
+    ]
+    with st.container(key="sheet_yours"):
+        st.image(png(sheet([tiles], side=260, theme=theme)), alt="The image, its reconstruction, and with your z")
