@@ -207,15 +207,24 @@ def _correlation_pixels(values: np.ndarray) -> np.ndarray:
     return pixels
 
 
+SORTS = ("effect", "KL", "probe accuracy", "number")
+
+
 def traverse_sheet(
-    found: Traversal, order: Sequence[int], captions: Sequence[tuple[str, str, str]], theme: Theme
+    found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str, theme: Theme
 ) -> Image.Image:
     """The paper's Fig. 9: a row a dimension of z, its images over the steps, correlation and difference at the end.
 
     Args:
-        order: the dimensions from top to bottom.
-        captions: by dimension, what is said under its first image, its correlation and its difference.
+        kl: (n_z,) nats.
+        accuracies: (n_z,) of a probe on each dimension alone; None where there was none.
+        sort: one of SORTS, the largest on top.
     """
+    keys = {"effect": found.effect, "KL": kl, "probe accuracy": accuracies}
+    by = keys.get(sort)
+    order = range(len(kl)) if by is None else np.argsort(-np.asarray(by), kind="stable").tolist()
+    probes = [f"probe {a:.2f}" for a in accuracies] if accuracies else ["not probed"] * len(kl)
+    captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, found.effect, strict=True)]
     correlation, difference = found.correlation, found.difference
     rows = []
     for r, d in enumerate(order):

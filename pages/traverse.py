@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from dafnet_core.analysis.decompose import Decomposition, decompose, kl_per_dimension
-from dafnet_core.analysis.traversal import LIMIT, STILL, Traversal, render
+from dafnet_core.analysis.decompose import decompose, kl_per_dimension
+from dafnet_core.analysis.traversal import LIMIT, STILL, render
 from dafnet_core.checkpoint import Checkpoint
 from explorer import figures, session
 from explorer.sheets import Tile, grey, png, sheet
@@ -12,22 +12,12 @@ from explorer.sheets import Tile, grey, png, sheet
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
 dark = theme is session.DARK
-SORTS = ("effect", "KL", "probe accuracy", "number")
 
 
 def probe_accuracies(model: Checkpoint) -> list[float] | None:
     """Of each dimension alone, on the subjects that the checkpoint was judged on; None where it was not."""
     judged = next(iter(model.metrics.values()), {})
     return judged.get("probe", {}).get("per_dimension")
-
-
-def drawn(model: Checkpoint, parts: Decomposition, i: int, moved: Traversal, sort: str) -> figures.Image.Image:
-    accuracies, kl = probe_accuracies(model), kl_per_dimension(parts)[i]
-    keys = {"effect": moved.effect, "KL": kl, "probe accuracy": accuracies or np.zeros(len(kl)), "number": None}
-    order = range(len(kl)) if keys[sort] is None else np.argsort(-np.asarray(keys[sort]), kind="stable").tolist()
-    probes = [f"probe {a:.2f}" for a in accuracies] if accuracies else ["not probed"] * len(kl)
-    captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, moved.effect, strict=True)]
-    return figures.traverse_sheet(moved, order, captions, theme)
 
 
 st.title("Traverse")
@@ -42,7 +32,9 @@ st.markdown(
 with st.container(horizontal=True):
     names = list(found.names)
     chosen = st.segmented_control("Anatomy and z of", names, default=names[0], required=True, key="moved")
-    sort = st.segmented_control("Sort dimensions by", SORTS, default=SORTS[0], required=True, key="sort")
+    sort = st.segmented_control(
+        "Sort dimensions by", figures.SORTS, default=figures.SORTS[0], required=True, key="sort"
+    )
     steps = st.segmented_control("Steps", (5, 7, 9), default=7, required=True, key="steps")
 i = names.index(chosen)
 decoders = {"film": "FiLM", "spade": "SPADE"}
@@ -56,7 +48,7 @@ if against:
 sheets = []
 for n, (model, parts) in enumerate(shown):
     moved = session.traversal(model, parts.s[i], parts.z_mean[i], steps)
-    picture = drawn(model, parts, i, moved, sort)
+    picture = figures.traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort, theme)
     sheets.append(picture)
     if against:
         st.subheader(f"{decoders[model.config.decoder]} ({against if n else 'chosen at the left'})")
