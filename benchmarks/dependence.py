@@ -1,8 +1,9 @@
-"""Distance correlation of anatomies and z, against distances of flattened one-hot arrays: python benchmarks/dependence.py
+"""Distance correlation of anatomies and z, against distances of flattened arrays: python benchmarks/dependence.py
 
-The field's public metric code gives scipy's pdist the flattened anatomies in double precision. Here both ways take turns
-on n = 400 anatomies of 192 x 192 with 8 channels and z in R^8: from the arrays to both statistics, without permutations;
-`permutations_seconds` is what 199 of them add. n = 2,000 runs in a process of its own, whose peak memory is read at its end.
+The field's public metric code gives scipy's pdist the flattened one-hot anatomies in double precision. Here both ways
+take turns on n = 400 anatomies of 192 x 192 with 8 channels and z in R^8: from the arrays to both statistics, without
+permutations; `permutations_seconds` is what 199 of them add. n = 2,000 runs in a process of its own, whose peak memory
+is read at its end.
 """
 
 from __future__ import annotations
