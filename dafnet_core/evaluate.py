@@ -224,9 +224,7 @@ def _leakage(
     path = f"leakage.{features.__name__}"
     found: dict[str, Any] = dict.fromkeys(("accuracy", "ci95", "truth_accuracy", "excess"))
     try:
-        leak = leakage(
-            maps, config.channels, masks, len(config.classes), modalities, subjects, features=features
-        )  # fmt: skip
+        leak = leakage(maps, config.channels, masks, len(config.classes), modalities, subjects, features=features)
     except ValueError as error:
         reasons[path] = str(error)
         return found

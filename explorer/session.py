@@ -32,7 +32,7 @@ FIRST = "cardiac-film"  # shown first: it has samples
 SAMPLES, FILES = "Samples", "My files"
 
 
-@st.cache_resource(max_entries=4, show_spinner="Loading the model")
+@st.cache_resource(max_entries=8, show_spinner="Loading the model")
 def _checkpoint(path: str, changed: int) -> Checkpoint:
     return load(path)
 
@@ -69,11 +69,8 @@ def others(checkpoint: Checkpoint) -> dict[str, Path]:
             other = _checkpoint(str(path), path.stat().st_mtime_ns)
         except CheckpointError:
             continue
-        same = (other.config.modalities, other.config.classes) == (
-            checkpoint.config.modalities,
-            checkpoint.config.classes,
-        )
-        if same and other.digest != checkpoint.digest:
+        mine, theirs = ((c.config.modalities, c.config.classes) for c in (checkpoint, other))
+        if mine == theirs and other.digest != checkpoint.digest:
             found[path.stem] = path
     return found
 
