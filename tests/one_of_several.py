@@ -21,12 +21,14 @@ def main(rank: int, size: int, store: str, out: str) -> None:
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size, timeout=wait)
     # clip: so large that gradients are compared as they are; everything on from the first step
     config = TrainConfig(batch_size=4, precision="fp32", clip=1e9, adversarial_from=-1, adversarial_ramp=0, kl_ramp=0)
-    small = dict(width=4, segmentor_width=4, modality_grid=2, aligner_grid=2, critic_width=4, critic_grid=2)
+    small = dict(
+        width=4, segmentor_width=4, modality_grid=2, aligner_width=4, aligner_grid=2, critic_width=4, critic_grid=2
+    )  # fmt: skip
     shape = ModelConfig.compact(("a", "b"), ("background", "one", "two"), **small)
     state = TrainState.create(shape, config, torch.device("cpu"))
     g = torch.Generator().manual_seed(3)
     # away from the identity: at pixel centres a bilinear sample has two slopes, and rounding decides which one is taken
-    state.model.aligner.offsets.weight.data = 0.02 * torch.randn(state.model.aligner.offsets.weight.shape, generator=g)
+    state.model.aligner.offsets.weight.data = 0.3 * torch.randn(state.model.aligner.offsets.weight.shape, generator=g)
     images, masks = torch.rand(4, 2, 1, 32, 48, generator=g) * 2 - 1, torch.randint(0, 3, (4, 2, 32, 48), generator=g)
     annotated = torch.tensor([[True, True], [False, False], [True, False], [False, False]])  # odd samples: nothing
     mine = slice(rank, None, size)

