@@ -44,7 +44,7 @@ def pairs(data: Slices, chosen: Sequence[int], rng: np.random.Generator) -> tupl
     return F.one_hot(warped.long(), 4).movedim(-1, 2).float(), torch.from_numpy(fields) * (2 / SIZE), warped[0] > 0
 
 
-def main(steps: int = 300) -> None:
+def main(steps: int = 250) -> None:
     train, test = phantom_slices(5, range(64), size=SIZE), phantom_slices(9200, range(8), size=SIZE)
     torch.manual_seed(0)
     made = {
