@@ -58,8 +58,8 @@ for n, (model, parts) in enumerate(shown):
             alt=f"Rows of images of {chosen}, one row a dimension of z, with correlation and difference maps",
         )
 st.caption(
-    "Probe: accuracy of telling the modality from this dimension alone, on subjects that the checkpoint never saw (also "
-    "on its card). Effect: mean absolute change from the first step to the last. KL in nats, of this image."
+    "Probe: accuracy of telling the modality from this dimension alone, on subjects that the checkpoint never saw "
+    "(also on its card). Effect: mean absolute change from the first step to the last. KL in nats, of this image."
 )
 st.download_button(
     "This sheet (PNG)", lambda: png(sheets[0]), f"traverse-{chosen}-{checkpoint.digest[:8]}.png", "image/png",
