@@ -9,28 +9,28 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dafnet_core.analysis.decompose import (
-    Decomposition,
     decompose,
     overlaps,
     reconstruction_errors,
     registration_errors,
     style_of_swapped,
 )
-from dafnet_core.analysis.dependence import anatomy_distances, dependence, euclidean_distances
+from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.informativeness import Cycle, cycle, informativeness
 from dafnet_core.analysis.paired import paired
-from dafnet_core.analysis.probe import leakage, occupancies, pooled, probe
+from dafnet_core.analysis.probe import Leakage, Probe, leakage, occupancies, pooled, probe
 from dafnet_core.analysis.segmentation import dice_by_subject, mean_by_subject, nanmean, number, summarise
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, write_aside
-from dafnet_core.config import ModelConfig
 from dafnet_core.data import phantom
 from dafnet_core.data.datasets import Slices
 from dafnet_core.data.sources import DATA_HELP, JUDGING_WARP, judging_data
@@ -54,15 +54,25 @@ WHY = {  # the longest path that fits is the reason for a null
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """One judged slice: what was found, the style of its swapped images, and its masks (M, H, W) if all are known."""
+class Cancelled(Exception):
+    """Raised by a `progress` that was asked to stop."""
 
-    subject: str
-    found: Decomposition
-    swapped: np.ndarray | None
-    again: Cycle | None
-    masks: np.ndarray | None
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the statistics of z and s stand on.
+
+    Attributes:
+        encodings: the factors of every slice.
+        probe: of the modality in z; None where the data do not allow one.
+        leakage: of the modality in s, by "occupancies" and "pooled"; those that the data allow.
+        dependence: "s_z", "image_s", "image_z", and "within.NAME" of s and z within one modality; those allowed.
+    """
+
+    encodings: Encodings
+    probe: Probe | None
+    leakage: dict[str, Leakage]
+    dependence: dict[str, Dependence]
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,21 @@ class Judged:
 
     found: dict[str, Any]
     by_subject: dict[str, np.ndarray]
+    evidence: Evidence | None = None
 
 
-def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: bool = True) -> Judged:
+def judge(
+    model: DAFNet, data: Slices, *, limit: int | None = None, statistics: bool = True, sample_z: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Judged:  # fmt: skip
     """Every number of a model on subjects that it was not trained on.
 
     Args:
         model: in eval mode, for the data's modalities and classes.
         data: judged whole, or its first `limit` slices.
         statistics: also those of z: probe, swap and dependence.
+        sample_z: statistics of z take a sample of q(z | x, s) by this seed, and not its mean.
+        progress: called with the share that is done, in [0, 1]; what it raises ends the work.
 
     Returns:
         `found` is JSON-ready with the keys that README describes; what cannot be known is None, and `why` says why.
@@ -87,8 +103,11 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
     names, classes = model.config.modalities, model.config.classes
     counts: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = defaultdict(list)
     values: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    seen: list[Seen] = []
-    for index in range(len(data) if limit is None else min(limit, len(data))):
+    seen: list[Encoded] = []
+    occupancy, swapped, again = [], [], []
+    count = len(data) if limit is None else min(limit, len(data))
+    for index in range(count):
+        progress(0.95 * index / count)
         sample = data[index]
         found = decompose(model, sample.images)
         truth = {i: mask for i, mask in enumerate(sample.masks) if sample.annotated[i]}
@@ -101,8 +120,12 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
         for _, _, before, after in registration_errors(found, regions, positions):
             values["registration.error_before_px"].append((sample.subject, before))
             values["registration.error_after_px"].append((sample.subject, after))
-        more = (style_of_swapped(model, found), cycle(model, found)) if statistics else (None, None)
-        seen.append(Seen(sample.subject, found, *more, sample.masks if sample.annotated.all() else None))
+        masks = sample.masks if sample.annotated.all() else None
+        seen.append(Encoded.of(found, sample.subject, sample.position, masks=masks, known=data.known(index)))
+        occupancy.append(found.s.mean((2, 3)))
+        if statistics:
+            swapped.append(style_of_swapped(model, found))
+            again.append(cycle(model, found))
 
     ids = tuple(dict.fromkeys(s.subject for s in seen))
     by_subject = {key: mean_by_subject(rows, ids) for key, rows in values.items()}
@@ -113,7 +136,8 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
     def mean(key: str) -> float | None:
         return number(nanmean(by_subject[key])) if key in by_subject else None
 
-    informed = informativeness([s.found for s in seen])
+    encodings = Encodings(names, classes, model.config.channels, seen, sample_z)
+    informed = informativeness(encodings)
     result = {
         "n_subjects": len(ids),
         "n_slices": len(seen),
@@ -131,12 +155,15 @@ def judge(model: DAFNet, data: Slices, *, limit: int | None = None, statistics: 
         "kl_per_dimension": informed.kl.tolist(),
         "variance_per_dimension": informed.variance.tolist(),
         "active_dimensions": informed.active,
-        "channel_occupancy": dict(zip(names, np.mean([s.found.s.mean((2, 3)) for s in seen], 0).tolist(), strict=True)),
+        "channel_occupancy": dict(zip(names, np.mean(occupancy, 0).tolist(), strict=True)),
     }
     reasons = dict(WHY)
+    evidence = None
     if statistics:
-        result |= _statistics(model.config, seen, np.concatenate([s.found.images for s in seen]), reasons)
-    return Judged(result | {"why": dict(_reasons(result, reasons))}, by_subject)
+        evidence = gather_evidence(encodings, reasons)
+        result |= _statistics(evidence, np.stack(swapped), again, reasons)
+    progress(1.0)
+    return Judged(result | {"why": dict(_reasons(result, reasons))}, by_subject, evidence)
 
 
 def _paired(by_subject: dict[str, np.ndarray], name: str, a: str, b: str) -> dict[str, Any] | None:
@@ -150,83 +177,102 @@ def difference(a: np.ndarray, b: np.ndarray) -> dict[str, Any] | None:
     return asdict(paired(a, b)) if (~np.isnan(a) & ~np.isnan(b)).sum() > 1 else None
 
 
-def _statistics(config: ModelConfig, seen: list[Seen], images: np.ndarray, reasons: dict[str, str]) -> dict[str, Any]:
-    """What factors tell about the modality and about each other, and what is left of them (Sec. V-H, V-F).
+def gather_evidence(encodings: Encodings, reasons: dict[str, str]) -> Evidence:
+    """Probe, leakage and dependence of factors (Sec. V-H).
 
-    A reason for what cannot be known is added to `reasons`.
+    Args:
+        reasons: is given the reason for what the data do not allow, by dotted path.
     """
-    names, m = config.modalities, len(config.modalities)
-    subjects = np.repeat([s.subject for s in seen], m)
-    z = np.concatenate([s.found.z_mean for s in seen]).astype(np.float64)
-    maps = np.concatenate([s.found.s.argmax(1) for s in seen]).astype(np.uint8)
-    modalities = np.tile(np.arange(m), len(seen))
-    pairs = seen[0].found.pairs
-    empty = dict.fromkeys(("accuracy", "ci95", "per_dimension", "per_dimension_ci95", "chance", "confusion"))
+    e = encodings
+    subjects, modality = e.subjects, e.modality
+    found: Probe | None = None
+    try:
+        found = probe(e.z, modality, subjects)
+    except ValueError as error:
+        reasons["probe"] = reasons["swap"] = str(error)
+    leaks: dict[str, Leakage] = {}
+    for features in (occupancies, pooled):
+        try:
+            leaks[features.__name__] = leakage(
+                e.anatomies, e.channels, e.masks, len(e.classes), modality, subjects, features=features
+            )
+        except ValueError as error:
+            reasons[f"leakage.{features.__name__}"] = str(error)
+
+    distances = factor_distances(e)
+    dependences: dict[str, Dependence] = {}
+    asked = [("s_z", "s", "z", np.arange(len(subjects)))]
+    asked += [(f"within.{name}", "s", "z", np.flatnonzero(modality == i)) for i, name in enumerate(e.names)]
+    asked += [(f"image_{b}", "image", b, np.arange(len(subjects))) for b in ("s", "z")]
+    for key, a, b, rows in asked:
+        try:
+            dependences[key] = dependence(*(distances[k][rows][:, rows] for k in (a, b)), subjects[rows])
+        except ValueError as error:
+            reasons["dependence" if key == "s_z" else f"dependence.{key}"] = str(error)
+    return Evidence(e, found, leaks, dependences)
+
+
+def factor_distances(encodings: Encodings) -> dict[str, np.ndarray]:
+    """(n, n) distances of the anatomies ("s"), modality factors ("z") and images ("image")."""
+    n = len(encodings.subjects)
+    return {
+        "s": anatomy_distances(encodings.anatomies.reshape(n, -1)),
+        "z": euclidean_distances(encodings.z),
+        "image": euclidean_distances(encodings.images.reshape(n, -1)),
+    }
+
+
+def _statistics(
+    evidence: Evidence, swapped: np.ndarray, again: Sequence[Cycle], reasons: dict[str, str]
+) -> dict[str, Any]:
+    """JSON of what factors tell about the modality and about each other, and what is left of them (Sec. V-H, V-F).
+
+    Args:
+        swapped: (slices, P, n_z) z of swapped images encoded again.
+        again: of each slice.
+    """
+    e, found = evidence.encodings, evidence.probe
+    names, pairs = e.names, list(permutations(range(len(e.names)), 2))
+    numbers = ("accuracy", "ci95", "per_dimension", "per_dimension_ci95", "chance", "confusion")
+    after = {p: found.classify(swapped[:, p], e.subjects[:: len(names)]) for p in range(len(pairs))} if found else {}
     result: dict[str, Any] = {
-        "probe": empty,
-        "swap": {f"{names[i]}_to_{names[j]}": {"accuracy": None} for i, j in pairs},
+        "z": e.z_is,
+        "probe": {key: getattr(found, key, None) for key in numbers},
+        "swap": {
+            f"{names[i]}_to_{names[j]}": {"accuracy": float((after[p] == j).mean()) if found else None}
+            for p, (i, j) in enumerate(pairs)
+        },
         "cycle": {
             name: {
-                "z_l1": float(np.mean([s.again.z_l1[i] for s in seen])),
-                "s_agreement": float(np.mean([s.again.s_agreement[i] for s in seen])),
+                "z_l1": float(np.mean([c.z_l1[i] for c in again])),
+                "s_agreement": float(np.mean([c.s_agreement[i] for c in again])),
             }
             for i, name in enumerate(names)
         },
-    }
-    try:
-        found = probe(z, modalities, subjects)
-        result["probe"] = {key: getattr(found, key) for key in empty}
-        for p, (i, j) in enumerate(pairs):
-            after = found.classify(np.stack([s.swapped[p] for s in seen]), subjects[::m])
-            result["swap"][f"{names[i]}_to_{names[j]}"]["accuracy"] = float((after == j).mean())
-    except ValueError as error:
-        reasons["probe"] = reasons["swap"] = str(error)
-    masks = None if any(s.masks is None for s in seen) else np.concatenate([s.masks for s in seen])
-    result["leakage"] = {
-        kind.__name__: _leakage(kind, config, maps, masks, modalities, subjects, reasons)
-        for kind in (occupancies, pooled)
-    }
-
-    distances = {
-        "s": anatomy_distances(maps.reshape(len(maps), -1)),
-        "z": euclidean_distances(z),
-        "image": euclidean_distances(images.reshape(len(images), -1)),
-    }
-
-    def of(a: str, b: str, where: str, rows: np.ndarray | slice = slice(None)) -> dict[str, Any]:
-        try:
-            found = dependence(*(distances[k][rows][:, rows] for k in (a, b)), subjects[rows])
-        except ValueError as error:
-            reasons[where] = str(error)
-            return dict.fromkeys(DEPENDENCE)
-        shown = {key: getattr(found, key) for key in DEPENDENCE if key != "null_dcor_mean"}
-        for key in ("dcor_ci95", "dcor_squared_unbiased_ci95"):
-            if np.isnan(shown[key]).any():
-                shown[key], reasons[f"{where}.{key}"] = None, "without one of the subjects a factor does not vary"
-        return shown | {"null_dcor_mean": float(np.mean(found.null_dcor))}
-
-    result["dependence"] = of("s", "z", "dependence") | {
-        "within": {
-            name: of("s", "z", f"dependence.within.{name}", np.flatnonzero(modalities == i))
-            for i, name in enumerate(names)
+        "leakage": {
+            kind: _leakage(evidence.leakage.get(kind), f"leakage.{kind}", reasons) for kind in ("occupancies", "pooled")
         },
-        "image_s": of("image", "s", "dependence.image_s"),
-        "image_z": of("image", "z", "dependence.image_z"),
     }
-    return result
+
+    def of(key: str, path: str) -> dict[str, Any]:
+        known = evidence.dependence.get(key)
+        if known is None:
+            return dict.fromkeys(DEPENDENCE)
+        shown = {name: getattr(known, name) for name in DEPENDENCE if name != "null_dcor_mean"}
+        for name in ("dcor_ci95", "dcor_squared_unbiased_ci95"):
+            if np.isnan(shown[name]).any():
+                shown[name], reasons[f"{path}.{name}"] = None, "without one of the subjects a factor does not vary"
+        return shown | {"null_dcor_mean": float(np.mean(known.null_dcor))}
+
+    within = {name: of(f"within.{name}", f"dependence.within.{name}") for name in names}
+    images = {key: of(key, f"dependence.{key}") for key in ("image_s", "image_z")}
+    return result | {"dependence": of("s_z", "dependence") | {"within": within} | images}
 
 
-def _leakage(
-    features: Callable[[np.ndarray, int], np.ndarray], config: ModelConfig, maps: np.ndarray,
-    masks: np.ndarray | None, modalities: np.ndarray, subjects: np.ndarray, reasons: dict[str, str],
-) -> dict[str, Any]:  # fmt: skip
+def _leakage(leak: Leakage | None, path: str, reasons: dict[str, str]) -> dict[str, Any]:
     """JSON of `leakage` by one kind of features."""
-    path = f"leakage.{features.__name__}"
     found: dict[str, Any] = dict.fromkeys(("accuracy", "ci95", "truth_accuracy", "excess"))
-    try:
-        leak = leakage(maps, config.channels, masks, len(config.classes), modalities, subjects, features=features)
-    except ValueError as error:
-        reasons[path] = str(error)
+    if leak is None:
         return found
     found |= {"accuracy": leak.anatomy.accuracy, "ci95": leak.anatomy.ci95}
     if leak.truth is None:
@@ -251,9 +297,13 @@ def _reasons(value: Any, reasons: dict[str, str], path: str = "") -> Iterator[tu
 
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint, spec: str, *, split: str = "test", warp_seed: int = 0, limit: int | None = None
+    checkpoint: Checkpoint, spec: str, *, split: str = "test", warp_seed: int = 0, **how: Any
 ) -> Judged:
     """`judge` of a checkpoint on data named as on the command line.
+
+    Args:
+        split, warp_seed: of `judging_data`.
+        how: limit, sample_z, progress of `judge`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes.
@@ -269,11 +319,12 @@ def evaluate_checkpoint(
     ):  # fmt: skip
         if has != wants:
             raise ValueError(f"the checkpoint knows the {what} {', '.join(wants)}; {spec} holds {', '.join(has)}")
-    judged = judge(checkpoint.model, data, limit=limit)
+    judged = judge(checkpoint.model, data, **how)
     version = {"phantom": phantom.VERSION} if spec.startswith("phantom") else {}
     return Judged(
-        {"data": spec, "split": split, "version": version | checkpoint.versions} | judged.found, judged.by_subject
-    )
+        {"data": spec, "split": split, "version": version | checkpoint.versions} | judged.found, judged.by_subject,
+        judged.evidence,
+    )  # fmt: skip
 
 
 def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> dict[str, Any]:
@@ -294,9 +345,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--warp-seed", type=int, default=0,
         help=f"of the known warps that registered data are judged under ({JUDGING_WARP:g} px RMS of a 96-pixel side)",
     )  # fmt: skip
+    parser.add_argument(
+        "--sample-z", type=int, metavar="SEED", help="statistics of a sample of q(z | x, s), and not of its mean"
+    )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
-    how = dict(split=options.split, warp_seed=options.warp_seed)
+    how = dict(split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z)
     try:
         judged = evaluate_checkpoint(load(options.checkpoint), options.data, **how)
         found = {"checkpoint": Path(options.checkpoint).name} | judged.found

@@ -17,6 +17,7 @@ from dafnet_core.analysis.decompose import (
     reconstruction_errors,
     registration_errors,
 )
+from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.informativeness import cycle, informativeness
 from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
 from dafnet_core.analysis.segmentation import dice_per_class, overlap_counts, summarise
@@ -137,9 +138,9 @@ def test_a_channel_is_a_class_where_most_of_its_pixels_are(found):
 
 
 def test_informativeness_counts_dimensions_that_say_something(found):
-    told = replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8)))
+    told = Encoded.of(replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8))), "one", 0)
     told.z_mean[:, 3] = (2.0, -2.0)
-    seen = informativeness([told, told])
+    seen = informativeness(Encodings(found.names, ("background", "one", "two"), 8, [told, told]))
     assert seen.active == 1
     assert seen.kl[3] == pytest.approx(2.0)  # 4 / 2
     assert seen.variance == pytest.approx(np.eye(8)[3] * 4)

@@ -7,7 +7,7 @@ stand beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,57 @@ def dependence(
         n=n,
         n_subjects=len(blocks),
     )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Both statistics over the number of subjects, each a mean over random draws of so many.
+
+    Attributes:
+        n_subjects, n: subjects, and mean number of their rows.
+        dcor, dcor_squared_unbiased: of the factors as they are.
+        null_dcor, null_dcor_squared_unbiased: with the subjects of one factor permuted, so of independent ones.
+    """
+
+    n_subjects: tuple[int, ...]
+    n: tuple[float, ...]
+    dcor: tuple[float, ...]
+    dcor_squared_unbiased: tuple[float, ...]
+    null_dcor: tuple[float, ...]
+    null_dcor_squared_unbiased: tuple[float, ...]
+
+
+def dependence_curve(
+    a: np.ndarray, b: np.ndarray, subjects: np.ndarray, counts: Sequence[int], *, draws: int = 8,
+    permutations: int = 19, seed: int = 0,
+) -> Curve:  # fmt: skip
+    """`dependence` of fewer and fewer of the same subjects: what of a statistic is its bias.
+
+    Args:
+        a, b, subjects: of `dependence`.
+        counts: numbers of subjects, each from 3 to all.
+        draws: random choices of subjects for each count.
+        permutations: of each draw's null.
+        seed: of draws and permutations.
+
+    Raises:
+        ValueError: a count that is out of range, or as in `dependence`.
+    """
+    blocks = _blocks(np.asarray(subjects))
+    if not all(3 <= k <= len(blocks) for k in counts):
+        raise ValueError(f"counts are {tuple(counts)}; expected numbers from 3 to the {len(blocks)} subjects")
+    rng = np.random.default_rng(seed)
+    rows = []
+    for k in counts:
+        found = []
+        for _ in range(1 if k == len(blocks) else draws):
+            chosen = np.concatenate([blocks[i] for i in np.sort(rng.permutation(len(blocks))[:k])])
+            parts = (np.asarray(x)[chosen][:, chosen] for x in (a, b))
+            d = dependence(*parts, np.asarray(subjects)[chosen], permutations=permutations, seed=seed)
+            null = np.mean([d.null_dcor, d.null_dcor_squared_unbiased], 1)
+            found.append((d.n, d.dcor, d.dcor_squared_unbiased, *null))
+        rows.append((k, *np.mean(found, 0).tolist()))
+    return Curve(*zip(*rows, strict=True))
 
 
 def _root(squared: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from dafnet_core.analysis.decompose import Decomposition, decompose, kl_per_dimension
+from dafnet_core.analysis.decompose import Decomposition, decompose
+from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.losses import kl_divergence
 from dafnet_core.model import DAFNet
 
 ACTIVE = 0.1  # nats: a z dimension that says less is idle
@@ -29,11 +30,12 @@ class Informativeness:
     active: int
 
 
-def informativeness(found: Sequence[Decomposition]) -> Informativeness:
-    """KL and variance of each z dimension over at least one slice."""
-    kl = np.mean([kl_per_dimension(f).mean(0) for f in found], 0)
-    z = np.concatenate([f.z_mean for f in found]).astype(np.float64)
-    return Informativeness(kl, z.var(0), int((kl >= ACTIVE).sum()))
+def informativeness(found: Encodings) -> Informativeness:
+    """KL and variance of each z dimension over all slices and modalities."""
+    mean = np.concatenate([s.z_mean for s in found.slices]).astype(np.float64)
+    logvar = 2 * np.log(found.z_std.astype(np.float64))
+    kl = kl_divergence(torch.from_numpy(mean), torch.from_numpy(logvar)).mean(0).numpy()
+    return Informativeness(kl, mean.var(0), int((kl >= ACTIVE).sum()))
 
 
 @dataclass(frozen=True, eq=False)

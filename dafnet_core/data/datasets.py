@@ -208,6 +208,11 @@ class Slices:
         pair = study.pair(slices[0])
         return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
 
+    def known(self, index: int) -> dict[str, bool | float]:
+        """What else is true of a sample's subject, by name; {} where nothing is known."""
+        study = self.studies[self._index[index][0]]
+        return study.known if isinstance(study, PhantomStudy) else {}
+
     def batch_at(
         self, step: int, batch_size: int, seed: int, *, how: Augmentation = UNCHANGED, part: tuple[int, int] = (0, 1)
     ) -> Batch:
@@ -256,6 +261,7 @@ class PhantomStudy:
 
     def __init__(self, seed: int, subject: int, size: int, slices: int, difficulty: str, phases: int = 1) -> None:
         self.name = phantom.case_name(seed, subject)
+        self.known = phantom.known_factors(seed, subject, difficulty)
         self.positions = (np.arange(slices, dtype=np.float64) * phantom.SLICE_DISTANCE_MM,) * 2
         self._asked = (seed, subject), dict(size=size, slices=slices, difficulty=difficulty)
         self._phases = phases

@@ -542,6 +542,21 @@ def generate(
     )
 
 
+def known_factors(seed: int, subject: int, difficulty: str) -> dict[str, bool | float]:
+    """What was drawn for a subject and may be looked for in its factors, by names for people."""
+    anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, difficulty)
+    blood, heart = (sequence.t1_contrast_ms[_INDEX[name]] for name in ("LV blood", "myocardium"))
+    return {
+        "scar": draw_scar(seed, subject, difficulty) is not None,
+        "heart radius (mm)": anatomy.radius,
+        "chest fat (mm)": anatomy.skin_fat,
+        "cine flip angle (degrees)": sequence.flip_degrees,
+        "LGE inversion time / nulling time": sequence.inversion_ms / sequence.nulling_ms,
+        "LGE blood T1 / myocardium T1": blood / heart,
+        "LGE noise": sequence.noise[LGE],
+    }
+
+
 def _lv_volumes(seed: int, subject: int, phases: int) -> list[float]:
     """The left ventricle's volume at each phase, as a share of that at the first."""
     beat = draw_beat(seed, subject)

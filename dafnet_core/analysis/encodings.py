@@ -1,0 +1,112 @@
+"""The factors of all slices of a data set in rows, as probes and dependence need them (Sec. V-H)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from dafnet_core.analysis.decompose import Decomposition
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What is kept of one slice in M modalities once it was taken apart.
+
+    Attributes:
+        subject, position: whose slice and which one.
+        images: (M, H, W) float32 in [-1, 1].
+        anatomies: (M, H, W) uint8, the channel that is 1 at each pixel.
+        z_mean, z_std: (M, n_z) of q(z | x, s).
+        masks: (M, H, W) uint8 labels; None unless those of all modalities are known.
+        known: what else is true of the subject, by name.
+    """
+
+    subject: str
+    position: int
+    images: np.ndarray
+    anatomies: np.ndarray
+    z_mean: np.ndarray
+    z_std: np.ndarray
+    masks: np.ndarray | None = None
+    known: Mapping[str, bool | float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Decomposition, subject: str, position: int, **truth: object) -> Encoded:
+        anatomies = found.s.argmax(1).astype(np.uint8)
+        return cls(subject, position, found.images, anatomies, found.z_mean, found.z_std, **truth)
+
+
+@dataclass(frozen=True, eq=False)
+class Encodings:
+    """Slices in rows, n = slices x M: modalities of a slice adjoin in their order, and so do slices of a subject.
+
+    Attributes:
+        names: of the M modalities.
+        classes: their names, the background first; channels: C.
+        slices: at least one, those of a subject one after the other.
+        sample_z: None for the posterior's mean as z, or the seed of a sample of it.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    channels: int
+    slices: Sequence[Encoded]
+    sample_z: int | None = None
+
+    @cached_property
+    def subjects(self) -> np.ndarray:
+        """(n,) ids."""
+        return np.repeat([s.subject for s in self.slices], len(self.names))
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """(n,) slice of its subject."""
+        return np.repeat([s.position for s in self.slices], len(self.names))
+
+    @cached_property
+    def modality(self) -> np.ndarray:
+        """(n,) index in `names`."""
+        return np.tile(np.arange(len(self.names)), len(self.slices))
+
+    @cached_property
+    def z(self) -> np.ndarray:
+        """(n, n_z) float64: means of q(z | x, s), or samples of it."""
+        mean = np.concatenate([s.z_mean for s in self.slices]).astype(np.float64)
+        if self.sample_z is None:
+            return mean
+        return mean + self.z_std * np.random.default_rng(self.sample_z).standard_normal(mean.shape)
+
+    @cached_property
+    def z_std(self) -> np.ndarray:
+        """(n, n_z) standard deviations of q(z | x, s)."""
+        return np.concatenate([s.z_std for s in self.slices])
+
+    @cached_property
+    def anatomies(self) -> np.ndarray:
+        """(n, H, W) uint8, the channel that is 1 at each pixel."""
+        return np.concatenate([s.anatomies for s in self.slices])
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """(n, H, W) float32 in [-1, 1]."""
+        return np.concatenate([s.images for s in self.slices])
+
+    @cached_property
+    def masks(self) -> np.ndarray | None:
+        """(n, H, W) uint8 labels; None where some are unknown."""
+        known = [s.masks for s in self.slices if s.masks is not None]
+        return np.concatenate(known) if len(known) == len(self.slices) else None
+
+    @cached_property
+    def known(self) -> dict[str, np.ndarray]:
+        """(n,) values of what else is true of each row's subject, by name: bool or float64."""
+        names = self.slices[0].known
+        return {name: np.repeat([s.known[name] for s in self.slices], len(self.names)) for name in names}
+
+    @property
+    def z_is(self) -> str:
+        """What z is, in words, for exports."""
+        return "posterior mean" if self.sample_z is None else f"sample of the posterior, seed {self.sample_z}"
