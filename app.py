@@ -24,6 +24,10 @@ page = st.navigation(
             "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
         ),
         st.Page("pages/traverse.py", title="Traverse", help="What each dimension of z does to the image"),
+        st.Page("pages/probe.py", title="Probe", help="What a linear classifier reads from z and from s"),
+        st.Page("pages/independence.py", title="Independence", help="Distance correlation of s and z, and its traps"),
+        st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
+        st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves; upload your own"),
     ],
     expanded=True,
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_bytes
 
 import dafnet_core
@@ -95,19 +96,39 @@ def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint, strictly.
 
     Raises:
-        CheckpointError: not there, not safetensors, truncated, another format, or weights that do not fit.
+        CheckpointError: not there, or as in `from_bytes`.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; name a .safetensors checkpoint")
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"{path}: {path.stat().st_size >> 20} MB; a checkpoint has at most {MAX_BYTES >> 20} MB")
+    _check_size(path.stat().st_size, path)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            raw = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        metadata = {key: json.loads(value) for key, value in raw.items()}
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+    return from_bytes(data, str(path))
+
+
+def _check_size(size: int, path: str | Path) -> None:
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path}: {size >> 20} MB; a checkpoint has at most {MAX_BYTES >> 20} MB")
+
+
+def from_bytes(data: bytes, path: str) -> Checkpoint:
+    """A checkpoint from the content of its file, strictly; nothing is executed.
+
+    Args:
+        path: what messages call it.
+
+    Raises:
+        CheckpointError: too large, not safetensors, truncated, another format, or weights that do not fit.
+    """
+    _check_size(len(data), path)
+    try:
+        tensors = from_safetensors(data)  # checks the header, which is read once more for what it says beside
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = {key: json.loads(value) for key, value in header.get("__metadata__", {}).items()}
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error}); train or export it again") from error
     if metadata.get("dafnet_format") != FORMAT:
         found = metadata.get("dafnet_format", "none")
@@ -121,11 +142,11 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
     _load_strictly(model, tensors, path)
     model.eval().to(memory_format=torch.channels_last)
-    digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     return Checkpoint(model, preparation, colours, digest=digest, **facts)
 
 
-def _load_strictly(model: DAFNet, tensors: dict[str, torch.Tensor], path: Path) -> None:
+def _load_strictly(model: DAFNet, tensors: dict[str, torch.Tensor], path: str) -> None:
     expected = model.state_dict()
     if missing := sorted(set(expected) - set(tensors)):
         raise CheckpointError(f"{path}: weight {missing[0]} is missing ({len(missing)} in all); export it again")

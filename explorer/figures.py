@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from dafnet_core.analysis.decompose import Decomposition, masks_of, overlaps, reconstruction_errors
+from dafnet_core.analysis.decompose import Decomposition, channel_classes, masks_of, overlaps, reconstruction_errors
+from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
 from dafnet_core.analysis.traversal import Traversal
 from explorer.sheets import (
@@ -256,6 +257,55 @@ def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, d
         ],
         np.char.add("mask ", mask), dark,
     )  # fmt: skip
+
+
+def slice_sheet(found: Encodings, row: int, theme: Theme) -> Image.Image:
+    """The slice that a row of encodings belongs to: its image and anatomy in every modality."""
+    first = row - row % len(found.names)
+    tiles: list[Tile | None] = []
+    for n, name in enumerate(found.names, first):
+        s = np.eye(found.channels, dtype=np.float32)[found.anatomies[n]].transpose(2, 0, 1)
+        tiles.append(Tile(grey(found.images[n]), name))
+        tiles.append(Tile(anatomy_map(s, MIXED), f"s of {name}"))
+    title = f"{found.subjects[row]}, slice {found.positions[row] + 1}"
+    return sheet([tiles], [title], side=200, theme=theme)
+
+
+def compare_sheet(
+    found: tuple[Decomposition, Decomposition], truth: dict[int, np.ndarray], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Two models on one slice, a row each for every modality, and what differs between their images under them.
+
+    Args:
+        truth: labels (H, W) of those modalities that have any; colours: of the classes.
+    """
+    rows, names = [], []
+    classes = len(colours)
+    drawn = [channel_colours(channel_classes(f, classes), colours) for f in found]
+    scores = [{(k, i): nanmean(dice_from_counts(c)) for k, i, j, c in overlaps(f, truth, classes) if j is None}
+              for f in found]  # fmt: skip
+    for i, name in enumerate(found[0].names):
+        swaps = [p for p, (a, _) in enumerate(found[0].pairs) if a == i]
+        base = grey(found[0].images[i])
+        for n, f in enumerate(found):
+            row: list[Tile | None] = [
+                Tile(base, "" if n else "image x"),
+                Tile(anatomy_map(f.s[i], drawn[n]), "" if n else "anatomy s"),
+                Tile(overlay(base, f.fused_masks[i], colours), "" if n else "fused mask",
+                     _dice_text(scores[n].get(("fused", i)))),
+                Tile(grey(f.own[i]), "" if n else "g(s, z)", f"L1 {np.abs(f.own[i] - f.images[i]).mean():.3f}"),
+            ]  # fmt: skip
+            row += [Tile(grey(f.swapped[p]), "" if n else f"z of {f.names[f.pairs[p][1]]}") for p in swaps]
+            rows.append(row)
+            names.append(f"{name}, {('chosen', 'beside')[n]}")
+        a, b = found
+        changes = [(a.own[i], b.own[i]), *((a.swapped[p], b.swapped[p]) for p in swaps)]
+        rows.append([None, None, None, *(
+            Tile(coloured(x - y, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r"), "", f"mean {np.abs(x - y).mean():.3f}")
+            for x, y in changes
+        )])  # fmt: skip
+        names.append("chosen - beside")
+    return sheet(rows, names, side=170, theme=theme)
 
 
 def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:

@@ -6,29 +6,42 @@ never written, and never logged.
 
 from __future__ import annotations
 
+import argparse
+import csv
 import hashlib
 import runpy
+import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
+import dafnet_core
 from dafnet_core.analysis.decompose import Decomposition, channel_classes, decompose
+from dafnet_core.analysis.dependence import Curve, dependence_curve
+from dafnet_core.analysis.probe import Reading, read_known
 from dafnet_core.analysis.traversal import Traversal, steps_between, traverse
-from dafnet_core.checkpoint import Checkpoint, CheckpointError, load
+from dafnet_core.checkpoint import Checkpoint, CheckpointError, from_bytes, load
 from dafnet_core.data import phantom
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.readers import ReadError, Scan, Slice, read
+from dafnet_core.evaluate import Evidence, Judged, evaluate_checkpoint, factor_distances
 from dafnet_core.model import DAFNet
 from explorer import subjects
 from explorer.figures import gallery
+from explorer.jobs import Jobs
 from explorer.sheets import DARK, LIGHT, Theme, png
 from explorer.subjects import Subject
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "checkpoints"
+RUNS = ROOT / "runs"
 FIRST = "cardiac-film"  # shown first: it has samples
+OWN_CHECKPOINTS = 3
+POPULATIONS = 8, 16, 24  # subjects that a checkpoint can be judged on at once
+CURVE = 3, 4, 6, 8, 12, 16  # subjects for which dependence is computed beside all of them
 SAMPLES, FILES = "Samples", "My files"
 
 
@@ -61,24 +74,192 @@ def traversal(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int) 
     return _traversal(checkpoint.digest, anatomy, tuple(map(float, z)), steps, checkpoint.model, s)
 
 
-def others(checkpoint: Checkpoint) -> dict[str, Path]:
-    """Other checkpoints of the folder, by name, that know the same modalities and classes."""
+def catalogue() -> dict[str, Path | Checkpoint]:
+    """Every checkpoint that can be chosen, by name: shipped ones, best ones of runs/, and this session's uploads."""
+    found: dict[str, Path | Checkpoint] = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+    found |= {f"runs/{path.parent.name}": path for path in sorted(RUNS.glob("*/best.safetensors"))}
+    return found | st.session_state.get("own-checkpoints", {})
+
+
+def _open(entry: Path | Checkpoint) -> Checkpoint:
+    """One of the catalogue; raises CheckpointError."""
+    return entry if isinstance(entry, Checkpoint) else _checkpoint(str(entry), entry.stat().st_mtime_ns)
+
+
+def run_logs(name: str) -> dict[str, list[dict[str, str]]]:
+    """Rows of the logs of the run that a checkpoint of the catalogue is the best one of, by title; {} without one."""
     found = {}
-    for path in sorted(FOLDER.glob("*.safetensors")):
+    if name.startswith("runs/"):
+        for title, file in (("Loss terms of training", "log.csv"), ("Validation", "validation.csv")):
+            path = RUNS / name.removeprefix("runs/") / file
+            if path.is_file():
+                with open(path, newline="") as text:
+                    found[title] = list(csv.DictReader(text))
+    return found
+
+
+def take_checkpoint(name: str, data: bytes) -> str:
+    """Add an uploaded checkpoint to this session's catalogue, the three latest stay; its name there.
+
+    Raises:
+        CheckpointError: not one, or not a whole one; what was there before stays.
+    """
+    found = from_bytes(data, name)
+    own = st.session_state.setdefault("own-checkpoints", {})
+    name = f"{name.removesuffix('.safetensors')} (uploaded)"
+    own.pop(name, None)
+    own[name] = found
+    for oldest in list(own)[:-OWN_CHECKPOINTS]:
+        del own[oldest]
+    return name
+
+
+def others(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
+    """Other checkpoints of the catalogue, by name, that know the same modalities and classes."""
+    found = {}
+    for name, entry in catalogue().items():
         try:
-            other = _checkpoint(str(path), path.stat().st_mtime_ns)
+            other = _open(entry)
         except CheckpointError:
             continue
         mine, theirs = ((c.config.modalities, c.config.classes) for c in (checkpoint, other))
         if mine == theirs and other.digest != checkpoint.digest:
-            found[path.stem] = path
+            found[name] = other
     return found
 
 
-def taken_apart(path: Path, subject: Subject) -> tuple[Checkpoint, Decomposition]:
-    """Another checkpoint's decomposition of the same subject."""
-    other = _checkpoint(str(path), path.stat().st_mtime_ns)
-    return other, _decomposition(other.digest, subject.digest, other, subject)
+def pick_other(checkpoint: Checkpoint, key: str, *, needed: bool) -> tuple[str, Checkpoint] | None:
+    """A picker of a second checkpoint; where one is needed, the same data's other decoder comes first."""
+    known = others(checkpoint)
+    if needed and not known:
+        st.info("No other checkpoint here knows the same modalities and classes; upload one on the page Checkpoints.")
+        return None
+    names = sorted(known, key=lambda name: known[name].training["data"] != checkpoint.training["data"])
+    if needed:
+        names.sort(key=lambda name: known[name].config.decoder == checkpoint.config.decoder)
+    chosen = st.selectbox(
+        "Beside it", names if needed else [None, *names], format_func=lambda n: n or "nothing", key=key,
+        bind="query-params", help="Another checkpoint that knows the same modalities and classes",
+    )  # fmt: skip
+    return (chosen, known[chosen]) if chosen else None
+
+
+def taken_apart(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
+    """A checkpoint's decomposition of a subject."""
+    return _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _jobs() -> Jobs:
+    return Jobs()
+
+
+def _who() -> str:
+    """This session among those that wait for work."""
+    return st.session_state.setdefault("who", uuid.uuid4().hex)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def data_sets() -> tuple[str, ...]:
+    """Data sets that were named at the start: streamlit run app.py -- --data FOLDER [--data chaos:FOLDER]."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--data", action="append", default=[])
+    return tuple(parser.parse_known_args(sys.argv[1:])[0].data)
+
+
+def pick_data(checkpoint: Checkpoint) -> str | None:
+    """Whom to judge a checkpoint on, as `evaluate --data` names it; None, with the reason shown, for nobody."""
+    if subjects.has_samples(checkpoint):
+        with st.container(horizontal=True):
+            n = st.segmented_control(
+                "Phantom subjects", POPULATIONS, default=POPULATIONS[0], required=True, key="population",
+                bind="query-params", help="8 slices each, never trained on; more of them take longer and say more",
+            )  # fmt: skip
+            kind = st.segmented_control(
+                "of difficulty", phantom.DIFFICULTIES, default="standard", required=True, key="judged-difficulty",
+                bind="query-params",
+            )  # fmt: skip
+        return f"phantom:subjects={n},difficulty={kind}"
+    if data_sets():
+        names = [Path(spec.rpartition(":")[2]).name for spec in data_sets()]
+        at = st.selectbox("Data", range(len(names)), format_func=names.__getitem__, key="data-set")
+        return data_sets()[at]
+    st.info(
+        f"This checkpoint was trained on {checkpoint.training['data']}, which does not ship with the app. Numbers of "
+        "its card are below. For more, start the app with data of these modalities: "
+        "`streamlit run app.py -- --data FOLDER`, a folder in nnU-Net's layout."
+    )
+    return None
+
+
+def judged(checkpoint: Checkpoint, data: str) -> Judged | None:
+    """Every number of a checkpoint on a data set, made in the background; None, with its progress shown, until then.
+
+    The work is shared with other sessions that ask for the same, and its result is kept.
+    """
+    key = checkpoint.digest, data
+    refused = st.session_state.setdefault("cancelled", set())
+    job = _jobs().find(key)
+    if job is None and key in refused:
+        if st.button("Start again", key=f"again-{checkpoint.digest}"):
+            refused.discard(key)
+            st.rerun()
+        return None
+    if job is None or not job.done:
+        job = _jobs().ask(key, _who(), lambda progress: evaluate_checkpoint(checkpoint, data, progress=progress))
+    if not job.done:
+        _watch(key)
+        return None
+    try:
+        return job.result
+    except (ValueError, OSError) as error:
+        st.error(f"These data cannot be used: {error}")
+        return None
+
+
+def about(checkpoint: Checkpoint, data: str) -> dict[str, str]:
+    """What made a number, for exports; a data set by its folder's name alone."""
+    name = data if data.startswith("phantom") else Path(data.rpartition(":")[2]).name
+    return {"checkpoint_digest": checkpoint.digest, "data": name, "dafnet": dafnet_core.__version__}
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading what is known of the subjects")
+def _readings(digest: str, data: str, _evidence: Evidence) -> list[Reading]:
+    return read_known(_evidence.encodings)
+
+
+def readings(checkpoint: Checkpoint, data: str, evidence: Evidence) -> list[Reading]:
+    """What z and s tell of everything that is known of the subjects."""
+    return _readings(checkpoint.digest, data, evidence)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Taking fewer and fewer subjects")
+def _curve(digest: str, data: str, _evidence: Evidence) -> Curve:
+    found = _evidence.encodings
+    counts = [k for k in CURVE if k < found.n_subjects] + [found.n_subjects]
+    distances = factor_distances(found)
+    return dependence_curve(distances["s"], distances["z"], found.subjects, counts)
+
+
+def curve(checkpoint: Checkpoint, data: str, evidence: Evidence) -> Curve:
+    """Dependence of s and z over the number of subjects."""
+    return _curve(checkpoint.digest, data, evidence)
+
+
+@st.fragment(run_every=0.5)
+def _watch(key: tuple[str, str]) -> None:
+    """A job's progress, and a way to end it; the page runs again when it is done."""
+    job = _jobs().find(key)
+    if job is None or job.done:
+        st.rerun()
+    ahead = _jobs().before(job)
+    said = f"Waiting for {ahead} other judgement(s)" if ahead else f"Judging slice by slice: {job.share:.0%}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(job.share, said)
+        if st.button("Cancel", key=f"cancel-{key[0]}"):
+            st.session_state["cancelled"].add(key)
+            _jobs().leave(key, _who())
+            st.rerun()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -94,22 +275,22 @@ def theme() -> Theme:
 
 def pick_checkpoint() -> Checkpoint:
     """The sidebar's checkpoint picker; stops the page with a clear sentence if there is none to use."""
-    paths = sorted(FOLDER.glob("*.safetensors"))
-    if not paths:
+    known = catalogue()
+    if not known:
         st.error(
             "There is no checkpoint in checkpoints/: train one with train.py --export, or restore the shipped ones."
         )
         st.stop()
-    names = [p.stem for p in paths]
+    names = list(known)
     first = names.index(FIRST) if FIRST in names else 0
     chosen = st.selectbox(
-        "Checkpoint", names, first, key="checkpoint", bind="query-params", help="A trained model of checkpoints/"
-    )
-    path = paths[names.index(chosen)]
+        "Checkpoint", names, first, key="checkpoint", bind="query-params",
+        help="A trained model: shipped ones, your runs in runs/, and what you upload on the page Checkpoints",
+    )  # fmt: skip
     try:
-        found = _checkpoint(str(path), path.stat().st_mtime_ns)
+        found = _open(known[chosen])
     except CheckpointError as error:
-        st.error(str(error).replace(f"{FOLDER}/", ""))
+        st.error(str(error).replace(f"{ROOT}/", ""))
         st.stop()
     config = found.config
     decoder = {"film": "FiLM", "spade": "SPADE"}[config.decoder]
@@ -120,10 +301,10 @@ def pick_checkpoint() -> Checkpoint:
     return found
 
 
-def pick_subject(checkpoint: Checkpoint) -> Subject:
-    """The sidebar's subject picker: a sample, or the user's own files once there are any."""
+def pick_subject(checkpoint: Checkpoint) -> Subject | None:
+    """The sidebar's subject picker: a sample, or the user's own files; None as long as there is neither."""
     if not subjects.has_samples(checkpoint):
-        return _pick_files(checkpoint) or _nothing_yet(checkpoint)
+        return _pick_files(checkpoint)
     source = st.segmented_control("Subject", [SAMPLES, FILES], default=SAMPLES, required=True, key="source")
     own = _pick_files(checkpoint) if source == FILES else None
     st.session_state["waiting"] = source == FILES and own is None
@@ -152,15 +333,6 @@ def pick_subject(checkpoint: Checkpoint) -> Subject:
         alt="This slice of every sample, by number",
     )
     return _sample(checkpoint.digest, checkpoint, number - 1, position - 1, difficulty)
-
-
-def _nothing_yet(checkpoint: Checkpoint) -> Subject:
-    names = " and one of ".join(checkpoint.config.modalities)
-    st.info(
-        f"This checkpoint was trained on {checkpoint.training['data']}. None of its images ship with the app: "
-        f"choose one file of {names} in the sidebar. One of them alone works too."
-    )
-    st.stop()
 
 
 def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
@@ -248,14 +420,30 @@ def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) ->
     return labels.slice(index), table
 
 
-def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
-    """What the sidebar chose: checkpoint, subject, its decomposition, and which channels are classes."""
+def _chosen() -> tuple[Checkpoint, Subject | None]:
     if "chosen" not in st.session_state:
         # Streamlit's old discovery of pages/ runs a page without app.py, until app.py has called st.navigation once
         runpy.run_path(str(ROOT / "app.py"))
         st.stop()
-    checkpoint, subject = st.session_state.pop("chosen")
-    found = _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
+    return st.session_state.pop("chosen")
+
+
+def current_checkpoint() -> Checkpoint:
+    """What the sidebar chose, for pages that need no subject."""
+    return _chosen()[0]
+
+
+def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
+    """What the sidebar chose: checkpoint, subject, its decomposition, and which channels are classes."""
+    checkpoint, subject = _chosen()
+    if subject is None:
+        names = " and one of ".join(checkpoint.config.modalities)
+        st.info(
+            f"This checkpoint was trained on {checkpoint.training['data']}. None of its images ship with the app: "
+            f"choose one file of {names} in the sidebar. One of them alone works too."
+        )
+        st.stop()
+    found = taken_apart(checkpoint, subject)
     return checkpoint, subject, found, channel_classes(found, len(checkpoint.config.classes))
 
 

@@ -38,20 +38,17 @@ with st.container(horizontal=True):
     steps = st.segmented_control("Steps", (5, 7, 9), default=7, required=True, key="steps")
 i = names.index(chosen)
 decoders = {"film": "FiLM", "spade": "SPADE"}
-against = st.selectbox(
-    "Beside it", [None, *session.others(checkpoint)], format_func=lambda n: n or "nothing", key="beside",
-    bind="query-params", help="Another checkpoint on the same anatomy's slice, with the same range and colours",
-)  # fmt: skip
+against = session.pick_other(checkpoint, "beside", needed=False)
 shown = [(checkpoint, found)]
 if against:
-    shown.append(session.taken_apart(session.others(checkpoint)[against], subject))
+    shown.append((against[1], session.taken_apart(against[1], subject)))
 sheets = []
 for n, (model, parts) in enumerate(shown):
     moved = session.traversal(model, parts.s[i], parts.z_mean[i], steps)
     picture = figures.traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort, theme)
     sheets.append(picture)
     if against:
-        st.subheader(f"{decoders[model.config.decoder]} ({against if n else 'chosen at the left'})")
+        st.subheader(f"{decoders[model.config.decoder]} ({against[0] if n else 'chosen at the left'})")
     with st.container(key=f"sheet_traverse{n}"):
         st.image(
             png(picture),

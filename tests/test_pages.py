@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from dafnet_core.analysis.decompose import decompose, overlaps
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
 from dafnet_core.checkpoint import load
-from explorer import figures, subjects
+from dafnet_core.evaluate import evaluate_checkpoint
+from explorer import figures, session, subjects
 from explorer.sheets import LIGHT, Tile, channel, class_colours, coloured, grey, overlay, png, sheet, warp_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +43,7 @@ def said(app):
     return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
 
 
-@pytest.mark.parametrize("page", ["pages/start.py", "pages/decompose.py", "pages/traverse.py"])
+@pytest.mark.parametrize("page", ["pages/start.py", "pages/decompose.py", "pages/traverse.py", "pages/compare.py"])
 def test_every_page_shows_the_first_subject_without_a_click(app, page):
     app.run().switch_page(page).run()
     assert not app.exception
@@ -86,6 +88,112 @@ def test_a_checkpoint_without_samples_asks_for_files_and_takes_them(app):
     app.run().switch_page("pages/traverse.py").run()
     assert not app.exception
     assert "flair.png" in said(app)
+
+
+def wait_for_jobs(app):
+    """Run the page again until nothing that was asked for is still being worked on."""
+    for _ in range(240):
+        if not any(b.label == "Cancel" for b in app.button):
+            return
+        time.sleep(0.5)
+        app.run()
+    raise AssertionError("a judgement did not end within two minutes")
+
+
+@pytest.fixture(scope="module")
+def judged(checkpoint):
+    return evaluate_checkpoint(checkpoint, "phantom:subjects=3,difficulty=standard")
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Pages judge three subjects; what they found is kept for the next test."""
+    monkeypatch.setattr(session, "POPULATIONS", (3, 4))
+
+
+def test_probe_shows_the_numbers_of_evaluate(app, few, judged):
+    app.run().switch_page("pages/probe.py").run()
+    assert not app.exception
+    assert "From the checkpoint's card" in said(app).replace("Until then, from", "From")  # at once
+    wait_for_jobs(app)
+    assert not app.exception
+    shown = {m.label: m.value for m in app.metric}
+    assert shown["Accuracy, all of z"] == f"{judged.found['probe']['accuracy']:.3f}"
+    assert shown["cine → LGE"] == f"{judged.found['swap']['cine_to_LGE']['accuracy']:.3f}"
+    leak = judged.found["leakage"]["occupancies"]
+    assert app.dataframe[0].value["accuracy from s"][0].startswith(f"{leak['accuracy']:.3f}")
+    assert {"scar", "LGE noise"} <= set(app.dataframe[-1].value["known"])
+    app.selectbox(key="colour").set_value("heart radius (mm)")
+    app.selectbox(key="across").set_value("z2")
+    app.run()
+    assert not app.exception
+
+
+def test_independence_never_shows_a_statistic_without_its_null_and_n(app, few, judged):
+    app.run().switch_page("pages/independence.py").run()
+    app.selectbox(key="beside").set_value("cardiac-spade")
+    app.run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert [h.value for h in app.subheader][:2] == ["FiLM", "SPADE"]
+    table, found = app.dataframe[0].value, judged.found["dependence"]
+    assert table["dCor"][0].startswith(f"{found['dcor']:.3f}")
+    assert table["dCor if independent"][0] == f"{found['null_dcor_mean']:.3f}"
+    assert table["subjects"][0] == "3"
+    assert set(table["between"]) == {
+        "s and z", "s and z, cine alone", "s and z, LGE alone", "image and s", "image and z"
+    }  # fmt: skip
+
+
+def test_compare_has_every_number_of_both_with_paired_differences(app, few, judged):
+    app.run().switch_page("pages/compare.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    table = app.dataframe[-1].value.set_index("number")
+    fused = table.loc["segmentation.LGE.fused.dice_mean"]
+    assert fused["a"] == pytest.approx(judged.found["segmentation"]["LGE"]["fused"]["dice_mean"])
+    assert fused["difference"] == pytest.approx(fused["a"] - fused["b"])
+    assert 0 < fused["p"] <= 1
+    assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
+
+
+def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
+    monkeypatch.setattr(session, "POPULATIONS", (24,))
+    app.run().switch_page("pages/probe.py").run()
+    next(b for b in app.button if b.label == "Cancel").click()
+    app.run()
+    assert not app.exception
+    assert any(b.label == "Start again" for b in app.button)
+    assert app.metric  # numbers of the card stay
+
+
+def test_a_checkpoint_without_data_shows_its_card_s_numbers(app):
+    app.query_params["checkpoint"] = "brain-film"
+    app.run().switch_page("pages/probe.py").run()
+    assert not app.exception
+    assert "-- --data FOLDER" in said(app)
+    assert app.metric[0].label == "Accuracy, all of z"
+    app.switch_page("pages/independence.py").run()
+    assert not app.exception
+    app.switch_page("pages/checkpoints.py").run()
+    assert not app.exception
+    assert "CC BY-NC-SA" in said(app)
+
+
+def test_an_uploaded_checkpoint_can_be_chosen_and_a_bad_one_changes_nothing(app):
+    app.run().switch_page("pages/checkpoints.py").run()
+    app.file_uploader(key="bring").upload("bad.safetensors", b"\x08" + bytes(20), "application/octet-stream")
+    app.run()
+    assert "bad.safetensors" in app.error[0].value
+    assert "uploaded" not in " ".join(app.sidebar.selectbox(key="checkpoint").options)
+    shipped = (ROOT / "checkpoints" / "cardiac-spade.safetensors").read_bytes()
+    app.file_uploader(key="bring").upload("mine.safetensors", shipped, "application/octet-stream")
+    app.run()
+    assert not app.error
+    app.sidebar.selectbox(key="checkpoint").set_value("mine (uploaded)")
+    app.run()
+    assert not app.exception
+    assert app.metric[0].value == "SPADE"
 
 
 def test_choices_of_the_sidebar_change_the_subject(app):

@@ -1,15 +1,23 @@
 """Statistics against known answers, other implementations, and data whose truth is known by construction."""
 
 import time
+from dataclasses import replace
 
 import dcor
 import numpy as np
 import pytest
 from scipy import stats
 
-from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_core.analysis.dependence import (
+    Dependence,
+    anatomy_distances,
+    dependence,
+    dependence_curve,
+    euclidean_distances,
+)
+from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.paired import paired
-from dafnet_core.analysis.probe import leakage, occupancies, pooled, probe, regress
+from dafnet_core.analysis.probe import leakage, occupancies, pooled, principal_axes, probe, read_known, regress
 
 # --- probe: is the modality in z?
 
@@ -139,6 +147,57 @@ def test_regression_finds_a_planted_number_and_none_in_noise():
         regress(z[:16], size[:16], subjects[:16])
 
 
+def encoded(n_subjects: int = 12) -> Encodings:
+    """Subjects whose size is in their anatomy, whose noise is in their z and whose luck is in neither."""
+    rng = np.random.default_rng(0)
+    slices = []
+    for n in range(n_subjects):
+        size, noise = rng.uniform(2, 12), rng.normal()
+        known = {"size": size, "noise": noise, "scar": noise > 0, "luck": rng.normal()}
+        for position in range(3):
+            s = np.zeros((2, 16, 16), np.uint8)
+            s[:, : round(size)] = 1
+            mean = rng.normal(0, 0.1, (2, 4))
+            mean[:, 2] += noise
+            picture = rng.normal(size=s.shape).astype(np.float32)
+            slices.append(Encoded(f"p{n}", position, picture, s, mean, np.full((2, 4), 0.5), None, known))
+    return Encodings(("a", "b"), ("background", "one"), 2, slices)
+
+
+def test_what_is_known_is_read_from_the_factor_that_holds_it():
+    found = {(r.known, r.modality, r.factor): r for r in read_known(encoded())}
+    assert len(found) == 4 * 2 * 2
+    for modality in "ab":
+        assert found["size", modality, "s"].value > 0.95
+        assert found["size", modality, "z"].ci95[0] < 0.2
+        assert found["noise", modality, "z"].value > 0.9
+        assert (found["scar", modality, "z"].measure, found["scar", modality, "z"].value > 0.9) == ("accuracy", True)
+        assert found["luck", modality, "z"].ci95[0] <= 0
+    alone = [r for r in read_known(encoded(2)) if r.known == "size"]
+    assert {(r.value, "at least 3" in r.why) for r in alone} == {(None, True)}
+
+
+def test_rows_of_encodings_belong_together_and_z_can_be_a_sample():
+    found = encoded(3)
+    assert found.subjects.tolist() == np.repeat(["p0", "p1", "p2"], 6).tolist()
+    assert found.modality.tolist() == [0, 1] * 9
+    assert found.positions[:6].tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.masks is None
+    one, two, again = (replace(found, sample_z=seed) for seed in (1, 2, 1))
+    assert np.array_equal(one.z, again.z)
+    assert np.std(one.z - found.z) == pytest.approx(0.5, abs=0.1)
+    assert not np.array_equal(one.z, two.z)
+    assert (found.z_is, one.z_is) == ("posterior mean", "sample of the posterior, seed 1")
+
+
+def test_principal_axes_are_where_z_varies_most():
+    z = np.random.default_rng(0).normal(size=(200, 4)) * (1, 5, 0.1, 3)
+    places, shares = principal_axes(z)
+    assert abs(np.corrcoef(places[:, 0], z[:, 1])[0, 1]) > 0.99
+    assert abs(np.corrcoef(places[:, 1], z[:, 3])[0, 1]) > 0.99
+    assert 1 > shares[0] > shares[1] > 0
+
+
 def test_occupancies_and_pooled_channels_are_shares():
     labels = np.random.default_rng(0).integers(0, 3, (2, 20, 36)).astype(np.uint8)
     assert np.allclose(occupancies(labels, 3).sum(1), 1)
@@ -251,6 +310,54 @@ def test_independent_clusters_are_rejected_one_time_in_twenty(sizes):
     # row by row, the same data look dependent: that is what permuting subjects is for
     naive = sum(dependence(a, b, np.arange(len(a)), permutations=199).p_value <= 0.05 for a, b, _ in sets[:10])
     assert naive >= 5
+
+
+def test_p_of_independent_rows_is_uniform():
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(200):
+        a, b = (euclidean_distances(rng.normal(size=(10, 2))) for _ in range(2))
+        p.append(dependence(a, b, np.arange(10), permutations=99).p_value)
+    # uniform on 0.01, 0.02 ... 1: spread over half a step each, it is uniform on [0, 1]
+    spread = np.array(p) - rng.uniform(0, 0.01, 200)
+    assert stats.kstest(spread, "uniform").pvalue > 0.01
+
+
+def leaky_and_clean(n_subjects: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Distances of an anatomy with the style written into it, of one without, of the style, and subjects."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(n_subjects), 4)
+    style = rng.normal(size=(n_subjects, 1))[subjects] + rng.normal(0, 0.1, (len(subjects), 1))
+    clean = (rng.random((len(subjects), 400)) < 0.5).astype(np.uint8)
+    written = rng.random(clean.shape) < 0.15 * (1 + np.tanh(style))  # the brighter, the more of channel 2
+    leaky = np.where(written, 2, clean).astype(np.uint8)
+    return *(anatomy_distances(s) for s in (leaky, clean)), euclidean_distances(style), subjects
+
+
+def test_a_style_written_into_the_anatomy_is_caught_by_dependence_and_a_clean_one_is_not():
+    leaky, clean, style, subjects = leaky_and_clean()
+    found = dependence(leaky, style, subjects, permutations=199)
+    assert found.p_value <= 0.01
+    assert found.dcor_squared_unbiased_ci95[0] > 0
+    found = dependence(clean, style, subjects, permutations=199)
+    assert found.p_value > 0.05
+    assert abs(found.dcor_squared_unbiased) < 0.1
+    assert found.dcor > 0.3  # what the paper's number says of independent factors
+
+
+def test_the_curve_shows_the_bias_of_the_plug_in_statistic():
+    leaky, clean, style, subjects = leaky_and_clean()
+    curve = dependence_curve(clean, style, subjects, (3, 6, 12), draws=4)
+    assert curve.n == (12, 24, 48)
+    assert curve.dcor[0] > curve.dcor[1] > curve.dcor[2] > 0.3
+    assert curve.null_dcor == pytest.approx(curve.dcor, abs=0.1)  # all of it is bias
+    assert max(map(abs, curve.dcor_squared_unbiased)) < 0.2
+    whole = dependence(leaky, style, subjects, permutations=19)
+    last = dependence_curve(leaky, style, subjects, (12,))
+    assert last.dcor == pytest.approx([whole.dcor])
+    assert last.dcor_squared_unbiased == pytest.approx([whole.dcor_squared_unbiased])
+    with pytest.raises(ValueError, match="from 3 to the 12 subjects"):
+        dependence_curve(clean, style, subjects, (2,))
 
 
 def test_dependent_clusters_are_always_rejected():

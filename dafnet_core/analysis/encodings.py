@@ -107,6 +107,10 @@ class Encodings:
         return {name: np.repeat([s.known[name] for s in self.slices], len(self.names)) for name in names}
 
     @property
+    def n_subjects(self) -> int:
+        return len(set(s.subject for s in self.slices))
+
+    @property
     def z_is(self) -> str:
         """What z is, in words, for exports."""
         return "posterior mean" if self.sample_z is None else f"sample of the posterior, seed {self.sample_z}"

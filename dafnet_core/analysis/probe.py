@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.paired import Paired, jackknife, paired
 
 
@@ -235,6 +237,55 @@ def leakage(
     ids = np.unique(subjects)
     shares = [np.array([p.correct[subjects == s].mean() for s in ids]) for p in (ours, theirs)]
     return Leakage(ours, theirs, paired(*shares))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How well one factor of the model tells something that is known of the subjects.
+
+    Attributes:
+        known: its name; modality: whose rows were read; factor: "z" or "s" (channel occupancies).
+        measure: "accuracy", or "R^2" for a number; value and ci95 are held out (Probe, Regression).
+        chance: what knowing nothing gives: the most frequent answer's share, or 0 for R^2.
+        why: the reason where value is None.
+    """
+
+    known: str
+    modality: str
+    factor: str
+    measure: str
+    value: float | None
+    ci95: tuple[float, float] | None
+    chance: float | None
+    why: str = ""
+
+
+def read_known(found: Encodings) -> list[Reading]:
+    """Read everything that is known of the subjects (bool or number) from z and from s, one modality at a time."""
+    readings = []
+    for name, values in found.known.items():
+        for i, modality in enumerate(found.names):
+            rows = found.modality == i
+            parts = {"z": found.z[rows], "s": occupancies(found.anatomies[rows], found.channels)}
+            for factor, features in parts.items():
+                is_class = values.dtype == bool
+                asked = name, modality, factor, "accuracy" if is_class else "R^2"
+                try:
+                    if is_class:
+                        told = probe(features, values[rows].astype(int), found.subjects[rows], each=False)
+                        readings.append(Reading(*asked, told.accuracy, told.ci95, told.chance))
+                    else:
+                        fit = regress(features, values[rows], found.subjects[rows])
+                        readings.append(Reading(*asked, fit.r2, fit.ci95, 0.0))
+                except ValueError as error:
+                    readings.append(Reading(*asked, None, None, None, str(error)))
+    return readings
+
+
+def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two directions in which z varies most: coordinates (n, 2) of z (n, n_z >= 2), and their share of variance."""
+    found = PCA(2).fit(z)
+    return found.transform(z), found.explained_variance_ratio_
 
 
 def _classifier() -> Pipeline:

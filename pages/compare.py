@@ -1,0 +1,46 @@
+"""Compare: two checkpoints on the same images, side by side and in numbers."""
+
+import streamlit as st
+
+from explorer import evidence, figures, session
+from explorer.sheets import png
+
+checkpoint, subject, found, kinds = session.current()
+theme = session.theme()
+
+st.title("Compare")
+st.caption(subject.title)
+session.say_domain(checkpoint, subject)
+picked = session.pick_other(checkpoint, "against", needed=True)
+if picked is None:
+    st.stop()
+name, other = picked
+theirs = session.taken_apart(other, subject)
+st.markdown(
+    f"**Chosen at the left** beside **{name}**, on the same slice. Their channels have no common order: only channels "
+    "that the segmentor uses for one class have that class's colour in both."
+)
+with st.container(key="sheet_compare"):
+    st.image(
+        png(figures.compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme)),
+        alt="Factors, masks and reconstructions of both checkpoints, and the difference of their reconstructions",
+    )
+st.caption(f"Differences of intensity from -{figures.CHANGE_LIMIT:g} (blue) to {figures.CHANGE_LIMIT:g} (red).")
+
+st.subheader("In numbers")
+data = session.pick_data(checkpoint)
+both = [session.judged(model, data) for model in (checkpoint, other)] if data else [None]
+if None not in both:
+    rows = evidence.comparison(*both)
+    found = both[0].found
+    st.markdown(
+        f"{found['n_subjects']} subjects, {found['n_slices']} slices. *difference* is that of the same subjects, "
+        "chosen minus beside, with its 95 % interval and the p of a sign-flip permutation; numbers that no single "
+        "subject has are left without."
+    )
+    st.dataframe(rows, hide_index=True, height=520)
+    about = session.about(checkpoint, data) | {"against_digest": other.digest}
+    st.download_button(
+        "This table (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-compare.csv", "text/csv", on_click="ignore"
+    )
+    st.caption(f"The same: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER --data {about['data']}`")

@@ -1,0 +1,85 @@
+"""Independence: distance correlation of s and z, with what it looks like without any dependence (Sec. V-H.3)."""
+
+import streamlit as st
+
+from explorer import evidence, session
+
+checkpoint = session.current_checkpoint()
+dark = session.theme() is session.DARK
+decoders = {"film": "FiLM", "spade": "SPADE"}
+
+st.title("Independence")
+st.markdown(
+    "If content and style are apart, **s** and **z** should tell nothing about each other. The paper measures this by "
+    "*distance correlation*: 0 for independent, 1 for determined by each other. But estimated from few images it is "
+    "**far from 0 for independent factors too**. So here it never stands alone."
+)
+data = session.pick_data(checkpoint)
+shown = [(decoders[checkpoint.config.decoder], checkpoint)]
+if data and (other := session.pick_other(checkpoint, "beside", needed=False)):
+    title = decoders[other[1].config.decoder]
+    shown.append((title if title != shown[0][0] else other[0], other[1]))
+
+parts = []
+for title, model in shown:
+    judged = session.judged(model, data) if data else None
+    found = judged.found if judged else next(iter(model.metrics.values()), None)
+    parts.append((title, model, judged, found))
+
+done = [(title, judged.evidence.dependence["s_z"]) for title, _, judged, _ in parts
+        if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
+if done:
+    st.plotly_chart(
+        evidence.dependence_figure(done, dark), key="nulls",
+        alt="Both statistics as lines over their null distributions",
+    )  # fmt: skip
+    st.caption(
+        "Grey: the same statistic after one factor's subjects were permuted, which is what independence looks like "
+        "in these very data. Line: as they are. Shaded: 95 % interval, leaving one subject out at a time."
+    )
+for title, _, judged, found in parts:
+    if found is None:
+        continue
+    st.subheader(title)
+    if judged is None:
+        st.caption(f"Until then, from the checkpoint's card: {found['n_subjects']} subjects of `{found['data']}`.")
+    if "within" not in found["dependence"]:
+        d = found["dependence"]
+        st.markdown(
+            f"dCor {d['dcor']:.3f}, dCor² bias-corrected {d['dcor_squared_unbiased']:.3f}, p = {d['p_value']:.3f}; "
+            f"{d['n']} images of {d['n_subjects']} subjects."
+        )
+        continue
+    st.dataframe(evidence.dependence_rows(found), hide_index=True)
+
+st.subheader("What this does and does not mean")
+st.markdown(
+    "A small p says that s and z depend on each other beyond what their subjects' number explains; a large one says "
+    "that these data do not show it, not that there is none. Mixing modalities makes s and z dependent whenever both "
+    "differ between modalities, so look at the rows of one modality alone before calling a model entangled. "
+    "An empty z is perfectly independent of everything: read the rows of the image beside it, and its accuracy on the "
+    "page Probe."
+)
+curves = [(title, session.curve(model, data, judged.evidence)) for title, model, judged, _ in parts
+          if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
+if curves:
+    st.subheader("The same images, fewer of them")
+    st.plotly_chart(evidence.curve_figure(curves, dark), key="curve", alt="Both statistics over the number of subjects")
+    st.caption(
+        "Dotted: independent by permutation. Where solid and dotted lines fall together, the fall is bias and no "
+        "property of the model; the paper's 0.55 and 0.78 come without their number of images."
+    )
+st.subheader("Take it with you")
+with st.container(horizontal=True):
+    for title, model, judged, found in parts:
+        if judged:
+            about = session.about(model, data)
+            st.download_button(
+                f"{title}: table (CSV)",
+                lambda found=found, about=about: evidence.table_csv(evidence.dependence_rows(found), about),
+                "dafnet-dependence.csv", "text/csv", key=f"csv-{model.digest}", on_click="ignore",
+            )  # fmt: skip
+            st.download_button(
+                f"{title}: all numbers (JSON)", lambda found=found, about=about: evidence.as_json(found, about),
+                "dafnet-numbers.json", "application/json", key=f"json-{model.digest}", on_click="ignore",
+            )  # fmt: skip

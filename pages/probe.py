@@ -1,0 +1,111 @@
+"""Probe: what a linear classifier reads from the modality factor and from the anatomy (Sec. V-H.1)."""
+
+import streamlit as st
+
+from explorer import evidence, figures, session
+from explorer.sheets import png
+
+checkpoint = session.current_checkpoint()
+dark = session.theme() is session.DARK
+names = checkpoint.config.modalities
+
+st.title("Probe")
+st.markdown(
+    "If **z** holds how an image looks, a logistic regression should read the *modality* from it. If **s** holds only "
+    "what is shown, the same regression should read from s no more than from true masks. Subjects are never split: "
+    "each is judged by a classifier that has not seen any of its slices."
+)
+data = session.pick_data(checkpoint)
+judged = session.judged(checkpoint, data) if data else None
+found = judged.found if judged else next(iter(checkpoint.metrics.values()), None)
+if found is None:
+    st.stop()
+if judged is None:
+    st.caption(f"Until then, from the checkpoint's card: {found['n_subjects']} subjects of `{found['data']}`.")
+
+st.subheader("The modality in z")
+probe = found["probe"]
+if probe["accuracy"] is None:
+    st.info(f"There is no probe of these data: {found['why'].get('probe.accuracy', 'too few subjects')}.")
+else:
+    low, high = probe["ci95"]
+    columns = st.columns(2 + len(found["swap"]))
+    columns[0].metric("Accuracy, all of z", f"{probe['accuracy']:.3f}", help=f"95 % interval {low:.3f} to {high:.3f}")
+    columns[1].metric("Best dimension alone", f"{max(probe['per_dimension']):.3f}")
+    for column, (pair, swap) in zip(columns[2:], found["swap"].items(), strict=True):
+        a, b = pair.split("_to_")
+        column.metric(
+            f"{a} → {b}", f"{swap['accuracy']:.3f}",
+            help=f"Share of images g(s of {a}, z of {b}) whose z, encoded again, is taken for {b}",
+        )  # fmt: skip
+    st.plotly_chart(
+        evidence.probe_figure(probe, dark), key="bars", alt="Accuracy from all of z and from each dimension alone"
+    )
+    st.caption(
+        f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Whiskers: 95 % intervals that "
+        "take each subject for one trial, so they are wide rather than too narrow."
+    )
+
+st.subheader("The modality in s: leakage")
+st.markdown(
+    "Where organs lie and how much of them is seen may tell modalities apart by itself. So the same probe also sees "
+    "the **true masks**, and leakage is what s tells beyond them."
+)
+if "leakage" in found:
+    st.dataframe(evidence.leakage_rows(found), hide_index=True)
+else:
+    st.caption("This card was written before leakage was measured.")
+if judged is None:
+    st.stop()
+
+e = judged.evidence.encodings
+if probe["accuracy"] is not None:
+    with st.expander("Confusion matrix"):
+        st.dataframe(evidence.confusion_rows(probe, names), hide_index=True)
+
+st.subheader("Every image's z")
+axes = evidence.z_axes(e)
+with st.container(horizontal=True):
+    across = st.selectbox("Across", axes, key="across")
+    up = st.selectbox("Up", axes[1:], 1, key="up", disabled=across == axes[0])
+    colour = st.selectbox("Colour", evidence.colourings(e), key="colour")
+event = st.plotly_chart(
+    evidence.scatter(e, across, up, colour, dark), key="scatter", on_select="rerun", selection_mode="points",
+    alt="A point an image, placed by its z; choose one to see its slice",
+)  # fmt: skip
+chosen = event.selection.points if event else []
+if chosen:
+    with st.container(key="sheet_probe"):
+        st.image(
+            png(figures.slice_sheet(e, int(chosen[0]["customdata"]), session.theme())),
+            alt="The chosen slice in all modalities and its anatomies",
+        )
+else:
+    st.caption("Choose a point to see its slice.")
+
+readings = session.readings(checkpoint, data, judged.evidence)
+if readings:
+    st.subheader("What else is in them?")
+    st.markdown(
+        "The phantom's truth is known, so the same question can be asked of everything in it. Contrast and noise "
+        "belong to z, the heart's size to s. Held-out accuracy or R² (0 says nothing, below 0 is worse than the "
+        "mean), with 95 % intervals."
+    )
+    st.dataframe(evidence.reading_rows(readings), hide_index=True)
+
+st.subheader("Take it with you")
+about = session.about(checkpoint, data)
+with st.container(horizontal=True):
+    st.download_button(
+        "All numbers (JSON)", lambda: evidence.as_json(found, about), "dafnet-numbers.json", "application/json",
+        on_click="ignore",
+    )  # fmt: skip
+    st.download_button(
+        "z of every image (CSV)", lambda: evidence.z_csv(e, about), "dafnet-z.csv", "text/csv", on_click="ignore"
+    )
+    if readings:
+        st.download_button(
+            "What is known (CSV)", lambda: evidence.table_csv(evidence.reading_rows(readings), about),
+            "dafnet-known.csv", "text/csv", on_click="ignore",
+        )  # fmt: skip
+st.caption(f"The same numbers: `python -m dafnet_core.evaluate CHECKPOINT --data {about['data']}`")

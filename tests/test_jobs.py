@@ -1,0 +1,103 @@
+"""Long work beside the pages: shared, one at a time, cancelled when nobody waits, forgotten in the end."""
+
+import threading
+import time
+
+import pytest
+
+from explorer.jobs import Jobs
+
+
+def until(condition):
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within five seconds")
+
+
+@pytest.fixture
+def gate():
+    """Work that goes on until the gate is opened, counting its runs."""
+
+    class Gate:
+        def __init__(self):
+            self.open, self.runs, self.ended = threading.Event(), 0, 0
+
+        def work(self, progress):
+            self.runs += 1
+            try:
+                while not self.open.is_set():
+                    progress(0.5)
+                    time.sleep(0.005)
+            finally:
+                self.ended += 1
+            return "done"
+
+    found = Gate()
+    yield found
+    found.open.set()
+
+
+def test_two_who_ask_for_the_same_share_one_run(gate):
+    jobs = Jobs()
+    first, second = jobs.ask("key", "a", gate.work), jobs.ask("key", "b", gate.work)
+    assert first is second
+    until(lambda: first.share == 0.5)
+    gate.open.set()
+    until(lambda: first.done)
+    assert first.result == "done"
+    assert jobs.ask("key", "c", gate.work) is first  # kept
+    assert gate.runs == 1
+
+
+def test_work_ends_only_when_the_last_one_leaves(gate):
+    jobs = Jobs()
+    job = jobs.ask("key", "a", gate.work)
+    jobs.ask("key", "b", gate.work)
+    until(lambda: job.share == 0.5)
+    jobs.leave("key", "a")
+    assert not job.stopped
+    jobs.leave("key", "b")
+    until(lambda: gate.ended == 1)
+    assert jobs.find("key") is None
+    again = jobs.ask("key", "a", lambda progress: "new")
+    until(lambda: again.done)
+    assert again.result == "new"
+
+
+def test_work_queues_and_says_how_many_are_ahead(gate):
+    jobs = Jobs()
+    first = jobs.ask(1, "a", gate.work)
+    second, third = jobs.ask(2, "a", lambda progress: 2), jobs.ask(3, "b", lambda progress: 3)
+    jobs.ask(1, "b", gate.work)  # asked for again: keeps its place
+    assert [jobs.before(j) for j in (first, second, third)] == [0, 1, 2]
+    jobs.leave(2, "a")
+    assert jobs.before(third) == 1
+    gate.open.set()
+    until(lambda: third.done)
+    assert third.result == 3
+    assert second.future.cancelled()
+
+
+def test_results_that_nobody_uses_are_forgotten():
+    jobs = Jobs(keep=2)
+    for n in range(5):
+        job = jobs.ask(n, "a", lambda progress, n=n: n)
+        until(lambda job=job: job.done)
+    jobs.ask(4, "a", lambda progress: None)
+    assert [n for n in range(5) if jobs.find(n)] == [3, 4]
+
+
+def test_a_failure_reaches_who_asked_and_can_be_tried_again():
+    jobs = Jobs()
+
+    def fail(progress):
+        raise ValueError("no such folder")
+
+    job = jobs.ask("key", "a", fail)
+    until(lambda: job.done)
+    with pytest.raises(ValueError, match="no such folder"):
+        job.result  # noqa: B018 - asking raises
+    jobs.leave("key", "a")
+    assert jobs.ask("key", "a", lambda progress: 1) is not job
