@@ -32,6 +32,12 @@ def _plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figu
     return figure
 
 
+def chart(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Plotly's settings: the camera button gives an SVG named after what made it."""
+    file = f"dafnet-{name}-{str(about['checkpoint_digest'])[:8]}"
+    return {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": file}}
+
+
 def probe_figure(probe: Mapping[str, Any], dark: bool) -> go.Figure:
     """Accuracy of the modality from all of z and from each dimension alone, with intervals and the chance line.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -241,6 +241,13 @@ def traverse_sheet(
     return sheet(rows, [f"z{d + 1}" for d in order], side=110, theme=theme)
 
 
+def traverse_numbers(found: Traversal, s: np.ndarray, z: np.ndarray, about: Mapping[str, object]) -> bytes:
+    """Arrays of a traversal of one anatomy (C, H, W) and z (n_z,) as .npz; `about` is JSON text."""
+    arrays = {"values": found.values, "images": found.images, "correlation": found.correlation,
+              "difference": found.difference, "effect": found.effect, "s": s, "z": z}  # fmt: skip
+    return _npz(arrays, about)
+
+
 def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
     """Linked views of one tile: image, correlation, difference, and the mask of the image encoded again.
 
@@ -410,7 +417,10 @@ def numbers(
         f"native_fused_mask_{found.names[i]}": own.placement.back(found.fused_masks[i], labels=True)
         for i, own in enumerate(native)
     }
-    about = {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts}
+    return _npz(arrays, {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts})
+
+
+def _npz(arrays: Mapping[str, np.ndarray], about: Mapping[str, object]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
     return buffer.getvalue()

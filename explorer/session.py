@@ -13,6 +13,7 @@ import runpy
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -167,8 +168,26 @@ def data_sets() -> tuple[str, ...]:
     return tuple(parser.parse_known_args(sys.argv[1:])[0].data)
 
 
-def pick_data(checkpoint: Checkpoint) -> str | None:
-    """Whom to judge a checkpoint on, as `evaluate --data` names it; None, with the reason shown, for nobody."""
+@dataclass(frozen=True)
+class Asked:
+    """What a checkpoint is judged on: data as `evaluate --data` names them, and the seed of a sample of z, or None."""
+
+    data: str
+    sample_z: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The data without a path of this machine."""
+        return self.data if self.data.startswith("phantom") else Path(self.data.rpartition(":")[2]).name
+
+    @property
+    def command(self) -> str:
+        """Options of `evaluate` that give the same numbers."""
+        return f"--data {self.name}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
+
+
+def pick_data(checkpoint: Checkpoint) -> Asked | None:
+    """Whom to judge a checkpoint on; None, with the reason shown, for nobody."""
     if subjects.has_samples(checkpoint):
         with st.container(horizontal=True):
             n = st.segmented_control(
@@ -179,11 +198,14 @@ def pick_data(checkpoint: Checkpoint) -> str | None:
                 "of difficulty", phantom.DIFFICULTIES, default="standard", required=True, key="judged-difficulty",
                 bind="query-params",
             )  # fmt: skip
-        return f"phantom:subjects={n},difficulty={kind}"
+            sample = _pick_z()
+        return Asked(f"phantom:subjects={n},difficulty={kind}", sample)
     if data_sets():
         names = [Path(spec.rpartition(":")[2]).name for spec in data_sets()]
-        at = st.selectbox("Data", range(len(names)), format_func=names.__getitem__, key="data-set")
-        return data_sets()[at]
+        with st.container(horizontal=True):
+            at = st.selectbox("Data", range(len(names)), format_func=names.__getitem__, key="data-set")
+            sample = _pick_z()
+        return Asked(data_sets()[at], sample)
     st.info(
         f"This checkpoint was trained on {checkpoint.training['data']}, which does not ship with the app. Numbers of "
         "its card are below. For more, start the app with data of these modalities: "
@@ -192,12 +214,20 @@ def pick_data(checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def judged(checkpoint: Checkpoint, data: str) -> Judged | None:
+def _pick_z() -> int | None:
+    kinds = {"mean": None, "sample": 0}
+    return kinds[st.segmented_control(
+        "z is the posterior's", list(kinds), default="mean", required=True, key="z-is", bind="query-params",
+        help="The mean is what an image's z is everywhere else; a sample has the posterior's own noise",
+    )]  # fmt: skip
+
+
+def judged(checkpoint: Checkpoint, asked: Asked) -> Judged | None:
     """Every number of a checkpoint on a data set, made in the background; None, with its progress shown, until then.
 
     The work is shared with other sessions that ask for the same, and its result is kept.
     """
-    key = checkpoint.digest, data
+    key = checkpoint.digest, asked
     refused = st.session_state.setdefault("cancelled", set())
     job = _jobs().find(key)
     if job is None and key in refused:
@@ -206,7 +236,10 @@ def judged(checkpoint: Checkpoint, data: str) -> Judged | None:
             st.rerun()
         return None
     if job is None or not job.done:
-        job = _jobs().ask(key, _who(), lambda progress: evaluate_checkpoint(checkpoint, data, progress=progress))
+        job = _jobs().ask(
+            key, _who(),
+            lambda progress: evaluate_checkpoint(checkpoint, asked.data, sample_z=asked.sample_z, progress=progress),
+        )  # fmt: skip
     if not job.done:
         _watch(key)
         return None
@@ -217,37 +250,41 @@ def judged(checkpoint: Checkpoint, data: str) -> Judged | None:
         return None
 
 
-def about(checkpoint: Checkpoint, data: str) -> dict[str, str]:
-    """What made a number, for exports; a data set by its folder's name alone."""
-    name = data if data.startswith("phantom") else Path(data.rpartition(":")[2]).name
-    return {"checkpoint_digest": checkpoint.digest, "data": name, "dafnet": dafnet_core.__version__}
+def about(checkpoint: Checkpoint, data: str, **settings: object) -> dict[str, object]:
+    """What made a number or a picture, for exports: checkpoint, data by a name without paths, settings."""
+    return {"checkpoint_digest": checkpoint.digest, "data": data, **settings, "dafnet": dafnet_core.__version__}
+
+
+def data_name(subject: Subject) -> str:
+    """What exports call a subject; never the name of a user's file."""
+    return "upload" if subject.uploaded else subject.title
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading what is known of the subjects")
-def _readings(digest: str, data: str, _evidence: Evidence) -> list[Reading]:
+def _readings(digest: str, asked: Asked, _evidence: Evidence) -> list[Reading]:
     return read_known(_evidence.encodings)
 
 
-def readings(checkpoint: Checkpoint, data: str, evidence: Evidence) -> list[Reading]:
+def readings(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> list[Reading]:
     """What z and s tell of everything that is known of the subjects."""
-    return _readings(checkpoint.digest, data, evidence)
+    return _readings(checkpoint.digest, asked, evidence)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Taking fewer and fewer subjects")
-def _curve(digest: str, data: str, _evidence: Evidence) -> Curve:
+def _curve(digest: str, asked: Asked, _evidence: Evidence) -> Curve:
     found = _evidence.encodings
     counts = [k for k in CURVE if k < found.n_subjects] + [found.n_subjects]
     distances = factor_distances(found)
     return dependence_curve(distances["s"], distances["z"], found.subjects, counts)
 
 
-def curve(checkpoint: Checkpoint, data: str, evidence: Evidence) -> Curve:
+def curve(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> Curve:
     """Dependence of s and z over the number of subjects."""
-    return _curve(checkpoint.digest, data, evidence)
+    return _curve(checkpoint.digest, asked, evidence)
 
 
 @st.fragment(run_every=0.5)
-def _watch(key: tuple[str, str]) -> None:
+def _watch(key: tuple[str, Asked]) -> None:
     """A job's progress, and a way to end it; the page runs again when it is done."""
     job = _jobs().find(key)
     if job is None or job.done:

@@ -7,12 +7,13 @@ Knows neither streamlit nor torch; train.py draws its progress with it too.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 # Okabe and Ito's colours, told apart with any colour vision; the first is for class 1
@@ -163,10 +164,12 @@ def sheet(
     return picture
 
 
-def png(picture: Image.Image) -> bytes:
-    """Lossless bytes of a picture."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=3)
+def png(picture: Image.Image, about: Mapping[str, object] | None = None) -> bytes:
+    """Lossless bytes of a picture; `about` says inside the file, as text chunks, what made it."""
+    buffer, text = io.BytesIO(), PngInfo()
+    for key, value in (about or {}).items():
+        text.add_itxt(key, str(value))
+    picture.save(buffer, "PNG", compress_level=3, pnginfo=text)
     return buffer.getvalue()
 
 

@@ -27,20 +27,29 @@ with st.container(key="sheet_compare"):
     )
 st.caption(f"Differences of intensity from -{figures.CHANGE_LIMIT:g} (blue) to {figures.CHANGE_LIMIT:g} (red).")
 
+st.download_button(
+    "This sheet (PNG)",
+    lambda: png(
+        figures.compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme),
+        session.about(checkpoint, session.data_name(subject), against_digest=other.digest),
+    ),
+    "dafnet-compare.png", "image/png", on_click="ignore",
+)  # fmt: skip
+
 st.subheader("In numbers")
-data = session.pick_data(checkpoint)
-both = [session.judged(model, data) for model in (checkpoint, other)] if data else [None]
+asked = session.pick_data(checkpoint)
+both = [session.judged(model, asked) for model in (checkpoint, other)] if asked else [None]
 if None not in both:
     rows = evidence.comparison(*both)
-    found = both[0].found
+    numbers = both[0].found
     st.markdown(
-        f"{found['n_subjects']} subjects, {found['n_slices']} slices. *difference* is that of the same subjects, "
+        f"{numbers['n_subjects']} subjects, {numbers['n_slices']} slices. *difference* is that of the same subjects, "
         "chosen minus beside, with its 95 % interval and the p of a sign-flip permutation; numbers that no single "
         "subject has are left without."
     )
     st.dataframe(rows, hide_index=True, height=520)
-    about = session.about(checkpoint, data) | {"against_digest": other.digest}
+    about = session.about(checkpoint, asked.name, against_digest=other.digest, z=numbers["z"])
     st.download_button(
         "This table (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-compare.csv", "text/csv", on_click="ignore"
     )
-    st.caption(f"The same: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER --data {about['data']}`")
+    st.caption(f"The same: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {asked.command}`")

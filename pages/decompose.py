@@ -100,16 +100,11 @@ st.plotly_chart(
 )  # fmt: skip
 
 st.subheader("Take it with you")
-facts = {
-    "checkpoint_digest": checkpoint.digest,
-    "classes": classes,
-    "subject": "upload" if subject.uploaded else subject.title,
-    "versions": checkpoint.versions,
-}
+facts = session.about(checkpoint, session.data_name(subject), classes=classes, versions=checkpoint.versions)
 
 
 def all_pictures() -> bytes:
-    return png(figures.download_sheet(found, subject.truth, kinds, classes, mask_colours, theme))
+    return png(figures.download_sheet(found, subject.truth, kinds, classes, mask_colours, theme), facts)
 
 
 def all_numbers() -> bytes:

@@ -14,23 +14,24 @@ st.markdown(
     "*distance correlation*: 0 for independent, 1 for determined by each other. But estimated from few images it is "
     "**far from 0 for independent factors too**. So here it never stands alone."
 )
-data = session.pick_data(checkpoint)
+asked = session.pick_data(checkpoint)
 shown = [(decoders[checkpoint.config.decoder], checkpoint)]
-if data and (other := session.pick_other(checkpoint, "beside", needed=False)):
+if asked and (other := session.pick_other(checkpoint, "beside", needed=False)):
     title = decoders[other[1].config.decoder]
     shown.append((title if title != shown[0][0] else other[0], other[1]))
 
 parts = []
 for title, model in shown:
-    judged = session.judged(model, data) if data else None
+    judged = session.judged(model, asked) if asked else None
     found = judged.found if judged else next(iter(model.metrics.values()), None)
     parts.append((title, model, judged, found))
 
+chart = evidence.chart("dependence", session.about(checkpoint, ""))
 done = [(title, judged.evidence.dependence["s_z"]) for title, _, judged, _ in parts
         if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
 if done:
     st.plotly_chart(
-        evidence.dependence_figure(done, dark), key="nulls",
+        evidence.dependence_figure(done, dark), key="nulls", config=chart,
         alt="Both statistics as lines over their null distributions",
     )  # fmt: skip
     st.caption(
@@ -60,11 +61,14 @@ st.markdown(
     "An empty z is perfectly independent of everything: read the rows of the image beside it, and its accuracy on the "
     "page Probe."
 )
-curves = [(title, session.curve(model, data, judged.evidence)) for title, model, judged, _ in parts
+curves = [(title, session.curve(model, asked, judged.evidence)) for title, model, judged, _ in parts
           if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
 if curves:
     st.subheader("The same images, fewer of them")
-    st.plotly_chart(evidence.curve_figure(curves, dark), key="curve", alt="Both statistics over the number of subjects")
+    st.plotly_chart(
+        evidence.curve_figure(curves, dark), key="curve", config=chart,
+        alt="Both statistics over the number of subjects",
+    )  # fmt: skip
     st.caption(
         "Dotted: independent by permutation. Where solid and dotted lines fall together, the fall is bias and no "
         "property of the model; the paper's 0.55 and 0.78 come without their number of images."
@@ -73,7 +77,7 @@ st.subheader("Take it with you")
 with st.container(horizontal=True):
     for title, model, judged, found in parts:
         if judged:
-            about = session.about(model, data)
+            about = session.about(model, asked.name, z=found["z"])
             st.download_button(
                 f"{title}: table (CSV)",
                 lambda found=found, about=about: evidence.table_csv(evidence.dependence_rows(found), about),

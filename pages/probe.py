@@ -15,11 +15,12 @@ st.markdown(
     "what is shown, the same regression should read from s no more than from true masks. Subjects are never split: "
     "each is judged by a classifier that has not seen any of its slices."
 )
-data = session.pick_data(checkpoint)
-judged = session.judged(checkpoint, data) if data else None
+asked = session.pick_data(checkpoint)
+judged = session.judged(checkpoint, asked) if asked else None
 found = judged.found if judged else next(iter(checkpoint.metrics.values()), None)
 if found is None:
     st.stop()
+about = session.about(checkpoint, asked.name if judged else found["data"], z=found.get("z", "posterior mean"))
 if judged is None:
     st.caption(f"Until then, from the checkpoint's card: {found['n_subjects']} subjects of `{found['data']}`.")
 
@@ -39,8 +40,9 @@ else:
             help=f"Share of images g(s of {a}, z of {b}) whose z, encoded again, is taken for {b}",
         )  # fmt: skip
     st.plotly_chart(
-        evidence.probe_figure(probe, dark), key="bars", alt="Accuracy from all of z and from each dimension alone"
-    )
+        evidence.probe_figure(probe, dark), key="bars", config=evidence.chart("probe", about),
+        alt="Accuracy from all of z and from each dimension alone",
+    )  # fmt: skip
     st.caption(
         f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Whiskers: 95 % intervals that "
         "take each subject for one trial, so they are wide rather than too narrow."
@@ -71,6 +73,7 @@ with st.container(horizontal=True):
     colour = st.selectbox("Colour", evidence.colourings(e), key="colour")
 event = st.plotly_chart(
     evidence.scatter(e, across, up, colour, dark), key="scatter", on_select="rerun", selection_mode="points",
+    config=evidence.chart("z", about),
     alt="A point an image, placed by its z; choose one to see its slice",
 )  # fmt: skip
 chosen = event.selection.points if event else []
@@ -83,7 +86,7 @@ if chosen:
 else:
     st.caption("Choose a point to see its slice.")
 
-readings = session.readings(checkpoint, data, judged.evidence)
+readings = session.readings(checkpoint, asked, judged.evidence)
 if readings:
     st.subheader("What else is in them?")
     st.markdown(
@@ -94,7 +97,6 @@ if readings:
     st.dataframe(evidence.reading_rows(readings), hide_index=True)
 
 st.subheader("Take it with you")
-about = session.about(checkpoint, data)
 with st.container(horizontal=True):
     st.download_button(
         "All numbers (JSON)", lambda: evidence.as_json(found, about), "dafnet-numbers.json", "application/json",
@@ -108,4 +110,4 @@ with st.container(horizontal=True):
             "What is known (CSV)", lambda: evidence.table_csv(evidence.reading_rows(readings), about),
             "dafnet-known.csv", "text/csv", on_click="ignore",
         )  # fmt: skip
-st.caption(f"The same numbers: `python -m dafnet_core.evaluate CHECKPOINT --data {about['data']}`")
+st.caption(f"The same numbers: `python -m dafnet_core.evaluate CHECKPOINT {asked.command}`")

@@ -7,7 +7,7 @@ from dafnet_core.analysis.decompose import decompose, kl_per_dimension
 from dafnet_core.analysis.traversal import LIMIT, STILL, render
 from dafnet_core.checkpoint import Checkpoint
 from explorer import figures, session
-from explorer.sheets import Tile, grey, png, sheet
+from explorer.sheets import Tile, grey, png, sheet, stack
 
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
@@ -42,13 +42,14 @@ against = session.pick_other(checkpoint, "beside", needed=False)
 shown = [(checkpoint, found)]
 if against:
     shown.append((against[1], session.taken_apart(against[1], subject)))
-sheets = []
+sheets, titles = [], []
 for n, (model, parts) in enumerate(shown):
     moved = session.traversal(model, parts.s[i], parts.z_mean[i], steps)
     picture = figures.traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort, theme)
     sheets.append(picture)
+    titles.append((f"{decoders[model.config.decoder]} ({against[0] if n else 'chosen at the left'})", model.digest))
     if against:
-        st.subheader(f"{decoders[model.config.decoder]} ({against[0] if n else 'chosen at the left'})")
+        st.subheader(titles[-1][0])
     with st.container(key=f"sheet_traverse{n}"):
         st.image(
             png(picture),
@@ -58,13 +59,22 @@ st.caption(
     "Probe: accuracy of telling the modality from this dimension alone, on subjects that the checkpoint never saw "
     "(also on its card). Effect: mean absolute change from the first step to the last. KL in nats, of this image."
 )
-st.download_button(
-    "This sheet (PNG)", lambda: png(sheets[0]), f"traverse-{chosen}-{checkpoint.digest[:8]}.png", "image/png",
-    on_click="ignore",
-)  # fmt: skip
+moved = session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+about = session.about(checkpoint, session.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
+
+
+def both_sheets() -> bytes:
+    return png(stack(sheets, [name for name, _ in titles], theme), about | dict(titles))
+
+
+with st.container(horizontal=True):
+    st.download_button("This sheet (PNG)", both_sheets, "dafnet-traverse.png", "image/png", on_click="ignore")
+    st.download_button(
+        "Its arrays (NPZ)", lambda: figures.traverse_numbers(moved, found.s[i], found.z_mean[i], about),
+        "dafnet-traverse.npz", "application/octet-stream", on_click="ignore",
+    )  # fmt: skip
 
 st.subheader("Look closer")
-moved = session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
 left, right = st.columns(2)
 with left:
     d = st.selectbox("Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}")
