@@ -74,20 +74,25 @@ with st.container(horizontal=True):
         "dafnet-traverse.npz", "application/octet-stream", on_click="ignore",
     )  # fmt: skip
 
-st.subheader("Look closer")
-left, right = st.columns(2)
-with left:
-    d = st.selectbox("Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}")
-with right:
-    step = st.select_slider("Step", range(steps), steps - 1, format_func=lambda k: f"{moved.values[k]:+.1f}")
-modality = checkpoint.config.modalities.index(chosen)
-again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
-st.plotly_chart(
-    figures.traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
-    key="closer", alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
-)  # fmt: skip
 
-st.subheader("Move z yourself")
+@st.fragment  # a change here draws nothing else anew
+def look_closer() -> None:
+    st.subheader("Look closer")
+    left, right = st.columns(2)
+    with left:
+        d = st.selectbox(
+            "Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}"
+        )
+    with right:
+        step = st.select_slider("Step", range(steps), steps - 1, format_func=lambda k: f"{moved.values[k]:+.1f}")
+    modality = checkpoint.config.modalities.index(chosen)
+    again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
+    st.plotly_chart(
+        figures.traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
+        key="closer", alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
+    )  # fmt: skip
+
+
 n_z = len(found.z_mean[i])
 keys = [f"z-{k}" for k in range(n_z)]
 owner = (checkpoint.digest, subject.digest, chosen)
@@ -98,26 +103,33 @@ def put(z: np.ndarray) -> None:
         st.session_state[key] = float(np.clip(value, -LIMIT, LIMIT))
 
 
-if st.session_state.get("z-of") != owner:  # another image: begin with its own z
-    st.session_state["z-of"] = owner
-    put(found.z_mean[i])
-with st.container(horizontal=True):
-    st.button("The image's own z", on_click=put, args=(found.z_mean[i],))
-    for j, name in enumerate(names):
-        if j != i:
-            st.button(f"z of {name}", on_click=put, args=(found.z_mean[j],))
-    st.button("Random z", on_click=lambda: put(np.random.default_rng().standard_normal(n_z)))
-*sliders, picture = st.columns([1, 1, 3])
-z = np.empty(n_z)
-for k, key in enumerate(keys):
-    with sliders[k >= (n_z + 1) // 2]:
-        z[k] = st.slider(f"z{k + 1}", -LIMIT, LIMIT, step=0.05, key=key)
-with picture:
-    made = render(checkpoint.model, found.s[i], z[None])[0]
-    tiles = [
-        Tile(grey(found.images[i]), "image x"),
-        Tile(grey(found.own[i]), "g(s, its own z)"),
-        Tile(grey(made), "g(s, your z)"),
-    ]
-    with st.container(key="sheet_yours"):
-        st.image(png(sheet([tiles], side=260, theme=theme)), alt="The image, its reconstruction, and with your z")
+@st.fragment
+def move_yourself() -> None:
+    st.subheader("Move z yourself")
+    if st.session_state.get("z-of") != owner:  # another image: begin with its own z
+        st.session_state["z-of"] = owner
+        put(found.z_mean[i])
+    with st.container(horizontal=True):
+        st.button("The image's own z", on_click=put, args=(found.z_mean[i],))
+        for j, name in enumerate(names):
+            if j != i:
+                st.button(f"z of {name}", on_click=put, args=(found.z_mean[j],))
+        st.button("Random z", on_click=lambda: put(np.random.default_rng().standard_normal(n_z)))
+    *sliders, picture = st.columns([1, 1, 3])
+    z = np.empty(n_z)
+    for k, key in enumerate(keys):
+        with sliders[k >= (n_z + 1) // 2]:
+            z[k] = st.slider(f"z{k + 1}", -LIMIT, LIMIT, step=0.05, key=key)
+    with picture:
+        made = render(checkpoint.model, found.s[i], z[None])[0]
+        tiles = [
+            Tile(grey(found.images[i]), "image x"),
+            Tile(grey(found.own[i]), "g(s, its own z)"),
+            Tile(grey(made), "g(s, your z)"),
+        ]
+        with st.container(key="sheet_yours"):
+            st.image(png(sheet([tiles], side=260, theme=theme)), alt="The image, its reconstruction, and with your z")
+
+
+look_closer()
+move_yourself()

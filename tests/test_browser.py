@@ -163,13 +163,50 @@ def test_a_dicom_file_as_both_modalities_agrees_with_itself(server, page, tmp_pa
         assert np.array_equal(found["images"][0], found["images"][1])
 
 
+def test_traverse_moves_the_image_with_a_slider_and_its_arrays_come_down(server, page, tmp_path):
+    page.goto(f"{server[0]}/traverse?subject=2")
+    expect_picture(page, "Rows of images of cine")
+    yours = "The image, its reconstruction, and with your z"
+    expect_picture(page, yours)
+    before = page.get_by_alt_text(yours).get_attribute("src")
+    page.locator(".st-key-z-0 [role=slider]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([alt, before]) => [...document.images].some(e => e.alt == alt && e.src != before && e.naturalWidth > 0)",
+        arg=[yours, before],
+    )
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Its arrays (NPZ)").click()
+    waiting.value.save_as(tmp_path / "traverse.npz")
+    with np.load(tmp_path / "traverse.npz") as found:
+        assert found["images"].shape == (8, 7, 128, 128)
+        assert "Phantom subject 2" in str(found["about"])
+
+
+def test_probe_and_independence_are_judged_once_and_drawn(server, page):
+    page.goto(f"{server[0]}/probe")
+    page.get_by_text("Until then, from the checkpoint's card").wait_for()  # at once
+    page.get_by_role("button", name="z of every image (CSV)").wait_for(timeout=180_000)
+    chart = page.locator(".st-key-scatter .js-plotly-plot")
+    chart.locator(".scatterlayer .point, .scatterlayer path.point").first.wait_for(state="attached")
+    chart.scroll_into_view_if_needed()
+    points = chart.locator(".scatterlayer path.point")
+    points.first.click(force=True)
+    expect_picture(page, "The chosen slice in all modalities")
+    page.get_by_test_id("stSidebarNav").get_by_text("Independence").click()
+    page.locator(".st-key-nulls .js-plotly-plot .barlayer").first.wait_for(state="attached")  # not judged again
+    page.locator(".st-key-curve .js-plotly-plot").wait_for()
+
+
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_wide_and_narrow_light_and_dark(server, browser, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.goto(f"{server[0]}/decompose")
-    expect_picture(page, "Own and crosswise reconstructions")
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0  # nothing sticks out of the page
+    for name in ("decompose", "traverse", "probe", "independence", "compare", "checkpoints"):
+        page.goto(f"{server[0]}/{name}")
+        page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
+        page.get_by_test_id("stSkeleton").first.wait_for(state="hidden")
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0  # nothing sticks out of the page
     context.close()

@@ -44,7 +44,7 @@ def said(app):
 
 
 @pytest.mark.parametrize("page", ["pages/start.py", "pages/decompose.py", "pages/traverse.py", "pages/compare.py"])
-def test_every_page_shows_the_first_subject_without_a_click(app, page):
+def test_every_page_shows_the_first_subject_without_a_click(app, few, page):
     app.run().switch_page(page).run()
     assert not app.exception
     assert not app.error
@@ -217,6 +217,24 @@ def test_uploads_are_taken_apart_and_say_what_the_model_was_trained_for(app):
     assert "trained on cardiac phantom" in said(app)
     assert "left.png" in said(app)
     assert "no mask was uploaded" in app.dataframe[0].value["mean"].iloc[0]
+
+
+@pytest.mark.parametrize("name", ["cardiac-film", "cardiac-spade", "brain-spade"])
+@pytest.mark.parametrize("files", [1, 2])
+def test_every_page_takes_uploads_without_truth_by_both_decoders(app, few, name, files):
+    app.query_params["checkpoint"] = name
+    app.run()
+    if name.startswith("cardiac"):
+        app.sidebar.button_group(key="source").set_value("My files")
+        app.run()
+    for n, modality in list(enumerate(load(ROOT / "checkpoints" / f"{name}.safetensors").config.modalities))[:files]:
+        app.sidebar.file_uploader(key=f"file-{modality}").upload(*png_file(f"{modality}.png", n))
+    app.run()
+    for page in ("start", "decompose", "traverse", "compare"):
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception, page
+        assert not app.error, page
+        assert ".png" in said(app), page
 
 
 def test_one_file_alone_is_enough(app):

@@ -1,0 +1,77 @@
+"""From a slider's release to the new image on the screen, and from page to page: python benchmarks/latency.py
+
+A headless Chromium opens the app with its first checkpoint and subject. On Traverse, a slider of z is moved by one
+step with the keyboard, 20 times, and the clock stops when the picture beside it is another one and has been drawn.
+Pages are changed by their links in the sidebar until their first picture has been drawn. Needs Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from playwright.sync_api import Page, sync_playwright
+
+from tools.screenshots import serve, settle
+
+YOURS = "The image, its reconstruction, and with your z"
+PAGES = {"Decompose": "Each modality's image and its anatomy channels", "Start": "For each modality: the image"}
+
+
+def shown(page: Page, alt: str, before: str = "") -> str:
+    """Wait until the picture of this text is drawn and another one than `before`; its address."""
+    page.wait_for_function(
+        "([alt, before]) => [...document.images].some(e => e.alt.startsWith(alt) && e.src != before"
+        " && e.complete && e.naturalWidth > 0)",
+        arg=[alt, before], polling="raf",
+    )  # fmt: skip
+    return page.evaluate("alt => [...document.images].find(e => e.alt.startsWith(alt)).src", alt)
+
+
+def main(rounds: int) -> dict[str, object]:
+    sliders, changes = [], []
+    with serve() as (url, _), sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+        settle(page, url, "traverse")
+        picture = shown(page, YOURS)
+        thumb = page.locator(".st-key-z-0 [role=slider]")
+        thumb.focus()
+        for n in range(rounds + 1):
+            start = time.perf_counter()
+            page.keyboard.press("ArrowRight" if n % 2 else "ArrowLeft")
+            picture = shown(page, YOURS, picture)
+            sliders.append(time.perf_counter() - start)
+        for n in range(rounds + 1):
+            title = list(PAGES)[n % 2]
+            start = time.perf_counter()
+            page.get_by_test_id("stSidebarNav").get_by_text(title).click()
+            shown(page, PAGES[title])
+            changes.append(time.perf_counter() - start)
+        chromium.close()
+    return {
+        "rounds": rounds,
+        "slider_median_ms": round(1000 * statistics.median(sliders[1:])),
+        "slider_worst_ms": round(1000 * max(sliders[1:])),
+        "page_median_ms": round(1000 * statistics.median(changes[1:])),
+        "page_worst_ms": round(1000 * max(changes[1:])),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
+    options = parser.parse_args()
+    text = json.dumps(main(options.rounds), indent=1)
+    if options.json == "-":
+        print(text)
+    else:
+        Path(options.json).write_text(text + "\n")
