@@ -38,9 +38,9 @@ from dafnet_core.model import DAFNet
 
 KINDS = ("single", "deformed", "fused")
 DEPENDENCE = (
-    "dcor", "dcor_ci95", "null_dcor_mean", "dcor_squared_unbiased", "dcor_squared_unbiased_ci95", "p_value", "n",
-    "n_subjects",
+    "dcor", "dcor_ci95", "dcor_squared_unbiased", "dcor_squared_unbiased_ci95", "p_value", "n", "n_subjects",
 )  # fmt: skip
+NULLS = "null_dcor", "null_dcor_squared_unbiased"
 COMPARED = (("fused", "single"), ("deformed", "single"), ("fused", "copy"))
 NO_TRUTH = "no subject of these data has a mask of this modality"
 WHY = {  # the longest path that fits is the reason for a null
@@ -257,12 +257,12 @@ def _statistics(
     def of(key: str, path: str) -> dict[str, Any]:
         known = evidence.dependence.get(key)
         if known is None:
-            return dict.fromkeys(DEPENDENCE)
-        shown = {name: getattr(known, name) for name in DEPENDENCE if name != "null_dcor_mean"}
+            return dict.fromkeys((*DEPENDENCE, *(f"{name}_mean" for name in NULLS)))
+        shown = {name: getattr(known, name) for name in DEPENDENCE}
         for name in ("dcor_ci95", "dcor_squared_unbiased_ci95"):
             if np.isnan(shown[name]).any():
                 shown[name], reasons[f"{path}.{name}"] = None, "without one of the subjects a factor does not vary"
-        return shown | {"null_dcor_mean": float(np.mean(known.null_dcor))}
+        return shown | {f"{name}_mean": float(np.mean(getattr(known, name))) for name in NULLS}
 
     within = {name: of(f"within.{name}", f"dependence.within.{name}") for name in names}
     images = {key: of(key, f"dependence.{key}") for key in ("image_s", "image_z")}

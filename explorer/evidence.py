@@ -56,7 +56,7 @@ def probe_figure(probe: Mapping[str, Any], dark: bool) -> go.Figure:
         ),
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )  # fmt: skip
-    figure.add_hline(y=probe["chance"], line_dash="dash", annotation_text=f"chance {probe['chance']:.2f}")
+    figure.add_hline(y=probe["chance"], line_dash="dash")
     return _plain(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
 
 
@@ -122,14 +122,16 @@ def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go
                  (d.null_dcor_squared_unbiased, d.dcor_squared_unbiased, d.dcor_squared_unbiased_ci95))  # fmt: skip
         for row, (null, value, (low, high)) in enumerate(parts, 1):
             figure.add_histogram(
-                x=null, marker_color="#8d99a6", nbinsx=40, showlegend=False, row=row, col=column,
-                hovertemplate="independent: %{x}<br>%{y} permutations<extra></extra>",
+                x=null, marker_color="#8d99a6", xbins=dict(size=0.005), showlegend=False, row=row, col=column,
+                hovertemplate="subjects permuted: %{x}<br>%{y} permutations<extra></extra>",
             )  # fmt: skip
             if not np.isnan([low, high]).any():
                 figure.add_vrect(low, high, fillcolor=COLOURS[1], opacity=0.25, line_width=0, row=row, col=column)
             figure.add_vline(
                 value, line_color=COLOURS[1], line_width=3, annotation_text=f"{value:.2f}", row=row, col=column
             )
+    for row, low in ((1, 0.0), (2, -0.2)):  # with 0, how far from it independent factors are can be seen
+        figure.update_xaxes(range=[low, 1], row=row)
     figure.update_yaxes(showticklabels=False)
     return _plain(figure, 430, dark)
 
@@ -142,13 +144,14 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
         for column, (value, null) in enumerate(
             ((curve.dcor, curve.null_dcor), (curve.dcor_squared_unbiased, curve.null_dcor_squared_unbiased)), 1
         ):
-            for y, dash, what in ((value, "solid", "s and z"), (null, "dot", "independent")):
+            for y, dash, what in ((value, "solid", "s and z"), (null, "dot", "subjects permuted")):
                 figure.add_scatter(
                     x=curve.n_subjects, y=y, mode="lines+markers", line=dict(color=colour, dash=dash), text=rows,
                     name=f"{title}: {what}", showlegend=column == 1, row=1, col=column,
                     hovertemplate="%{text}: %{y:.3f}",
                 )  # fmt: skip
     figure.update_xaxes(title="subjects")
+    figure.update_yaxes(rangemode="tozero")
     legend = dict(orientation="h", y=1.12, yanchor="bottom")
     return _plain(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
 
@@ -216,8 +219,9 @@ def dependence_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "between": between, "dCor": f"{_cell(d['dcor'])} ({_span(d['dcor_ci95'])})",
-            "dCor if independent": _cell(d["null_dcor_mean"]),
+            "subjects permuted": _cell(d["null_dcor_mean"]),
             "dCor², bias-corrected": f"{_cell(d['dcor_squared_unbiased'])} ({_span(d['dcor_squared_unbiased_ci95'])})",
+            "subjects permuted²": _cell(d.get("null_dcor_squared_unbiased_mean")),
             "p": _cell(d["p_value"]), "images": str(d["n"] or "n/a"), "subjects": str(d["n_subjects"] or "n/a"),
         }
         for between, d in parts
@@ -236,23 +240,24 @@ def _numbers(value: Any, path: str = "") -> Iterable[tuple[str, float]]:
         yield path, float(value)
 
 
-HIDDEN = ("n_subjects", "n_slices", "warp.", "why", "version", "data", "split", "paired.")
+HIDDEN = ("n_subjects", "n_slices", "warp.", "why", "version", "data", "split", "paired.")  # of the data, or said twice
+COUNTS = (".n", ".n_subjects", ".slices")
 
 
 def comparison(a: Judged, b: Judged) -> list[dict[str, Any]]:
     """Every number of two checkpoints on the same data; by-subject ones with their paired difference a - b.
 
     Returns:
-        Rows of number, a, b, difference, low and high of its 95 % interval, sign-flip p; None where unknown.
+        Rows of number, chosen (a), beside (b), difference, low and high of its 95 % interval, sign-flip p; None where unknown.
     """
     ours, theirs = dict(_numbers(a.found)), dict(_numbers(b.found))
     rows = []
-    for name in [n for n in ours if n in theirs and not n.startswith(HIDDEN) and "ci95" not in n]:
+    for name in [n for n in ours if n in theirs and not (n.startswith(HIDDEN) or n.endswith(COUNTS) or "ci95" in n)]:
         known = name in a.by_subject and name in b.by_subject
         paired = difference(a.by_subject[name], b.by_subject[name]) if known else None
         low, high = paired["ci95"] if paired else (None, None)
         rows.append({
-            "number": name, "a": ours[name], "b": theirs[name],
+            "number": name, "chosen": ours[name], "beside": theirs[name],
             "difference": paired["difference"] if paired else None, "low": low, "high": high,
             "p": paired["p_value"] if paired else None,
         })  # fmt: skip

@@ -35,8 +35,9 @@ if done:
         alt="Both statistics as lines over their null distributions",
     )  # fmt: skip
     st.caption(
-        "Grey: the same statistic after one factor's subjects were permuted, which is what independence looks like "
-        "in these very data. Line: as they are. Shaded: 95 % interval, leaving one subject out at a time."
+        "Grey: the same statistic after one factor's subjects were permuted, which is what independence between "
+        "subjects looks like in these very data: what depends on the modality or the place of a slice alone is left in "
+        "it. Line: as they are. Shaded: 95 % interval, leaving one subject out at a time."
     )
 for title, _, judged, found in parts:
     if found is None:
@@ -70,7 +71,7 @@ if curves:
         alt="Both statistics over the number of subjects",
     )  # fmt: skip
     st.caption(
-        "Dotted: independent by permutation. Where solid and dotted lines fall together, the fall is bias and no "
+        "Dotted: subjects permuted. Where solid and dotted lines fall together, the fall is bias and no "
         "property of the model; the paper's 0.55 and 0.78 come without their number of images."
     )
 st.subheader("Take it with you")

@@ -44,7 +44,7 @@ else:
         alt="Accuracy from all of z and from each dimension alone",
     )  # fmt: skip
     st.caption(
-        f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Whiskers: 95 % intervals that "
+        f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Dashed: chance, {probe['chance']:.2f}. Whiskers: 95 % intervals that "
         "take each subject for one trial, so they are wide rather than too narrow."
     )
 

@@ -138,7 +138,7 @@ def test_independence_never_shows_a_statistic_without_its_null_and_n(app, few, j
     assert [h.value for h in app.subheader][:2] == ["FiLM", "SPADE"]
     table, found = app.dataframe[0].value, judged.found["dependence"]
     assert table["dCor"][0].startswith(f"{found['dcor']:.3f}")
-    assert table["dCor if independent"][0] == f"{found['null_dcor_mean']:.3f}"
+    assert table["subjects permuted"][0] == f"{found['null_dcor_mean']:.3f}"
     assert table["subjects"][0] == "3"
     assert set(table["between"]) == {
         "s and z", "s and z, cine alone", "s and z, LGE alone", "image and s", "image and z"
@@ -151,8 +151,8 @@ def test_compare_has_every_number_of_both_with_paired_differences(app, few, judg
     assert not app.exception
     table = app.dataframe[-1].value.set_index("number")
     fused = table.loc["segmentation.LGE.fused.dice_mean"]
-    assert fused["a"] == pytest.approx(judged.found["segmentation"]["LGE"]["fused"]["dice_mean"])
-    assert fused["difference"] == pytest.approx(fused["a"] - fused["b"])
+    assert fused["chosen"] == pytest.approx(judged.found["segmentation"]["LGE"]["fused"]["dice_mean"])
+    assert fused["difference"] == pytest.approx(fused["chosen"] - fused["beside"])
     assert 0 < fused["p"] <= 1
     assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
 

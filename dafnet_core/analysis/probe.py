@@ -245,7 +245,7 @@ class Reading:
 
     Attributes:
         known: its name; modality: whose rows were read; factor: "z" or "s" (channel occupancies).
-        measure: "accuracy", or "R^2" for a number; value and ci95 are held out (Probe, Regression).
+        measure: "accuracy", or "R²" for a number; value and ci95 are held out (Probe, Regression).
         chance: what knowing nothing gives: the most frequent answer's share, or 0 for R^2.
         why: the reason where value is None.
     """
@@ -269,7 +269,7 @@ def read_known(found: Encodings) -> list[Reading]:
             parts = {"z": found.z[rows], "s": occupancies(found.anatomies[rows], found.channels)}
             for factor, features in parts.items():
                 is_class = values.dtype == bool
-                asked = name, modality, factor, "accuracy" if is_class else "R^2"
+                asked = name, modality, factor, "accuracy" if is_class else "R²"
                 try:
                     if is_class:
                         told = probe(features, values[rows].astype(int), found.subjects[rows], each=False)
