@@ -248,7 +248,8 @@ def comparison(a: Judged, b: Judged) -> list[dict[str, Any]]:
     """Every number of two checkpoints on the same data; by-subject ones with their paired difference a - b.
 
     Returns:
-        Rows of number, chosen (a), beside (b), difference, low and high of its 95 % interval, sign-flip p; None where unknown.
+        Rows of number, chosen (a), beside (b), difference, low and high of its 95 % interval, sign-flip p; None where
+        unknown.
     """
     ours, theirs = dict(_numbers(a.found)), dict(_numbers(b.found))
     rows = []

@@ -44,8 +44,9 @@ else:
         alt="Accuracy from all of z and from each dimension alone",
     )  # fmt: skip
     st.caption(
-        f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Dashed: chance, {probe['chance']:.2f}. Whiskers: 95 % intervals that "
-        "take each subject for one trial, so they are wide rather than too narrow."
+        f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Dashed: chance, "
+        f"{probe['chance']:.2f}. Whiskers: 95 % intervals that take each subject for one trial, so they are wide "
+        "rather than too narrow."
     )
 
 st.subheader("The modality in s: leakage")

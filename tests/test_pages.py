@@ -14,7 +14,7 @@ from dafnet_core.analysis.decompose import decompose, overlaps
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
 from dafnet_core.checkpoint import load
 from dafnet_core.evaluate import evaluate_checkpoint
-from explorer import figures, session, subjects
+from explorer import evidence, figures, session, subjects
 from explorer.sheets import LIGHT, Tile, channel, class_colours, coloured, grey, overlay, png, sheet, warp_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -194,6 +194,30 @@ def test_an_uploaded_checkpoint_can_be_chosen_and_a_bad_one_changes_nothing(app)
     app.run()
     assert not app.exception
     assert app.metric[0].value == "SPADE"
+
+
+def test_a_run_at_hand_can_be_chosen_and_shows_its_curves(app, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "best.safetensors").write_bytes(SHIPPED.read_bytes())
+    (tmp_path / "mine" / "log.csv").write_text("step,epoch,sup,rec\n0,0,2.0,0.9\n1,0,1.5,0.8\n")
+    monkeypatch.setattr(session, "RUNS", tmp_path)
+    app.run().switch_page("pages/checkpoints.py").run()
+    assert "choose runs/NAME" in said(app)
+    app.sidebar.selectbox(key="checkpoint").set_value("runs/mine")
+    app.run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1
+    found = evidence.log_figure(session.run_logs("runs/mine")["Loss terms of training"], "title", dark=False)
+    assert [(t.name, t.x, t.y) for t in found.data] == [("sup", (0, 1), (2.0, 1.5)), ("rec", (0, 1), (0.9, 0.8))]
+
+
+def test_tables_and_pictures_say_what_made_them():
+    about = {"checkpoint_digest": "abc", "data": "upload", "steps": 7}
+    text = evidence.table_csv([{"x": 1, "y": 2}, {"x": 3, "z": 4}], about).decode().splitlines()
+    assert text == ['# checkpoint_digest: "abc"', '# data: "upload"', "# steps: 7", "x,y,z", "1,2,", "3,,4"]
+    picture = Image.open(io.BytesIO(png(sheet([[Tile(np.zeros((8, 8, 3), np.uint8))]]), about)))
+    assert (picture.text["checkpoint_digest"], picture.text["steps"]) == ("abc", "7")
+    assert evidence.chart("z", about)["toImageButtonOptions"] == {"format": "svg", "filename": "dafnet-z-abc"}
 
 
 def test_choices_of_the_sidebar_change_the_subject(app):
