@@ -289,6 +289,15 @@ def z_csv(encodings: Encodings, about: Mapping[str, Any]) -> bytes:
     return table_csv(rows, {**about, "z": e.z_is})
 
 
+def with_nulls(judged: Judged) -> dict[str, Any]:
+    """The numbers of `evaluate` and, under "nulls", both statistics of every permutation."""
+    nulls = {
+        between: {"dcor": d.null_dcor, "dcor_squared_unbiased": d.null_dcor_squared_unbiased}
+        for between, d in judged.evidence.dependence.items()
+    }
+    return {**judged.found, "nulls": nulls}
+
+
 def as_json(found: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
     """Numbers of `evaluate` with what made them."""
     return (json.dumps({**about, **found}, indent=1) + "\n").encode()

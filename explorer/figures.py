@@ -241,6 +241,24 @@ def traverse_sheet(
     return sheet(rows, [f"z{d + 1}" for d in order], side=110, theme=theme)
 
 
+def interpolation_sheet(images: np.ndarray, start: str, end: str, theme: Theme) -> Image.Image:
+    """One anatomy while z goes from one image's to another's: (steps, H, W)."""
+    last = len(images) - 1
+    ends = {0: f"z of {start}", last: f"z of {end}"}
+    tiles = [Tile(grey(image), ends.get(k, f"{k / last:.0%}")) for k, image in enumerate(images)]
+    return sheet([tiles], side=120, theme=theme)
+
+
+def plane_sheet(images: np.ndarray, values: np.ndarray, dimensions: tuple[int, int], theme: Theme) -> Image.Image:
+    """Images (a, b, H, W) over two dimensions of z, the first downwards."""
+    down, across = (f"z{d + 1}" for d in dimensions)
+    rows = [
+        [Tile(grey(image), f"{across} = {v:+.1f}" if not a else "") for v, image in zip(values, row, strict=True)]
+        for a, row in enumerate(images)
+    ]
+    return sheet(rows, [f"{down} = {v:+.1f}" for v in values], side=110, theme=theme)
+
+
 def traverse_numbers(found: Traversal, s: np.ndarray, z: np.ndarray, about: Mapping[str, object]) -> bytes:
     """Arrays of a traversal of one anatomy (C, H, W) and z (n_z,) as .npz; `about` is JSON text."""
     arrays = {"values": found.values, "images": found.images, "correlation": found.correlation,

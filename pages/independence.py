@@ -16,7 +16,7 @@ st.markdown(
 )
 asked = session.pick_data(checkpoint)
 shown = [(decoders[checkpoint.config.decoder], checkpoint)]
-if asked and (other := session.pick_other(checkpoint, "beside", needed=False)):
+if asked and (other := session.pick_other(checkpoint, "other", needed=True)):
     title = decoders[other[1].config.decoder]
     shown.append((title if title != shown[0][0] else other[0], other[1]))
 
@@ -85,6 +85,7 @@ with st.container(horizontal=True):
                 "dafnet-dependence.csv", "text/csv", key=f"csv-{model.digest}", on_click="ignore",
             )  # fmt: skip
             st.download_button(
-                f"{title}: all numbers (JSON)", lambda found=found, about=about: evidence.as_json(found, about),
+                f"{title}: all numbers and nulls (JSON)",
+                lambda judged=judged, about=about: evidence.as_json(evidence.with_nulls(judged), about),
                 "dafnet-numbers.json", "application/json", key=f"json-{model.digest}", on_click="ignore",
             )  # fmt: skip

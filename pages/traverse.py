@@ -4,7 +4,8 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.decompose import decompose, kl_per_dimension
-from dafnet_core.analysis.traversal import LIMIT, STILL, render
+from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render
+from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.checkpoint import Checkpoint
 from explorer import figures, session
 from explorer.sheets import Tile, grey, png, sheet, stack
@@ -131,5 +132,32 @@ def move_yourself() -> None:
             st.image(png(sheet([tiles], side=260, theme=theme)), alt="The image, its reconstruction, and with your z")
 
 
+@st.fragment
+def combine() -> None:
+    st.subheader("Between two, and two at once")
+    others = [(j, name) for j, name in enumerate(names) if j != i]
+    for j, name in others:
+        images = interpolate(checkpoint.model, found.s[i], found.z_mean[i], found.z_mean[j], steps)
+        with st.container(key=f"sheet_between{j}"):
+            st.image(
+                png(figures.interpolation_sheet(images, chosen, name, theme)),
+                alt=f"The anatomy of {chosen} while z goes from its own to that of {name}",
+            )
+    with st.container(horizontal=True):
+        order = np.argsort(-moved.effect).tolist()
+        down = st.selectbox("Down", range(n_z), order[0], format_func=lambda d: f"z{d + 1}", key="down")
+        across = st.selectbox("Across", range(n_z), order[1], format_func=lambda d: f"z{d + 1}", key="across-z")
+    if down == across:
+        st.info("Choose two different dimensions.")
+        return
+    images = plane(checkpoint.model, found.s[i], found.z_mean[i], (down, across), moved.values)
+    with st.container(key="sheet_plane"):
+        st.image(
+            png(figures.plane_sheet(images, moved.values, (down, across), theme)),
+            alt=f"Images over z{down + 1} downwards and z{across + 1} across",
+        )
+
+
 look_closer()
 move_yourself()
+combine()
