@@ -24,6 +24,7 @@ page = st.navigation(
             "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
         ),
         st.Page("pages/traverse.py", title="Traverse", help="What each dimension of z does to the image"),
+        st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor, and what is left of both"),
         st.Page("pages/probe.py", title="Probe", help="What a linear classifier reads from z and from s"),
         st.Page("pages/independence.py", title="Independence", help="Distance correlation of s and z, and its traps"),
         st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),

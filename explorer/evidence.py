@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 
 from dafnet_core.analysis.dependence import Curve, Dependence
 from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.analysis.mixing import Mixed
 from dafnet_core.analysis.probe import Reading, principal_axes
 from dafnet_core.evaluate import Judged, difference
 
@@ -263,6 +264,20 @@ def comparison(a: Judged, b: Judged) -> list[dict[str, Any]]:
             "p": paired["p_value"] if paired else None,
         })  # fmt: skip
     return rows
+
+
+def mixture_rows(
+    mixed: Mixed, rows: Sequence[str], columns: Sequence[str], modalities: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A row a cell of a mixture: what it is made of and its verdicts."""
+    return [
+        {
+            "anatomy of": row, "z of": column, "modality": modalities[k], "kept (Dice)": float(mixed.made.dice[r, k]),
+            "channels that stay": float(mixed.made.agreement[r, k]), "reached": float(mixed.reached[r, k]),
+        }
+        for r, row in enumerate(rows)
+        for k, column in enumerate(columns)
+    ]  # fmt: skip
 
 
 def table_csv(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> bytes:

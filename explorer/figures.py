@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from dafnet_core.analysis.decompose import Decomposition, channel_classes, masks_of, overlaps, reconstruction_errors
 from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.analysis.mixing import Mixture
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
 from dafnet_core.analysis.traversal import Traversal
 from explorer.sheets import (
@@ -45,6 +46,12 @@ def anatomy_map(s: np.ndarray, colours: Sequence[str]) -> np.ndarray:
     palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
     total = np.maximum(s.sum(0), 1e-6)  # a fused anatomy may add up to more than 1
     return (np.einsum("chw,cr->hwr", s, palette) / total[..., None]).round().clip(0, 255).astype(np.uint8)
+
+
+def labels_map(labels: np.ndarray) -> np.ndarray:
+    """Channel indices (H, W) in one picture (H, W, 3), where nobody has said which channel is which class."""
+    palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in MIXED], np.uint8)
+    return palette[labels % len(MIXED)]
 
 
 def channel_title(c: int, kind: int | None, classes: Sequence[str]) -> str:
@@ -289,9 +296,8 @@ def slice_sheet(found: Encodings, row: int, theme: Theme) -> Image.Image:
     first = row - row % len(found.names)
     tiles: list[Tile | None] = []
     for n, name in enumerate(found.names, first):
-        s = np.eye(found.channels, dtype=np.float32)[found.anatomies[n]].transpose(2, 0, 1)
         tiles.append(Tile(grey(found.images[n]), name))
-        tiles.append(Tile(anatomy_map(s, MIXED), f"s of {name}"))
+        tiles.append(Tile(labels_map(found.anatomies[n]), f"s of {name}"))
     title = f"{found.subjects[row]}, slice {found.positions[row] + 1}"
     return sheet([tiles], [title], side=200, theme=theme)
 
@@ -331,6 +337,41 @@ def compare_sheet(
         )])  # fmt: skip
         names.append("chosen - beside")
     return sheet(rows, names, side=170, theme=theme)
+
+
+def row_names(found: Encodings) -> list[str]:
+    """What each row of encodings is, for people; subjects by number."""
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(found.subjects.tolist()), 1)}
+    return [
+        f"subject {numbers[s]}, slice {p + 1}, {found.names[m]}"
+        for s, p, m in zip(found.subjects.tolist(), found.positions, found.modality, strict=True)
+    ]
+
+
+def mixture_sheet(
+    made: Mixture, anatomies: Sequence[np.ndarray], titles: tuple[Sequence[str], Sequence[str]],
+    styles: Sequence[np.ndarray | None], reached: np.ndarray, modalities: Sequence[str], theme: Theme,
+) -> Image.Image:  # fmt: skip
+    """g(s, z) of every anatomy (row) and modality factor (column), each with its two verdicts.
+
+    Args:
+        anatomies: (H, W) channel indices of each row.
+        titles: of the rows and of the columns.
+        styles: (H, W) image that each column's z is of; None for a random z.
+        reached: (R, K) the probe's probability of the column's modality.
+        modalities: name of each column's modality.
+    """
+    head: list[Tile | None] = [None]
+    head += [None if x is None else Tile(grey(x), title) for x, title in zip(styles, titles[1], strict=True)]
+    rows = [head]
+    for r, labels in enumerate(anatomies):
+        row: list[Tile | None] = [Tile(labels_map(labels), "" if r else "anatomy s")]
+        for k, name in enumerate(modalities):
+            kept = "n/a" if np.isnan(made.dice[r, k]) else f"{made.dice[r, k]:.2f}"
+            title = titles[1][k] if not r and styles[k] is None else ""
+            row.append(Tile(grey(made.images[r, k]), title, f"kept {kept}, {name} {reached[r, k]:.0%}"))
+        rows.append(row)
+    return sheet(rows, ["z of", *titles[0]], side=140, theme=theme)
 
 
 def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:

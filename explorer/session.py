@@ -22,6 +22,7 @@ import streamlit as st
 import dafnet_core
 from dafnet_core.analysis.decompose import Decomposition, channel_classes, decompose
 from dafnet_core.analysis.dependence import Curve, dependence_curve
+from dafnet_core.analysis.mixing import Mixed, mix_rows
 from dafnet_core.analysis.probe import Reading, read_known
 from dafnet_core.analysis.traversal import Traversal, steps_between, traverse
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, from_bytes, load
@@ -281,6 +282,21 @@ def _curve(digest: str, asked: Asked, _evidence: Evidence) -> Curve:
 def curve(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> Curve:
     """Dependence of s and z over the number of subjects."""
     return _curve(checkpoint.digest, asked, evidence)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Mixing")
+def _mixture(
+    digest: str, asked: Asked, rows: tuple[int, ...], columns: tuple[int, ...], seed: int,
+    _model: DAFNet, _evidence: Evidence,
+) -> Mixed:  # fmt: skip
+    return mix_rows(_model, _evidence.encodings, _evidence.probe, rows, columns, seed=seed)
+
+
+def mixture(
+    checkpoint: Checkpoint, asked: Asked, evidence: Evidence, rows: Sequence[int], columns: Sequence[int], seed: int
+) -> Mixed:
+    """Anatomies of some rows of the encodings with z of some rows; a column below 0 is a random z."""
+    return _mixture(checkpoint.digest, asked, tuple(rows), tuple(columns), seed, checkpoint.model, evidence)
 
 
 @st.fragment(run_every=0.5)

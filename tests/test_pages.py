@@ -159,6 +159,24 @@ def test_compare_has_every_number_of_both_with_paired_differences(app, few, judg
     assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
 
 
+def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
+    app.run().switch_page("pages/mix.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert "Mean over cells: kept" in said(app)
+    app.multiselect(key="mix-rows").set_value(["subject 2, slice 1, LGE"])
+    app.multiselect(key="mix-columns").set_value(["subject 1, slice 8, cine", "random z 2"])
+    app.selectbox(key="mixed-with").set_value("cardiac-spade")
+    app.run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert [h.value for h in app.subheader] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
+    assert len([c for c in app.caption if "Mean over cells" in c.value]) == 2
+    app.multiselect(key="mix-rows").set_value([])
+    app.run()
+    assert "Choose at least one anatomy" in said(app)
+
+
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
     monkeypatch.setattr(session, "POPULATIONS", (24,))
     app.run().switch_page("pages/probe.py").run()

@@ -23,6 +23,7 @@ PAGES = {
     "start": "For each modality: the image",
     "decompose": "Own and crosswise reconstructions",
     "traverse": "Rows of images of",
+    "mix": "Images of every chosen anatomy",
     "probe": "z of every image (CSV)",
     "independence": "The same images, fewer of them",
     "compare": "This table (CSV)",

@@ -63,6 +63,10 @@ class Probe:
         Raises:
             ValueError: an unknown subject. Any fold's classifier could answer, and they differ; none is the right one.
         """
+        return np.array(self.classes)[self.probability(z, subjects).argmax(1)]
+
+    def probability(self, z: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+        """Probability of each of `classes` for further rows, (m, len(classes)); arguments and errors of `classify`."""
         z = np.asarray(z, np.float64)
         ids = np.asarray(subjects).tolist()
         if len(ids) != len(z):
@@ -70,11 +74,13 @@ class Probe:
         unknown = sorted(set(ids) - set(self._held_out), key=str)
         if unknown:
             raise ValueError(f"subject {unknown[0]!r} was not among the {self.n_subjects} that the probe was made from")
-        labels = np.empty(len(z), next(iter(self._held_out.values())).classes_.dtype)
+        found = np.zeros((len(z), len(self.classes)))
         for subject in dict.fromkeys(ids):
             rows = [row for row, other in enumerate(ids) if other == subject]
-            labels[rows] = self._held_out[subject].predict(z[rows])
-        return labels
+            model = self._held_out[subject]
+            columns = [self.classes.index(label) for label in model.classes_.tolist()]
+            found[np.ix_(rows, columns)] = model.predict_proba(z[rows])
+        return found
 
 
 def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int = 5, each: bool = True) -> Probe:

@@ -1,0 +1,127 @@
+"""Any anatomy with any modality factor, and whether both are there when the image is encoded again (Sec. V-H).
+
+Content and style are apart where g(s, z) keeps the anatomy of s and takes the modality of z, whatever is put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.analysis.probe import Probe
+from dafnet_core.analysis.segmentation import dice_from_counts, nanmean, overlap_counts
+from dafnet_core.analysis.traversal import render
+from dafnet_core.model import DAFNet
+
+BATCH = 8  # images encoded at once
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Images of R anatomies (rows) with K modality factors (columns), each encoded again.
+
+    Attributes:
+        images: (R, K, H, W) float32 in [-1, 1], g(s_r, z_k).
+        agreement: (R, K) share of pixels whose channel is the same as in s_r.
+        dice: (R, K) Dice of the mask of the anatomy encoded again against that of s_r, mean over the classes that the
+            latter has; NaN where it has none.
+        z: (R, K, n_z) posterior means.
+    """
+
+    images: np.ndarray
+    agreement: np.ndarray
+    dice: np.ndarray
+    z: np.ndarray
+
+
+@torch.inference_mode()
+def mix(model: DAFNet, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) -> Mixture:
+    """Put every anatomy together with every modality factor, and encode each image again.
+
+    Args:
+        model: in eval mode.
+        s: (R, C, H, W) one-hot anatomies.
+        z: (K, n_z).
+        modalities: (K,) index in the model of the modality whose encoder encodes the images of a z again.
+
+    Raises:
+        ValueError: s or z does not fit the model, or not one modality for each z.
+    """
+    z = np.asarray(z, np.float64)
+    if s.ndim != 4 or len(modalities) != len(z):
+        raise ValueError(f"s is {s.shape}, {len(modalities)} modalities for {len(z)} z; expected (R, C, H, W), one a z")
+    device = next(model.parameters()).device
+    images = np.stack([render(model, anatomy, z) for anatomy in s])
+    rows, columns = images.shape[:2]
+    classes = len(model.config.classes)
+    labels = s.argmax(1)
+    masks = np.concatenate([
+        model.segment(torch.from_numpy(np.asarray(part, np.float32))[None].to(device)).argmax(1).cpu().numpy()
+        for part in s
+    ])  # fmt: skip
+    agreement, dice = np.empty((rows, columns)), np.empty((rows, columns))
+    again = np.empty((rows, columns, z.shape[1]))
+    for m in sorted(set(modalities)):
+        cells = [(r, k) for r in range(rows) for k in range(columns) if modalities[k] == m]
+        for start in range(0, len(cells), BATCH):
+            part = cells[start : start + BATCH]
+            x = torch.from_numpy(np.stack([images[cell] for cell in part]))[:, None].to(device)
+            found = model.predict(x, (m,))
+            mean, _ = model.encode_modality(found.s[0, :, 0], x)
+            found_labels = found.s[0, :, 0].argmax(1).cpu().numpy()
+            found_masks = found.single[0].argmax(1).cpu().numpy()
+            for n, (r, k) in enumerate(part):
+                agreement[r, k] = (found_labels[n] == labels[r]).mean()
+                counts = overlap_counts(found_masks[n], masks[r], classes)
+                dice[r, k] = nanmean(dice_from_counts(counts))
+                again[r, k] = mean[n].cpu().numpy()
+    return Mixture(images, agreement, dice, again)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """A mixture of slices of a data set, with the probe's verdict.
+
+    Attributes:
+        made: the images.
+        modalities: (K,) index of each column's modality: that of its image, or the one that the probe names.
+        reached: (R, K) the probe's probability that the z of an image, encoded again, is of its column's modality.
+        z: (K, n_z) of the columns.
+    """
+
+    made: Mixture
+    modalities: tuple[int, ...]
+    reached: np.ndarray
+    z: np.ndarray
+
+
+def mix_rows(
+    model: DAFNet, found: Encodings, probe: Probe, rows: Sequence[int], columns: Sequence[int], *, seed: int = 0
+) -> Mixed:
+    """Anatomies of some rows of encodings put together with z of some rows.
+
+    Every verdict is by the classifier that never saw the subject of the anatomy.
+
+    Args:
+        model: the one that made `found`, for which the index of a modality is the same.
+        probe: of the modality in `found`.
+        rows: of the anatomies, at least one.
+        columns: of the modality factors; one below 0 is a random z from N(0, I), -1 the first of `seed`.
+        seed: of random z.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.standard_normal((max([0, *(-k for k in columns)]), found.z.shape[1]))
+    z = np.stack([found.z[k] if k >= 0 else drawn[-k - 1] for k in columns])
+    subjects = found.subjects[list(rows)]
+    named = probe.classify(z, np.repeat(subjects[0], len(z)))
+    modalities = tuple(int(found.modality[k]) if k >= 0 else int(named[n]) for n, k in enumerate(columns))
+    s = np.eye(found.channels, dtype=np.float32)[found.anatomies[list(rows)]].transpose(0, 3, 1, 2)
+    made = mix(model, np.ascontiguousarray(s), z, modalities)
+    told = probe.probability(made.z.reshape(-1, z.shape[1]), np.repeat(subjects, len(z)))
+    places = [probe.classes.index(m) for m in modalities]
+    reached = told.reshape(len(rows), len(z), -1)[:, np.arange(len(z)), places]
+    return Mixed(made, modalities, reached, z)
