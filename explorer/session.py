@@ -116,17 +116,39 @@ def take_checkpoint(name: str, data: bytes) -> str:
     return name
 
 
-def others(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
+@dataclass(frozen=True)
+class Kind:
+    """What is asked of checkpoints that are not chosen: enough to tell which of them go together."""
+
+    digest: str
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    decoder: str
+    data: str
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Kind:
+        config = checkpoint.config
+        return cls(checkpoint.digest, config.modalities, config.classes, config.decoder, checkpoint.training["data"])
+
+
+@st.cache_resource(max_entries=256, show_spinner="Looking at the checkpoints")
+def _kind(path: str, changed: int) -> Kind | None:
+    try:
+        return Kind.of(load(path))
+    except CheckpointError:
+        return None
+
+
+def others(checkpoint: Checkpoint) -> dict[str, Kind]:
     """Other checkpoints of the catalogue, by name, that know the same modalities and classes."""
     found = {}
     for name, entry in catalogue().items():
-        try:
-            other = _open(entry)
-        except CheckpointError:
-            continue
-        mine, theirs = ((c.config.modalities, c.config.classes) for c in (checkpoint, other))
-        if mine == theirs and other.digest != checkpoint.digest:
-            found[name] = other
+        is_path = isinstance(entry, Path)
+        kind = _kind(str(entry), entry.stat().st_mtime_ns) if is_path else Kind.of(entry)
+        mine = Kind.of(checkpoint)
+        if kind and (kind.modalities, kind.classes) == (mine.modalities, mine.classes) and kind.digest != mine.digest:
+            found[name] = kind
     return found
 
 
@@ -136,14 +158,14 @@ def pick_other(checkpoint: Checkpoint, key: str, *, needed: bool) -> tuple[str, 
     if needed and not known:
         st.info("No other checkpoint here knows the same modalities and classes; upload one on the page Checkpoints.")
         return None
-    names = sorted(known, key=lambda name: known[name].training["data"] != checkpoint.training["data"])
+    names = sorted(known, key=lambda name: known[name].data != checkpoint.training["data"])
     if needed:
-        names.sort(key=lambda name: known[name].config.decoder == checkpoint.config.decoder)
+        names.sort(key=lambda name: known[name].decoder == checkpoint.config.decoder)
     chosen = st.selectbox(
         "Beside it", names if needed else [None, *names], format_func=lambda n: n or "nothing", key=key,
         bind="query-params", help="Another checkpoint that knows the same modalities and classes",
     )  # fmt: skip
-    return (chosen, known[chosen]) if chosen else None
+    return (chosen, _open(catalogue()[chosen])) if chosen else None
 
 
 def taken_apart(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
@@ -189,8 +211,12 @@ class Asked:
 
 def pick_data(checkpoint: Checkpoint) -> Asked | None:
     """Whom to judge a checkpoint on; None, with the reason shown, for nobody."""
-    if subjects.has_samples(checkpoint):
-        with st.container(horizontal=True):
+    names = ["phantom"] * subjects.has_samples(checkpoint) + [Asked(spec).name for spec in data_sets()]
+    with st.container(horizontal=True):
+        chosen = names[0] if names else None
+        if len(names) > 1:
+            chosen = st.selectbox("Data", names, key="data-set")
+        if chosen == "phantom":
             n = st.segmented_control(
                 "Phantom subjects", POPULATIONS, default=POPULATIONS[0], required=True, key="population",
                 bind="query-params", help="8 slices each, never trained on; more of them take longer and say more",
@@ -199,14 +225,9 @@ def pick_data(checkpoint: Checkpoint) -> Asked | None:
                 "of difficulty", phantom.DIFFICULTIES, default="standard", required=True, key="judged-difficulty",
                 bind="query-params",
             )  # fmt: skip
-            sample = _pick_z()
-        return Asked(f"phantom:subjects={n},difficulty={kind}", sample)
-    if data_sets():
-        names = [Path(spec.rpartition(":")[2]).name for spec in data_sets()]
-        with st.container(horizontal=True):
-            at = st.selectbox("Data", range(len(names)), format_func=names.__getitem__, key="data-set")
-            sample = _pick_z()
-        return Asked(data_sets()[at], sample)
+            return Asked(f"phantom:subjects={n},difficulty={kind}", _pick_z())
+        if chosen:
+            return Asked(next(spec for spec in data_sets() if Asked(spec).name == chosen), _pick_z())
     st.info(
         f"This checkpoint was trained on {checkpoint.training['data']}, which does not ship with the app. Numbers of "
         "its card are below. For more, start the app with data of these modalities: "
@@ -231,7 +252,7 @@ def judged(checkpoint: Checkpoint, asked: Asked) -> Judged | None:
     key = checkpoint.digest, asked
     refused = st.session_state.setdefault("cancelled", set())
     job = _jobs().find(key)
-    if job is None and key in refused:
+    if key in refused and not (job and job.done):
         if st.button("Start again", key=f"again-{checkpoint.digest}"):
             refused.discard(key)
             st.rerun()
