@@ -21,7 +21,8 @@ class Encoded:
         anatomies: (M, H, W) uint8, the channel that is 1 at each pixel.
         z_mean, z_std: (M, n_z) of q(z | x, s).
         masks: (M, H, W) uint8 labels; None unless those of all modalities are known.
-        known: what else is true of the subject, by name.
+        known: what else is true of the slice or its subject, by name.
+        offsets: (M, d) of the control points onto each modality, xy in [-1, 1] units, those of all others in a row.
     """
 
     subject: str
@@ -32,11 +33,14 @@ class Encoded:
     z_std: np.ndarray
     masks: np.ndarray | None = None
     known: Mapping[str, bool | float] = field(default_factory=dict)
+    offsets: np.ndarray | None = None
 
     @classmethod
     def of(cls, found: Decomposition, subject: str, position: int, **truth: object) -> Encoded:
         anatomies = found.s.argmax(1).astype(np.uint8)
-        return cls(subject, position, found.images, anatomies, found.z_mean, found.z_std, **truth)
+        fixed = np.array([i for i, _ in found.pairs])
+        offsets = np.stack([found.offsets[fixed == m].ravel() for m in range(len(found.s))]) if found.pairs else None
+        return cls(subject, position, found.images, anatomies, found.z_mean, found.z_std, offsets=offsets, **truth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +106,14 @@ class Encodings:
 
     @cached_property
     def known(self) -> dict[str, np.ndarray]:
-        """(n,) values of what else is true of each row's subject, by name: bool or float64."""
+        """(n,) values of what else is true of each row, by name: bool or float64."""
         names = self.slices[0].known
         return {name: np.repeat([s.known[name] for s in self.slices], len(self.names)) for name in names}
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(n, d) control-point offsets onto each row's image."""
+        return np.concatenate([s.offsets for s in self.slices])
 
     @property
     def n_subjects(self) -> int:

@@ -6,7 +6,7 @@ wastes none of few subjects; in both, no subject is on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -250,7 +250,7 @@ class Reading:
     """How well one factor of the model tells something that is known of the subjects.
 
     Attributes:
-        known: its name; modality: whose rows were read; factor: "z" or "s" (channel occupancies).
+        known: its name; modality: whose rows were read; factor: the representation that it was read from.
         measure: "accuracy", or "R²" for a number; value and ci95 are held out (Probe, Regression).
         chance: what knowing nothing gives: the most frequent answer's share, or 0 for R^2.
         why: the reason where value is None.
@@ -266,26 +266,35 @@ class Reading:
     why: str = ""
 
 
-def read_known(found: Encodings) -> list[Reading]:
-    """Read everything that is known of the subjects (bool or number) from z and from s, one modality at a time."""
-    readings = []
-    for name, values in found.known.items():
-        for i, modality in enumerate(found.names):
-            rows = found.modality == i
-            parts = {"z": found.z[rows], "s": occupancies(found.anatomies[rows], found.channels)}
-            for factor, features in parts.items():
-                is_class = values.dtype == bool
-                asked = name, modality, factor, "accuracy" if is_class else "R²"
-                try:
-                    if is_class:
-                        told = probe(features, values[rows].astype(int), found.subjects[rows], each=False)
-                        readings.append(Reading(*asked, told.accuracy, told.ci95, told.chance))
-                    else:
-                        fit = regress(features, values[rows], found.subjects[rows])
-                        readings.append(Reading(*asked, fit.r2, fit.ci95, 0.0))
-                except ValueError as error:
-                    readings.append(Reading(*asked, None, None, None, str(error)))
-    return readings
+def read_known(found: Encodings, representations: Mapping[str, np.ndarray] | None = None) -> list[Reading]:
+    """Read everything that is known of the subjects (bool or number) from representations, one modality at a time.
+
+    Args:
+        representations: features (n, d) of every row, by name; z and the occupancies of s by default.
+    """
+    parts = representations or {"z": found.z, "s": occupancies(found.anatomies, found.channels)}
+    return [
+        _read(name, values[rows], modality, factor, features[rows], found.subjects[rows])
+        for name, values in found.known.items()
+        for i, modality in enumerate(found.names)
+        for rows in [found.modality == i]
+        for factor, features in parts.items()
+    ]
+
+
+def _read(
+    name: str, values: np.ndarray, modality: str, factor: str, features: np.ndarray, subjects: np.ndarray
+) -> Reading:
+    is_class = values.dtype == bool
+    asked = name, modality, factor, "accuracy" if is_class else "R²"
+    try:
+        if is_class:
+            told = probe(features, values.astype(int), subjects, each=False)
+            return Reading(*asked, told.accuracy, told.ci95, told.chance)
+        fit = regress(features, values, subjects)
+        return Reading(*asked, fit.r2, fit.ci95, 0.0)
+    except ValueError as error:
+        return Reading(*asked, None, None, None, str(error))
 
 
 def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -209,9 +209,10 @@ class Slices:
         return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
 
     def known(self, index: int) -> dict[str, bool | float]:
-        """What else is true of a sample's subject, by name; {} where nothing is known."""
-        study = self.studies[self._index[index][0]]
-        return study.known if isinstance(study, PhantomStudy) else {}
+        """What else is true of a sample, by name; {} where nothing is known."""
+        number, slices = self._index[index]
+        study = self.studies[number]
+        return study.known(slices[0]) if isinstance(study, PhantomStudy) else {}
 
     def batch_at(
         self, step: int, batch_size: int, seed: int, *, how: Augmentation = UNCHANGED, part: tuple[int, int] = (0, 1)
@@ -261,7 +262,6 @@ class PhantomStudy:
 
     def __init__(self, seed: int, subject: int, size: int, slices: int, difficulty: str, phases: int = 1) -> None:
         self.name = phantom.case_name(seed, subject)
-        self.known = phantom.known_factors(seed, subject, difficulty)
         self.positions = (np.arange(slices, dtype=np.float64) * phantom.SLICE_DISTANCE_MM,) * 2
         self._asked = (seed, subject), dict(size=size, slices=slices, difficulty=difficulty)
         self._phases = phases
@@ -273,6 +273,11 @@ class PhantomStudy:
         """The pair with all that is true about it, generated again: training keeps thousands and needs no truth."""
         (seed, subject), how = self._asked
         return phantom.generate(seed, subject, position, **how)
+
+    def known(self, position: int) -> dict[str, bool | float]:
+        """What was drawn for this slice, by names for people."""
+        (seed, subject), how = self._asked
+        return phantom.known_factors(seed, subject, position, how["difficulty"])
 
     def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """Images of each modality, (frames, H, W) in [-1, 1], and masks (M, H, W)."""

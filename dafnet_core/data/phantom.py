@@ -542,13 +542,17 @@ def generate(
     )
 
 
-def known_factors(seed: int, subject: int, difficulty: str) -> dict[str, bool | float]:
-    """What was drawn for a subject and may be looked for in its factors, by names for people."""
+def known_factors(seed: int, subject: int, slice_index: int, difficulty: str) -> dict[str, bool | float]:
+    """What was drawn for a slice of a subject and may be looked for in its factors, by names for people."""
     anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, difficulty)
     blood, heart = (sequence.t1_contrast_ms[_INDEX[name]] for name in ("LV blood", "myocardium"))
+    breaths = [draw_breathing(seed, subject, slice_index, modality) for modality in (CINE, LGE)]
     return {
         "scar": draw_scar(seed, subject, difficulty) is not None,
         "heart radius (mm)": anatomy.radius,
+        "heart across (mm)": anatomy.centre[0],
+        "heart down (mm)": anatomy.centre[1],
+        "breathing, cine less LGE (mm)": breaths[0][1] - breaths[1][1],
         "chest fat (mm)": anatomy.skin_fat,
         "cine flip angle (degrees)": sequence.flip_degrees,
         "LGE inversion time / nulling time": sequence.inversion_ms / sequence.nulling_ms,
