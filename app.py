@@ -27,6 +27,7 @@ page = st.navigation(
         st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor, and what is left of both"),
         st.Page("pages/probe.py", title="Probe", help="What a linear classifier reads from z and from s"),
         st.Page("pages/independence.py", title="Independence", help="Distance correlation of s and z, and its traps"),
+        st.Page("pages/truth.py", title="Truth", help="What the factors know of the phantom's truth"),
         st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
         st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves; upload your own"),
     ],

@@ -16,6 +16,7 @@ from dafnet_core.analysis.dependence import Curve, Dependence
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.mixing import Mixed
 from dafnet_core.analysis.probe import Reading, principal_axes
+from dafnet_core.analysis.truth import score
 from dafnet_core.evaluate import Judged, difference
 
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F0E442", "#8d99a6")
@@ -168,6 +169,40 @@ def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.
             line=dict(color=COLOURS[n % len(COLOURS)], width=1.5), visible=True if n < 2 else "legendonly",
         )  # fmt: skip
     return _plain(figure, 380, dark, title=title, xaxis_title="step", margin=dict(l=0, r=0, t=50, b=0))
+
+
+def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
+    """Scores (0 chance, 1 all) of what is known (rows) read from every representation (columns)."""
+    known = list(dict.fromkeys(r.known for r in readings))
+    factors = list(dict.fromkeys(r.factor for r in readings))
+    by_place = {(r.known, r.factor): r for r in readings}
+    table = [[by_place[k, f] for f in factors] for k in known]
+    hover = [
+        [
+            r.why if r.value is None else f"{r.measure} {r.value:.2f} ({_span(r.ci95)}), chance {r.chance:.2f}"
+            for r in row
+        ]
+        for row in table
+    ]
+    values = np.array([[score(r) for r in row] for row in table])
+    figure = go.Figure(go.Heatmap(
+        z=values, x=factors, y=known, zmin=0, zmax=1, colorscale=MANY, customdata=hover, texttemplate="%{z:.2f}",
+        hovertemplate="%{y} from %{x}<br>%{customdata}<extra></extra>", colorbar=dict(title="told", len=0.8),
+    ))  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    return _plain(figure, 90 + 36 * len(known), dark)
+
+
+def truth_rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Every reading with its interval, as a table."""
+    return [
+        {
+            "known": r.known, "in": r.modality, "from": r.factor, "measure": r.measure, "value": r.value,
+            "low": r.ci95[0] if r.ci95 else None, "high": r.ci95[1] if r.ci95 else None, "chance": r.chance,
+            "told": None if np.isnan(score(r)) else score(r), "why": r.why,
+        }
+        for r in readings
+    ]  # fmt: skip
 
 
 def _cell(value: float | None, digits: int = 3) -> str:

@@ -25,6 +25,7 @@ from dafnet_core.analysis.dependence import Curve, dependence_curve
 from dafnet_core.analysis.mixing import Mixed, mix_rows
 from dafnet_core.analysis.probe import Reading, read_known
 from dafnet_core.analysis.traversal import Traversal, steps_between, traverse
+from dafnet_core.analysis.truth import controls, representations
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, from_bytes, load
 from dafnet_core.data import phantom
 from dafnet_core.data.prepare import default_label_table
@@ -290,6 +291,17 @@ def _readings(digest: str, asked: Asked, _evidence: Evidence) -> list[Reading]:
 def readings(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> list[Reading]:
     """What z and s tell of everything that is known of the subjects."""
     return _readings(checkpoint.digest, asked, evidence)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading everything from everything")
+def _truth(digest: str, asked: Asked, modality: str, _evidence: Evidence) -> list[Reading]:
+    found = _evidence.encodings
+    return read_known(found, representations(found) | controls(found), modality)
+
+
+def truth(checkpoint: Checkpoint, asked: Asked, modality: str, evidence: Evidence) -> list[Reading]:
+    """What every representation, and two controls, tell of everything that is known, in images of one modality."""
+    return _truth(checkpoint.digest, asked, modality, evidence)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Taking fewer and fewer subjects")

@@ -203,7 +203,7 @@ def test_probe_and_independence_are_judged_once_and_drawn(server, page):
 def test_pages_fit_wide_and_narrow_light_and_dark(server, browser, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    for name in ("decompose", "traverse", "mix", "probe", "independence", "compare", "checkpoints"):
+    for name in ("decompose", "traverse", "mix", "probe", "independence", "truth", "compare", "checkpoints"):
         page.goto(f"{server[0]}/{name}")
         page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         page.get_by_test_id("stSkeleton").first.wait_for(state="hidden")

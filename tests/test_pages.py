@@ -177,6 +177,15 @@ def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
     assert "Choose at least one anatomy" in said(app)
 
 
+def test_truth_is_told_by_the_oracle_and_the_leak_is_found(app, monkeypatch):
+    monkeypatch.setattr(session, "POPULATIONS", (4,))
+    app.run().switch_page("pages/truth.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert [m.label for m in app.metric] == ["Disentanglement", "Completeness", "Informativeness"]
+    assert "intervals under the cursor" in said(app)
+
+
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
     monkeypatch.setattr(session, "POPULATIONS", (24,))
     app.run().switch_page("pages/probe.py").run()

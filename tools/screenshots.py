@@ -26,6 +26,7 @@ PAGES = {
     "mix": "Images of every chosen anatomy",
     "probe": "z of every image (CSV)",
     "independence": "The same images, fewer of them",
+    "truth": "This matrix (CSV)",
     "compare": "This table (CSV)",
     "checkpoints": "Bring your own",
 }

@@ -266,17 +266,21 @@ class Reading:
     why: str = ""
 
 
-def read_known(found: Encodings, representations: Mapping[str, np.ndarray] | None = None) -> list[Reading]:
+def read_known(
+    found: Encodings, representations: Mapping[str, np.ndarray] | None = None, only: str | None = None
+) -> list[Reading]:
     """Read everything that is known of the subjects (bool or number) from representations, one modality at a time.
 
     Args:
         representations: features (n, d) of every row, by name; z and the occupancies of s by default.
+        only: a modality whose rows alone are read.
     """
     parts = representations or {"z": found.z, "s": occupancies(found.anatomies, found.channels)}
     return [
         _read(name, values[rows], modality, factor, features[rows], found.subjects[rows])
         for name, values in found.known.items()
         for i, modality in enumerate(found.names)
+        if only in (None, modality)
         for rows in [found.modality == i]
         for factor, features in parts.items()
     ]

@@ -1,0 +1,52 @@
+"""Truth: how well s, z and the warp know what is true of the phantom; not in the paper, whose data have no such truth."""
+
+import streamlit as st
+
+from dafnet_core.analysis.truth import dci
+from explorer import evidence, session
+
+checkpoint = session.current_checkpoint()
+dark = session.theme() is session.DARK
+
+st.title("Truth")
+st.markdown(
+    "Everything that the phantom was made with is known, so each of the model's factors can be asked for each of it: "
+    "a linear model reads it from subjects that it never saw. 0 is chance, 1 is all of it. If content and style are "
+    "apart, contrast and noise are in **z**, the heart's size and place in **s**, breathing in the **warp**, and "
+    "nothing of them anywhere else."
+)
+asked = session.pick_data(checkpoint)
+judged = session.judged(checkpoint, asked) if asked else None
+if judged is None:
+    st.stop()
+e = judged.evidence.encodings
+if not e.known:
+    st.info("Nothing but masks is known of these subjects. This page is for the phantom.")
+    st.stop()
+modality = st.segmented_control("In images of", e.names, default=e.names[-1], required=True, key="truth-of")
+readings = session.truth(checkpoint, asked, modality, judged.evidence)
+about = session.about(checkpoint, asked.name, modality=modality, z=e.z_is)
+st.plotly_chart(
+    evidence.truth_figure(readings, dark), key="truth", config=evidence.chart("truth", about),
+    alt="What is known, in rows, read from every representation, in columns",
+)  # fmt: skip
+st.caption(
+    f"{e.n_subjects} subjects; the intervals under the cursor are wide with few of them. z1 and so on: one dimension "
+    "alone. s shapes: centroid and second moments of every channel. Two controls: the *oracle* is what is known itself "
+    "and must be told everything; *leaky s* is s with z written into it, and must be told what z is."
+)
+dimensions = [f"z{d + 1}" for d in range(e.z.shape[1])]
+scores = dci(readings, modality, dimensions, "z")
+st.subheader("z in three numbers")
+columns = st.columns(3)
+columns[0].metric("Disentanglement", f"{scores.disentanglement:.2f}", help="1: each dimension tells one thing only")
+columns[1].metric("Completeness", f"{scores.completeness:.2f}", help="1: each thing is told by one dimension only")
+columns[2].metric("Informativeness", f"{scores.informativeness.mean():.2f}", help="mean of what all of z tells")
+st.caption(
+    "As in Eastwood and Williams (2018), but a dimension's importance is what it tells alone. Of the phantom's factors "
+    "z should tell only those of style, so its informativeness over all of them is never 1."
+)
+st.download_button(
+    "This matrix (CSV)", lambda: evidence.table_csv(evidence.truth_rows(readings), about), "dafnet-truth.csv",
+    "text/csv", on_click="ignore",
+)  # fmt: skip
