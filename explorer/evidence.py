@@ -177,13 +177,7 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
     factors = list(dict.fromkeys(r.factor for r in readings))
     by_place = {(r.known, r.factor): r for r in readings}
     table = [[by_place[k, f] for f in factors] for k in known]
-    hover = [
-        [
-            r.why if r.value is None else f"{r.measure} {r.value:.2f} ({_span(r.ci95)}), chance {r.chance:.2f}"
-            for r in row
-        ]
-        for row in table
-    ]
+    hover = [[_told(r) for r in row] for row in table]
     values = np.array([[score(r) for r in row] for row in table])
     figure = go.Figure(go.Heatmap(
         z=values, x=factors, y=known, zmin=0, zmax=1, colorscale=MANY, customdata=hover, texttemplate="%{z:.2f}",
@@ -191,6 +185,10 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
     ))  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     return _plain(figure, 90 + 36 * len(known), dark)
+
+
+def _told(r: Reading) -> str:
+    return r.why if r.value is None else f"{r.measure} {r.value:.2f} ({_span(r.ci95)}), chance {r.chance:.2f}"
 
 
 def truth_rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Truth: how well s, z and the warp know what is true of the phantom; not in the paper, whose data have no such truth."""
+"""Truth: how well s, z and the warp know what is true of the phantom; the paper's data have no such truth."""
 
 import streamlit as st
 
@@ -41,7 +41,7 @@ st.subheader("z in three numbers")
 columns = st.columns(3)
 columns[0].metric("Disentanglement", f"{scores.disentanglement:.2f}", help="1: each dimension tells one thing only")
 columns[1].metric("Completeness", f"{scores.completeness:.2f}", help="1: each thing is told by one dimension only")
-columns[2].metric("Informativeness", f"{scores.informativeness.mean():.2f}", help="mean of what all of z tells")
+columns[2].metric("Informativeness", f"{scores.told:.2f}", help="mean of what all of z tells")
 st.caption(
     "As in Eastwood and Williams (2018), but a dimension's importance is what it tells alone. Of the phantom's factors "
     "z should tell only those of style, so its informativeness over all of them is never 1."

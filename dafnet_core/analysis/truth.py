@@ -15,6 +15,7 @@ import numpy as np
 from dafnet_core.alignment import pixel_centres
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.probe import Reading, occupancies
+from dafnet_core.analysis.segmentation import nanmean
 
 
 def shape_moments(labels: np.ndarray, channels: int) -> np.ndarray:
@@ -77,6 +78,11 @@ class Dci:
     disentanglement: float
     completeness: float
     informativeness: np.ndarray
+
+    @property
+    def told(self) -> float:
+        """Mean of `informativeness` over what could be asked."""
+        return float(nanmean(self.informativeness))
 
 
 def dci(readings: Sequence[Reading], modality: str, dimensions: Sequence[str], whole: str) -> Dci:
