@@ -10,11 +10,12 @@ import streamlit as st
 from explorer import session
 
 st.set_page_config("DAFNet Explorer", page_icon=Path(__file__).parent / "docs" / "icon.png", layout="wide")
-# contact sheets scroll sideways on narrow screens instead of shrinking until nothing can be seen
+# contact sheets and cards scroll sideways on narrow screens instead of shrinking until nothing can be seen
 st.html(
     "<style>@media (max-width: 640px) {"
     "[class*='st-key-sheet'] {overflow-x: auto;}"
-    "[class*='st-key-sheet'] img {max-width: none !important; width: 820px !important;}}"
+    "[class*='st-key-sheet'] img {max-width: none !important; width: 820px !important;}"
+    ".st-key-card {overflow-x: auto;}}"
     "</style>"
 )
 page = st.navigation(

@@ -42,7 +42,7 @@ def main(rounds: int) -> dict[str, object]:
         page = chromium.new_page(viewport={"width": 1400, "height": 1000})
         settle(page, url, "traverse")
         picture = shown(page, YOURS)
-        thumb = page.locator(".st-key-z-0 [role=slider]")
+        thumb = page.locator(".st-key-z-0 input[type=range]")
         thumb.focus()
         for n in range(rounds + 1):
             start = time.perf_counter()

@@ -27,7 +27,8 @@ shown, parts, configuration, curves, own = st.tabs(
 )
 with shown:
     text = card(checkpoint, f"{name}.safetensors")
-    st.markdown(text)
+    with st.container(key="card"):
+        st.markdown(text)
     st.download_button("This card (Markdown)", text, f"{name.replace('/', '-')}.md", "text/markdown", on_click="ignore")
 with parts:
     st.dataframe(

@@ -169,7 +169,7 @@ def test_traverse_moves_the_image_with_a_slider_and_its_arrays_come_down(server,
     yours = "The image, its reconstruction, and with your z"
     expect_picture(page, yours)
     before = page.get_by_alt_text(yours).get_attribute("src")
-    page.locator(".st-key-z-0 [role=slider]").focus()
+    page.locator(".st-key-z-0 input[type=range]").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
         "([alt, before]) => [...document.images].some(e => e.alt == alt && e.src != before && e.naturalWidth > 0)",
