@@ -54,10 +54,6 @@ WHY = {  # the longest path that fits is the reason for a null
 }
 
 
-class Cancelled(Exception):
-    """Raised by a `progress` that was asked to stop."""
-
-
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What the statistics of z and s stand on.

@@ -5,11 +5,14 @@ Knows neither streamlit nor torch. Whoever asks for work that is queued, running
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
+
+Work = Callable[[Callable[[float], None]], Any]
 
 
 class Cancelled(Exception):
@@ -66,19 +69,21 @@ class Jobs:
 
     def __init__(self, keep: int = 6) -> None:
         self._keep = keep
-        self._pool = ThreadPoolExecutor(1, "job")
+        self._queue: queue.SimpleQueue[tuple[Job, Work]] = queue.SimpleQueue()
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._asked = 0
+        # a thread of our own: an executor's would keep a server that was asked to stop alive until its work is done
+        threading.Thread(target=self._serve, name="jobs", daemon=True).start()
 
-    def ask(self, key: Hashable, who: str, work: Callable[[Callable[[float], None]], Any]) -> Job:
+    def ask(self, key: Hashable, who: str, work: Work) -> Job:
         """The job of a key, started or queued unless there is one; `work(progress)` runs in the background."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or job.stopped:
                 self._asked += 1
                 job = self._jobs[key] = Job(self._asked)
-                job.future = self._pool.submit(self._run, job, work)
+                self._queue.put((job, work))
             job.waiting.add(who)
             self._jobs.move_to_end(key)
             self._forget()
@@ -106,9 +111,17 @@ class Jobs:
         with self._lock:
             return sum(other.number < job.number and not other.done for other in self._jobs.values())
 
-    def _run(self, job: Job, work: Callable[[Callable[[float], None]], Any]) -> Any:
-        job.progress(0.0)
-        return work(job.progress)
+    def _serve(self) -> None:
+        while True:
+            job, work = self._queue.get()
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            try:
+                job.progress(0.0)
+                job.future.set_result(work(job.progress))
+            except BaseException as error:  # whoever asks for the result gets it
+                job.future.set_exception(error)
+            del job, work
 
     def _forget(self) -> None:
         finished = [key for key, job in self._jobs.items() if job.done]
