@@ -5,6 +5,7 @@ Knows neither streamlit nor torch. Whoever asks for work that is queued, running
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from collections import OrderedDict
@@ -69,12 +70,14 @@ class Jobs:
 
     def __init__(self, keep: int = 6) -> None:
         self._keep = keep
-        self._queue: queue.SimpleQueue[tuple[Job, Work]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Job, Work] | None] = queue.SimpleQueue()
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._asked = 0
         # a thread of our own: an executor's would keep a server that was asked to stop alive until its work is done
-        threading.Thread(target=self._serve, name="jobs", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
 
     def ask(self, key: Hashable, who: str, work: Work) -> Job:
         """The job of a key, started or queued unless there is one; `work(progress)` runs in the background."""
@@ -111,9 +114,17 @@ class Jobs:
         with self._lock:
             return sum(other.number < job.number and not other.done for other in self._jobs.values())
 
+    def close(self, patience: float = 5.0) -> None:
+        """Cancel everything and wait up to `patience` seconds for the running piece to notice."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.stop()
+        self._queue.put(None)
+        self._thread.join(patience)
+
     def _serve(self) -> None:
-        while True:
-            job, work = self._queue.get()
+        while asked := self._queue.get():
+            job, work = asked
             if not job.future.set_running_or_notify_cancel():
                 continue
             try:
@@ -121,7 +132,7 @@ class Jobs:
                 job.future.set_result(work(job.progress))
             except BaseException as error:  # whoever asks for the result gets it
                 job.future.set_exception(error)
-            del job, work
+            del asked, job, work
 
     def _forget(self) -> None:
         finished = [key for key, job in self._jobs.items() if job.done]

@@ -101,3 +101,14 @@ def test_a_failure_reaches_who_asked_and_can_be_tried_again():
         job.result  # noqa: B018 - asking raises
     jobs.leave("key", "a")
     assert jobs.ask("key", "a", lambda progress: 1) is not job
+
+
+def test_closing_ends_what_runs_and_what_waits(gate):
+    jobs = Jobs()
+    first, second = jobs.ask(1, "a", gate.work), jobs.ask(2, "a", lambda progress: 2)
+    until(lambda: first.share == 0.5)
+    start = time.monotonic()
+    jobs.close()
+    assert time.monotonic() - start < 4
+    assert gate.ended == 1
+    assert second.future.cancelled()
