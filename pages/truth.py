@@ -32,8 +32,9 @@ st.plotly_chart(
 )  # fmt: skip
 st.caption(
     f"{e.n_subjects} subjects; the intervals under the cursor are wide with few of them. z1 and so on: one dimension "
-    "alone. s shapes: centroid and second moments of every channel. Two controls: the *oracle* is what is known itself "
-    "and must be told everything; *leaky s* is s with z written into it, and must be told what z is."
+    "alone. s shapes: centroid and second moments of every channel. Two controls: the *oracle* is what is known itself, "
+    "so what even it is not told, so few subjects cannot show; *leaky s* is s with z written into it, and is told what "
+    "z is."
 )
 dimensions = [f"z{d + 1}" for d in range(e.z.shape[1])]
 scores = dci(readings, modality, dimensions, "z")
