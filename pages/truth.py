@@ -32,7 +32,7 @@ st.plotly_chart(
 )  # fmt: skip
 st.caption(
     f"{e.n_subjects} subjects; the intervals under the cursor are wide with few of them. z1 and so on: one dimension "
-    "alone. s shapes: centroid and second moments of every channel. Two controls: the *oracle* is what is known itself, "
+    "alone. s shapes: centroids and second moments of channels. Two controls: the *oracle* is what is known itself, "
     "so what even it is not told, so few subjects cannot show; *leaky s* is s with z written into it, and is told what "
     "z is."
 )
