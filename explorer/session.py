@@ -143,11 +143,10 @@ def _kind(path: str, changed: int) -> Kind | None:
 
 def others(checkpoint: Checkpoint) -> dict[str, Kind]:
     """Other checkpoints of the catalogue, by name, that know the same modalities and classes."""
-    found = {}
+    found, mine = {}, Kind.of(checkpoint)
     for name, entry in catalogue().items():
         is_path = isinstance(entry, Path)
         kind = _kind(str(entry), entry.stat().st_mtime_ns) if is_path else Kind.of(entry)
-        mine = Kind.of(checkpoint)
         if kind and (kind.modalities, kind.classes) == (mine.modalities, mine.classes) and kind.digest != mine.digest:
             found[name] = kind
     return found

@@ -1,6 +1,5 @@
 """Mix: any anatomy with any modality factor, and whether both are still there in the image that they make."""
 
-import numpy as np
 import streamlit as st
 
 from explorer import evidence, figures, session
@@ -67,10 +66,8 @@ for n, (title, model, found) in enumerate(shown):
         st.subheader(f"{decoders[model.config.decoder]} ({title})")
     with st.container(key=f"sheet_mix{n}"):
         st.image(png(picture), alt="Images of every chosen anatomy with every chosen modality factor, with verdicts")
-    st.caption(
-        f"Mean over cells: kept {np.nanmean(mixed.made.dice):.3f}, modality reached {mixed.reached.mean():.3f}, "
-        f"channels that stay {mixed.made.agreement.mean():.3f}."
-    )
+    kept, arrived, stay = mixed.means
+    st.caption(f"Mean over cells: kept {kept:.3f}, modality reached {arrived:.3f}, channels that stay {stay:.3f}.")
     about = session.about(model, asked.name, seed=seed)
     with st.container(horizontal=True):
         st.download_button(

@@ -98,6 +98,11 @@ class Mixed:
     reached: np.ndarray
     z: np.ndarray
 
+    @property
+    def means(self) -> tuple[float, float, float]:
+        """Over all cells: Dice of kept masks, probability of the modality, share of channels that stay."""
+        return float(nanmean(self.made.dice)), float(self.reached.mean()), float(self.made.agreement.mean())
+
 
 def mix_rows(
     model: DAFNet, found: Encodings, probe: Probe, rows: Sequence[int], columns: Sequence[int], *, seed: int = 0
