@@ -1,40 +1,62 @@
 """DAFNet Explorer: streamlit run app.py
 
-Page settings, navigation, and the two pickers that every page shares: the checkpoint and the subject.
+Page settings, navigation, and the two pickers that every page shares: the checkpoint and the subject. Streamlit imports
+this file once to find the server's App, and then runs it for every session.
 """
 
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from explorer import session
+from explorer import server, session
 
-st.set_page_config("DAFNet Explorer", page_icon=Path(__file__).parent / "docs" / "icon.png", layout="wide")
-# contact sheets and cards scroll sideways on narrow screens instead of shrinking until nothing can be seen
-st.html(
-    "<style>@media (max-width: 640px) {"
-    "[class*='st-key-sheet'] {overflow-x: auto;}"
-    "[class*='st-key-sheet'] img {max-width: none !important; width: 820px !important;}"
-    ".st-key-card {overflow-x: auto;}}"
-    "</style>"
-)
-page = st.navigation(
-    [
-        st.Page("pages/start.py", title="Start", default=True, help="What the model does, in one picture"),
-        st.Page(
-            "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
-        ),
-        st.Page("pages/traverse.py", title="Traverse", help="What each dimension of z does to the image"),
-        st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor, and what is left of both"),
-        st.Page("pages/probe.py", title="Probe", help="What a linear classifier reads from z and from s"),
-        st.Page("pages/independence.py", title="Independence", help="Distance correlation of s and z, and its traps"),
-        st.Page("pages/truth.py", title="Truth", help="What the factors know of the phantom's truth"),
-        st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
-        st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves; upload your own"),
-    ],
-    expanded=True,
-)
-with st.sidebar:
-    checkpoint = session.pick_checkpoint()
-    st.session_state["chosen"] = checkpoint, session.pick_subject(checkpoint)
-page.run()
+
+def main() -> None:
+    st.set_page_config("DAFNet Explorer", page_icon=Path(__file__).parent / "docs" / "icon.png", layout="wide")
+    # contact sheets and cards scroll sideways on narrow screens instead of shrinking until nothing can be seen
+    st.html(
+        "<style>@media (max-width: 640px) {"
+        "[class*='st-key-sheet'] {overflow-x: auto;}"
+        "[class*='st-key-sheet'] img {max-width: none !important; width: 820px !important;}"
+        ".st-key-card {overflow-x: auto;}}"
+        "</style>"
+    )
+    page = st.navigation(
+        [
+            st.Page("pages/start.py", title="Start", default=True, help="What the model does, in one picture"),
+            st.Page("pages/tour.py", title="Tour", help="Ten stations, from an image to its factors"),
+            st.Page(
+                "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
+            ),
+            st.Page("pages/traverse.py", title="Traverse", help="What each dimension of z does to the image"),
+            st.Page("pages/align.py", title="Align", help="Take hold of the warp, and see how far the aligner carries"),
+            st.Page("pages/edit.py", title="Edit", help="Paint on the anatomy, and watch the decoder answer"),
+            st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor, and what is left of both"),
+            st.Page("pages/probe.py", title="Probe", help="What a linear classifier reads from z and from s"),
+            st.Page(
+                "pages/independence.py", title="Independence", help="Distance correlation of s and z, and its traps"
+            ),
+            st.Page("pages/truth.py", title="Truth", help="What the factors know of the phantom's truth"),
+            st.Page("pages/quiz.py", title="Quiz", help="One factor was changed: which?"),
+            st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
+            st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves; upload your own"),
+            st.Page("pages/report.py", title="Report", help="Everything about this slice in one file"),
+        ],
+        expanded=True,
+    )
+    with st.sidebar:
+        checkpoint = session.pick_checkpoint()
+        st.session_state["chosen"] = checkpoint, session.pick_subject(checkpoint)
+    page.run()
+    session.freeze_imports()
+
+
+if get_script_run_ctx(suppress_warning=True) is None:
+    server.stay_inside()
+    server.lose_nothing()
+    guard = Middleware(server.Guard, script=__file__)
+    app = st.App(__file__, middleware=[guard], lifespan=server.opened, on_script_error=server.say_error)
+else:
+    main()

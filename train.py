@@ -24,11 +24,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributed as dist
+from torch import nn
 from tqdm import tqdm
 
 from dafnet_core.card import card
-from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, save, write_aside
-from dafnet_core.config import JUDGING_SEED, ModelConfig, TrainConfig
+from dafnet_core.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    check_maps,
+    check_writable,
+    in_words,
+    load,
+    save,
+    write_aside,
+)
+from dafnet_core.config import JUDGING_SEED, ModelConfig, TrainConfig, plain
 from dafnet_core.data import phantom
 from dafnet_core.data.datasets import Augmentation, Slices, collate
 from dafnet_core.data.sources import TrainingData, training_data
@@ -58,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         several = isinstance(f.default, tuple)
         shown = "none" if f.default in ((), "") else f.default
         result.add_argument(
-            f"--{f.name.replace('_', '-')}", type=str if several else type(f.default), default=f.default,
+            f"--{f.name.replace('_', '-')}", type=str if several else type(f.default), default=argparse.SUPPRESS,
             choices=f.metadata["choices"], help=f"{f.metadata['help']} (default: {shown})",
             **({"nargs": "+", "metavar": "NAME"} if several else {}),
         )  # fmt: skip
@@ -78,6 +88,32 @@ def model_config(config: TrainConfig, data: Slices) -> ModelConfig:
     )  # fmt: skip
 
 
+def opened_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
+    """The checkpoint that a run begins with.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ValueError: it has other networks, or was trained on subjects that this run keeps for validation or test.
+    """
+    if not config.start:
+        return None
+    found = load(config.start)
+    has, wants = (c.to_dict() for c in (found.config, model_config(config, data.train)))
+    if other := [name for name in wants if has[name] != wants[name]]:
+        raise ValueError(
+            f"{config.start} has {other[0]} {has[other[0]]}, this run {wants[other[0]]}; begin with a checkpoint of "
+            "the same networks, or change the options"
+        )
+    kept = {name for part, names in data.split.items() if part != "train" for name in names}
+    seen = kept & set(found.training["split"]["train"])
+    if seen and found.training["data"] == data.facts["data"]:
+        raise ValueError(
+            f"{config.start} was trained on {len(seen)} of the {len(kept)} subjects that this run keeps for validation "
+            "and test; take that run's --seed and --fold"
+        )
+    return found
+
+
 class Log:
     """A CSV of numbers by step; on resuming, rows of steps that will be done again are dropped."""
 
@@ -85,7 +121,9 @@ class Log:
         self.path, self.rows = path, []
         if path.exists():
             with open(path, newline="") as old:
-                self.rows = [row for row in csv.DictReader(old) if int(row["step"]) < before]
+                # a row that a full disk cut short belongs to a step after the last state, too
+                whole = [row for row in csv.DictReader(old) if None not in row.values()]
+            self.rows = [row for row in whole if int(row["step"]) < before]
         self.names: list[str] = []
         self._rewrite()
 
@@ -95,8 +133,12 @@ class Log:
         if set(row) - set(self.names):
             self._rewrite()  # a term that was not there before, such as adversarial ones: a new column
         else:
-            with open(self.path, "a", newline="") as file:
-                csv.DictWriter(file, self.names).writerow(row)
+            try:
+                with open(self.path, "a", newline="") as file:
+                    csv.DictWriter(file, self.names).writerow(row)
+            except OSError as error:
+                error.filename = str(self.path)  # a full disk names no file
+                raise
 
     def _rewrite(self) -> None:
         self.names = list(dict.fromkeys(name for row in self.rows for name in row))
@@ -212,16 +254,18 @@ def complaints(found: dict, recent: list[dict[str, str]], config: TrainConfig) -
 
 
 def as_checkpoint(
-    model: DAFNet, config: TrainConfig, data: TrainingData, step: int, validation: dict, seconds: float
-) -> Checkpoint:
+    model: DAFNet, config: TrainConfig, data: TrainingData, begun: dict | None, step: int, validation: dict,
+    seconds: float,
+) -> Checkpoint:  # fmt: skip
     training = data.facts | {
+        "start": begun,
         "split": data.split,
         "target": data.train.modalities[data.target],
         "step": step,
         "minutes": round(seconds / 60, 1),
         "machine": f"{rank_and_size()[1]} process(es), {torch.get_num_threads()} CPU threads each, "
         f"{next(model.parameters()).device.type}",
-        "configuration": config.to_dict() | {"data": _public_name(config.data)},
+        "configuration": config.to_dict() | {"data": _public_name(config.data), "start": Path(config.start).name},
         "validation": validation,
         "command": f"python train.py {' '.join(_arguments(config))}",
     }
@@ -240,7 +284,7 @@ def _arguments(config: TrainConfig) -> list[str]:
     for f in fields(config):
         value = getattr(config, f.name)
         if value != f.default or f.name in ("data", "decoder"):
-            value = _public_name(value) if f.name == "data" else value
+            value = _public_name(value) if f.name == "data" else Path(value).name if f.name == "start" else value
             found += [f"--{f.name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else (value,))]
     return found
 
@@ -256,26 +300,94 @@ def save_state(state: TrainState, run: Path, **facts: Any) -> None:
     write_aside(run / "state.pt", buffer.getvalue())
 
 
-def train(config: TrainConfig, run: Path, resume: bool) -> None:
-    """The loop: step, log, validate, keep the best. Process 0 judges and writes."""
+def restore(state: TrainState, path: Path) -> dict[str, Any]:
+    """Put a saved state back; the other facts that stand beside it.
+
+    Raises:
+        ValueError: the file is broken, or of another run.
+    """
+    try:
+        saved = torch.load(path, weights_only=True, map_location=state.device)
+        state.load_state_dict(saved.pop("train"))
+    except OSError:
+        raise
+    except Exception as error:  # whatever torch and pickle make of bytes that are no state, a dozen kinds
+        raise ValueError(
+            f"{path} is not a whole state of this run ({plain(f'{type(error).__name__}: {error}', 120)}); put it back "
+            "from a copy, or begin anew in another folder"
+        ) from error
+    return saved
+
+
+def check_same_subjects(path: Path, split: dict[str, Any]) -> None:
+    """Refuse to go on with other subjects than a run began with: some would be validated on after training on them.
+
+    Raises:
+        ValueError: naming a subject that is gone, new, or in another part.
+    """
+    try:
+        before = json.loads(path.read_text())
+        moved = {(part, name) for part in split for name in {*before[part]} ^ {*split[part]}}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no split ({error!r}); put it back from a copy, or begin anew") from error
+    if moved:
+        part, name = min(moved)
+        what = "left" if name in before[part] else "came to"
+        raise ValueError(
+            f"the data are no longer those that this run began with: {name} {what} the {part} part; put the data back, "
+            "or begin a new run"
+        )
+
+
+def check_weights(state: TrainState) -> None:
+    """Raises NotFiniteError where a step left a weight that is no number: such a state is never kept."""
+    for name in ("model", "critics", "average"):
+        if not nn.utils.get_total_norm(getattr(state, name).parameters()).isfinite():
+            raise NotFiniteError(f"step {state.step - 1}: weights of the {name} are not finite after it")
+
+
+def train(config: TrainConfig, run: Path, *, judged_after: bool = False) -> None:
+    """The loop: step, log, validate, keep the best. Process 0 judges and writes.
+
+    Goes on where the run's folder holds a state, or only a configuration.
+
+    Args:
+        judged_after: somebody will judge the result on the data's test part.
+    """
     torch.set_flush_denormal(True)  # Adam's moments of idle weights fade into denormals, which are slow on CPU
     rank, size = rank_and_size()
     if config.batch_size % size:
         raise ValueError(f"batch_size is {config.batch_size}; expected a multiple of the {size} processes")
     device = pick_device(config.device)
     data = training_data(config)
-    state = TrainState.create(model_config(config, data.train), config, device)
-    facts = {"best": -1.0, "waited": 0, "seconds": 0.0}
-    if resume:
-        saved = torch.load(run / "state.pt", weights_only=True, map_location=device)
-        state.load_state_dict(saved.pop("train"))
-        facts = saved
+    networks = model_config(config, data.train)
+    check_maps(networks, data.train.preparation)
+    if judged_after and config.data != "phantom" and not data.split["test"]:
+        raise ValueError(f"{config.data} has no test subjects to judge an exported checkpoint on; leave --export out")
+    if (run / "split.json").exists():
+        check_same_subjects(run / "split.json", data.split)
+    facts: dict[str, Any] = {"best": -1.0, "waited": 0, "seconds": 0.0, "start": None}
+    kept = run / "state.pt"
+    begun = kept.exists()
+    start = None if begun else opened_start(config, data)
+    if start:
+        done = {k: start.training.get(k) for k in ("command", "step", "minutes", "start")}
+        facts["start"] = {"name": plain(Path(config.start).name), "digest": start.digest, **done}
+    state = TrainState.create(networks, config, device, start and start.model)
+    if begun:
+        facts |= restore(state, kept)
+    good = state.step if begun else None  # the step of the state on disk
     started = time.monotonic() - facts["seconds"]
     if rank == 0:
+        for name, content in (("config", config.to_dict()), ("split", data.split)):
+            if not (run / f"{name}.json").exists():
+                write_aside(run / f"{name}.json", json.dumps(content, indent=1).encode())
+        for part_written in run.rglob(".*.part"):  # when a run was killed
+            part_written.unlink()
         log, judged, board = Log(run / "log.csv", state.step), Log(run / "validation.csv", state.step), Board(run)
-        if not resume:
-            write_aside(run / "split.json", json.dumps(data.split, indent=1).encode())
-            write_aside(run / "config.json", json.dumps(config.to_dict(), indent=1).encode())
+        if config.batch_size > len(data.train):
+            few = f"batch_size is {config.batch_size}, but there are {len(data.train)} slices"
+            tqdm.write(f"warning: {few}: every batch repeats some")
     how, part = Augmentation(config.rotation, config.warp), (rank, size)
     shape = len(data.train.modalities), config.z_dim
     bar = tqdm(total=config.steps, initial=state.step, unit="step", disable=None if rank == 0 else True)
@@ -284,14 +396,19 @@ def train(config: TrainConfig, run: Path, resume: bool) -> None:
         batch = data.train.batch_at(step, config.batch_size, config.seed, how=how, part=part)
         return batch.to(device), noise_of_step(config, step, *shape, part).to(device)
 
-    while state.step < config.steps:
+    stop = 0 < config.patience <= facts["waited"]
+    while state.step < config.steps and not stop:
         epoch = data.train.epoch_of(state.step, config.batch_size)
+        step = state.step + 1
+        judging = step % config.validate_every == 0 or step == config.steps
+        saving = judging or step % config.save_every == 0
         try:
             found = train_step(state, *at(state.step), config)
+            if saving:
+                check_weights(state)
         except NotFiniteError as error:
-            saved = (run / "state.pt").exists()
-            good = f"{run / 'state.pt'} holds the last good state" if saved else "no state was saved yet"
-            raise NotFiniteError(f"{error}; {good}") from None
+            where = "no state was saved yet" if good is None else f"{kept} holds the last good state, of step {good}"
+            raise NotFiniteError(f"{error}; {where}") from None
         last = state.step == config.steps
         if rank == 0:
             log.add({"step": state.step - 1, "epoch": epoch, **found})
@@ -300,8 +417,7 @@ def train(config: TrainConfig, run: Path, resume: bool) -> None:
             bar.set_postfix({k: f"{found[k]:.3f}" for k in SHOWN}, refresh=False)
             if last or data.train.epoch_of(state.step, config.batch_size) > epoch:
                 write_aside(run / "epochs.csv", epoch_means(log.rows).encode())
-        stop = False
-        if state.step % config.validate_every == 0 or last:
+        if judging:
             model = state.average.module.eval()
             recompute_statistics(model, (at(n)[0] for n in range(STATISTICS_BATCHES)))
             if rank == 0:
@@ -316,7 +432,7 @@ def train(config: TrainConfig, run: Path, resume: bool) -> None:
                 for complaint in complaints(numbers, recent, config):
                     bar.write(f"step {state.step}: warning: {complaint}")
                 spent = time.monotonic() - started
-                checkpoint = as_checkpoint(model, config, data, state.step, numbers, spent)
+                checkpoint = as_checkpoint(model, config, data, facts["start"], state.step, numbers, spent)
                 write_checkpoint(checkpoint, run / "last.safetensors")
                 facts["waited"] += 1
                 if row["fused_dice"] > facts["best"]:
@@ -324,11 +440,11 @@ def train(config: TrainConfig, run: Path, resume: bool) -> None:
                     write_checkpoint(checkpoint, run / "best.safetensors")
                 stop = 0 < config.patience <= facts["waited"]
             stop = bool(summed(torch.tensor(float(stop), device=device)))
-        if rank == 0 and (state.step % config.save_every == 0 or state.step % config.validate_every == 0 or last):
+        if rank == 0 and saving:
             save_state(state, run, **(facts | {"seconds": time.monotonic() - started}))
-        if stop:
-            bar.write(f"step {state.step}: no better fused Dice in {config.patience} validations; stopped")
-            break
+            good = state.step
+    if stop:
+        bar.write(f"step {state.step}: no better fused Dice in {config.patience} validations; stopped")
     bar.close()
 
 
@@ -347,34 +463,82 @@ def export(source: Path, target: Path, data: str) -> None:
     write_checkpoint(replace(checkpoint, metrics=metrics), target, half=True)
 
 
+def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
+    """The configuration of a new run, or the own one of a run that goes on.
+
+    Raises:
+        ValueError: a value that cannot be, or another one than the run has.
+        OSError: the folder is in use, or holds no run.
+    """
+    path = run / "config.json"
+    if not resume:
+        if run.exists() and (not run.is_dir() or any(p.suffix != ".part" for p in run.iterdir())):
+            raise FileExistsError(f"{run} is not empty; choose a new folder, or --resume to go on with that run")
+        return TrainConfig(**given)
+    if not path.is_file():
+        raise FileNotFoundError(f"{run} holds no config.json and state.pt to resume from; start it without --resume")
+    try:
+        config = TrainConfig.from_dict(json.loads(path.read_text()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no configuration ({plain(str(error))}); put it back from a copy") from error
+    for name, value in given.items():
+        if getattr(config, name) != value:
+            raise ValueError(
+                f"{name} is {value}, but the run in {run} has {getattr(config, name)}; it goes on with its own "
+                "configuration: leave the option out, or begin a new run"
+            )
+    return config
+
+
+def check_export(target: Path, force: bool) -> None:
+    """Refuse before hours of training what could not be written after them.
+
+    Raises:
+        ValueError, OSError: saying why.
+    """
+    if target.suffix != ".safetensors":
+        raise ValueError(f"--export is {target}; expected a name that ends in .safetensors")
+    for path in (target, target.with_suffix(".md")):
+        check_writable(path)
+    if target.exists() and not force:
+        raise FileExistsError(f"{target} exists; add --force to replace it, or choose another name")
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     run, resume, target, force = (options.pop(k) for k in ("out", "resume", "export", "force"))
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    said = ""
     try:
-        if target and target.exists() and not force:
-            raise FileExistsError(f"{target} exists; add --force to replace it, or choose another name")
-        if resume:
-            if not (run / "state.pt").is_file():
-                raise FileNotFoundError(f"{run} holds no state.pt to resume from; start it without --resume")
-            config = TrainConfig.from_dict(json.loads((run / "config.json").read_text()))
-        else:
-            if run.exists() and (not run.is_dir() or any(run.iterdir())):
-                raise FileExistsError(f"{run} is not empty; choose a new folder, or --resume to go on with that run")
-            config = TrainConfig(**options)
+        if target:
+            check_export(target, force)
+        config = configured(given, run, resume)
+        check_writable(run / "config.json")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             dist.init_process_group("nccl" if pick_device(config.device).type == "cuda" else "gloo")
             dist.barrier()  # nobody writes before everybody has looked at the folder
-        train(config, run, resume)
+        train(config, run, judged_after=bool(target))
         if target and rank_and_size()[0] == 0:
             export(run / "best.safetensors", target, config.data)
-    except (ValueError, OSError, NotFiniteError, CheckpointError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, NotFiniteError, CheckpointError) as error:
+        said = str(error)
+    except OSError as error:
+        said = in_words(error)
+    except KeyboardInterrupt:
+        said = f"stopped; --out {run} --resume goes on"
+    except RuntimeError as error:
+        memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not memory and rank_and_size()[1] == 1:
+            raise
+        said = "there is not enough memory; take a smaller --batch-size or --size" if memory else (
+            f"another process of this run has ended ({plain(str(error), 120)})"
+        )  # fmt: skip
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-    return 0
+    if said:
+        print(f"train.py: {said}", file=sys.stderr)
+    return 2 if said else 0
 
 
 if __name__ == "__main__":

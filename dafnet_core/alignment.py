@@ -88,7 +88,8 @@ def spline_grid(offsets: Tensor, height: int, width: int) -> Tensor:
     if offsets.ndim != 3 or offsets.shape[1] != side**2 or offsets.shape[2] != 2:
         raise ValueError(f"offsets are {tuple(offsets.shape)}; expected (B, K, 2) with K a square number, such as 25")
     base, basis = _spline(height, width, side, offsets.dtype, offsets.device)
-    return (base + basis @ offsets).view(-1, height, width, 2)  # basis @ offsets: (B, H*W, 2)
+    with arithmetic(offsets.device, None):  # autocast would take this product in bf16, too
+        return (base + basis @ offsets).view(-1, height, width, 2)  # basis @ offsets: (B, H*W, 2)
 
 
 def warp(moving: Tensor, grid: Tensor) -> Tensor:

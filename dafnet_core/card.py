@@ -37,6 +37,7 @@ def card(checkpoint: Checkpoint, name: str) -> str:
         f"| steps, seed | {training['step']}, {training['configuration']['seed']} |",
         f"| time | {training['minutes']} minutes, validation included; {training['machine']} |",
         f"| command | `{training['command']} --out RUN` |",
+        *_begun_with(training.get("start")),
     ]
     for title, found in checkpoint.metrics.items():
         lines += ["", f"## Subjects never trained on: {title}", "", *_tables(found)]
@@ -60,6 +61,17 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     return "\n".join(
         [*lines, "- One seed: no claim about the method follows from one model. Not a medical device.", ""]
     )
+
+
+def _begun_with(start: Numbers | None) -> list[str]:
+    """Rows for the checkpoint that a run began with, and for what that one began with."""
+    if not start:
+        return []
+    row = (
+        f"| begun with | `{start['name']}` (digest {start['digest'][:8]}), made in {start['step']} steps and "
+        f"{start['minutes']} minutes by `{start['command']} --out RUN` |"
+    )
+    return [row, *_begun_with(start["start"])]
 
 
 def weaknesses(found: Numbers) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,15 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_bytes
 
 import dafnet_core
-from dafnet_core.config import ModelConfig
+from dafnet_core.config import ModelConfig, plain
 from dafnet_core.data.prepare import Preparation
+from dafnet_core.metadata import PREPARATION, check_metrics, check_training, colour, each, parse, rows, words
 from dafnet_core.model import DAFNet
 
 FORMAT = 1
 MAX_BYTES = 512 * 2**20
+MAX_HEADER = 8 * 2**20  # shipped ones have 40 KB; names of subjects make it longer
+MAX_MAP = 32 * 2**20  # values of the largest feature map of one slice: 128 MB in float32
 
 
 class CheckpointError(ValueError):
@@ -65,12 +70,45 @@ def write_aside(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk names no file
+        raise
     finally:
         aside.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Ask before long work whether a file can be written in the end; nothing is left.
+
+    Raises:
+        OSError: it cannot.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{path} cannot be written: {there} is a file, and no folder; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone say yes on a disk that is read-only
+            pass
+    except OSError as error:
+        raise PermissionError(f"{path} cannot be written: {there} takes no files; choose another place") from error
+
+
+def in_words(error: OSError) -> str:
+    """What the operating system refused, as a sentence with a remedy."""
+    if error.strerror is None:
+        return str(error)
+    remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place, or mend this"
+    return f"{error.filename or 'a file'}: {error.strerror.lower()}; {remedy}"
+
+
 def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> None:
-    """Write a checkpoint; `half` stores float16 (a shipped file of half the size, rounded once)."""
+    """Write a checkpoint; `half` stores float16 (a shipped file of half the size, rounded once).
+
+    Raises:
+        CheckpointError: `load` would refuse it; nothing is written.
+    """
     state = checkpoint.model.state_dict()
     tensors = {
         name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
@@ -89,7 +127,13 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
             "dafnet": dafnet_core.__version__,
         },
     }
-    write_aside(Path(path), to_bytes(tensors, {key: json.dumps(value) for key, value in metadata.items()}))
+    try:
+        texts = {key: json.dumps(value, allow_nan=False) for key, value in metadata.items()}
+        described(texts)
+        check_finite(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not written, as it could not be read again ({error})") from error
+    write_aside(Path(path), to_bytes(tensors, texts))
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -117,44 +161,130 @@ def _check_size(size: int, path: str | Path) -> None:
 def from_bytes(data: bytes, path: str) -> Checkpoint:
     """A checkpoint from the content of its file, strictly; nothing is executed.
 
+    What the file claims is checked before anything of that size is made: first its header, then the networks that it
+    describes, which exist without memory until its weights are found to fit them.
+
     Args:
         path: what messages call it.
 
     Raises:
-        CheckpointError: too large, not safetensors, truncated, another format, or weights that do not fit.
+        CheckpointError: too large, not safetensors, truncated, another format, a description that is wrong, or
+            weights that do not fit it.
     """
+    path = plain(path)  # of a file that somebody named
     _check_size(len(data), path)
     try:
-        tensors = from_safetensors(data)  # checks the header, which is read once more for what it says beside
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = {key: json.loads(value) for key, value in header.get("__metadata__", {}).items()}
-    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); train or export it again") from error
-    if metadata.get("dafnet_format") != FORMAT:
-        found = metadata.get("dafnet_format", "none")
-        raise CheckpointError(f"{path}: format {found}, expected {FORMAT}; train or export it again")
+        header = _header(data)
+        texts = header.pop("__metadata__", {})
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({plain(str(error))}); train or export it again"
+        ) from error
     try:
-        model = DAFNet(ModelConfig.from_dict(metadata["model"]))
-        preparation = Preparation.from_dict(metadata["preparation"])
-        facts = {key: metadata[key] for key in ("training", "metrics", "versions")}
-        colours = tuple(metadata["colours"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
-    _load_strictly(model, tensors, path)
+        config, preparation, facts = described(texts)
+        with torch.device("meta"):
+            model = DAFNet(config)
+        _check_weights(header, model.state_dict())
+        tensors = from_safetensors(data)
+        check_finite(tensors)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({plain(str(error))}); train or export it again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {plain(str(error))}; train or export it again") from error
+    floats = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    model.load_state_dict(floats, assign=True)
     model.eval().to(memory_format=torch.channels_last)
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-    return Checkpoint(model, preparation, colours, digest=digest, **facts)
+    return Checkpoint(model, preparation, digest=digest, **facts)
 
 
-def _load_strictly(model: DAFNet, tensors: dict[str, torch.Tensor], path: str) -> None:
-    expected = model.state_dict()
-    if missing := sorted(set(expected) - set(tensors)):
-        raise CheckpointError(f"{path}: weight {missing[0]} is missing ({len(missing)} in all); export it again")
-    if unknown := sorted(set(tensors) - set(expected)):
-        raise CheckpointError(f"{path}: weight {unknown[0]} is unknown ({len(unknown)} in all); export it again")
+def _header(data: bytes) -> dict[str, Any]:
+    """What stands before the weights; its length is known to be sane before it is read."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > len(data) - 8:
+        raise ValueError(f"{len(data)} bytes, of which the header claims {length}")
+    if length > MAX_HEADER:
+        raise ValueError(f"a header of {length >> 20} MB; expected at most {MAX_HEADER >> 20} MB")
+    header = parse(data[8 : 8 + length])
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+        raise ValueError("its header is no object")
+    return header
+
+
+def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str, Any]]:
+    """The configuration, the preparation and the other attributes of a Checkpoint from its metadata, JSON by name.
+
+    Raises:
+        ValueError: another format, something missing, or something that cannot be.
+    """
+    try:
+        values = {key: parse(text) for key, text in texts.items()}
+    except TypeError:
+        raise ValueError("its metadata are no text") from None
+    except ValueError as error:
+        raise ValueError(f"its metadata are not JSON ({error})") from error
+    found = values.get("dafnet_format", "none")
+    if type(found) is not int or found != FORMAT:
+        raise ValueError(f"format {plain(str(found), 20)}, expected {FORMAT}")
+    if missing := sorted({"model", "preparation", "colours", "training", "metrics", "versions"} - set(values)):
+        raise ValueError(f"its metadata lack {', '.join(missing)}")
+    try:
+        config = ModelConfig.from_dict(values["model"])
+        PREPARATION(values["preparation"], "preparation")
+        preparation = Preparation.from_dict(values["preparation"])
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"its description of the networks or their input is incomplete or wrong ({error})") from error
+    check_maps(config, preparation)
+    rows(colour, len(config.classes))(values["colours"], "colours")
+    each(words)(values["versions"], "versions")
+    check_training(values["training"], config)
+    check_metrics(values["metrics"], config)
+    facts = {key: values[key] for key in ("training", "metrics", "versions")}
+    return config, preparation, facts | {"colours": tuple(values["colours"])}
+
+
+def check_maps(config: ModelConfig, preparation: Preparation) -> None:
+    """Refuse networks that cannot see their input, or whose feature maps would fill the memory.
+
+    Raises:
+        ValueError: saying what is too large.
+    """
+    height, width = preparation.height, preparation.width
+    if height % config.multiple or width % config.multiple or min(height, width) < 2 * config.multiple:
+        raise ValueError(
+            f"its input is {height} x {width}; {config.depth} poolings need multiples of {config.multiple}"
+        )
+    modalities = len(config.modalities)
+    aligned = config.channels * modalities * (modalities - 1) * config.candidates
+    filters = max(config.width, config.segmentor_width, config.film_width, config.spade_hidden, aligned)
+    if height * width * filters > MAX_MAP:
+        raise ValueError(
+            f"{filters} maps of {height} x {width} are more than this program computes ({MAX_MAP >> 20} million values)"
+        )
+
+
+def _check_weights(header: dict[str, Any], expected: dict[str, torch.Tensor]) -> None:
+    """Compare the weights that a header announces with those of the networks."""
+    if missing := sorted(set(expected) - set(header)):
+        raise ValueError(f"weight {missing[0]} is missing ({len(missing)} in all)")
+    if unknown := sorted(set(header) - set(expected)):
+        raise ValueError(f"weight {plain(unknown[0], 60)} is unknown ({len(unknown)} in all)")
+    for name, wanted in expected.items():
+        if not isinstance(header[name], dict):
+            raise ValueError(f"{name} is not described")
+        kind, shape = header[name].get("dtype"), header[name].get("shape")
+        if shape != list(wanted.shape):
+            found = tuple(shape) if isinstance(shape, list) else shape
+            raise ValueError(f"{name} is {plain(str(found), 60)}, expected {tuple(wanted.shape)}")
+        kinds = ("F32", "F16") if wanted.is_floating_point() else ("I64",)
+        if kind not in kinds:
+            raise ValueError(f"{name} is of type {plain(str(kind), 20)}, expected {' or '.join(kinds)}")
+
+
+def check_finite(tensors: dict[str, torch.Tensor]) -> None:
+    """Raises ValueError where a weight is NaN or infinite, also as float32 or float16."""
     for name, value in tensors.items():
-        if value.shape != expected[name].shape:
-            raise CheckpointError(f"{path}: {name} is {tuple(value.shape)}, expected {tuple(expected[name].shape)}")
         if value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointError(f"{path}: {name} holds NaN or Inf; train or export it again")
-    model.load_state_dict({name: t.to(expected[name].dtype) for name, t in tensors.items()})
+            raise ValueError(f"{name} holds NaN or Inf")

@@ -5,8 +5,10 @@ A command-line option is a field here: its default is the option's default, its 
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 JUDGING_SEED = 9000  # phantom seeds from here on are never trained on
 
@@ -16,8 +18,23 @@ def option(default: Any, help: str, choices: tuple[str, ...] | None = None) -> A
     return field(default=default, metadata={"help": help, "choices": choices})
 
 
+KINDS = {"int": "a whole number", "float": "a finite number", "str": "text"}
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Whether a value has the type of an annotation; True is no number, and NaN and Inf are none."""
+    if kind == "float":
+        return type(value) in (int, float) and abs(value) < math.inf
+    return type(value).__name__ == kind
+
+
 class Config:
-    """JSON for frozen dataclasses; an unknown or missing key is an error and never silently ignored."""
+    """JSON for frozen dataclasses; an unknown or missing key is an error and never silently ignored.
+
+    Whatever makes one, a command line or a stranger's file: types are checked, and numbers against LIMITS.
+    """
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {}  # least and most of a field, and of every entry of a tuple
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -32,10 +49,33 @@ class Config:
     def __post_init__(self) -> None:
         for f in fields(self):
             choices = f.metadata.get("choices")
-            value = getattr(self, f.name)
-            for item in value if isinstance(value, tuple) else (value,):
+            value, kind = getattr(self, f.name), str(f.type)
+            several = kind.startswith("tuple")
+            if several and type(value) is not tuple:
+                raise ValueError(f"{f.name} is {_short(value)}; expected a list")
+            kind = kind.removeprefix("tuple[").removesuffix(", ...]")
+            low, high = self.LIMITS.get(f.name, (-math.inf, math.inf))
+            for item in value if several else (value,):
+                if not _is(item, kind):
+                    raise ValueError(f"{f.name} is {_short(item)}; expected {KINDS[kind]}")
                 if choices and item not in choices:
-                    raise ValueError(f"{f.name} is {item!r}; expected one of {', '.join(choices)}")
+                    raise ValueError(f"{f.name} is {_short(item)}; expected one of {', '.join(choices)}")
+                if kind != "str" and not low <= item <= high:
+                    least = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+                    raise ValueError(f"{f.name} is {_short(item)}; expected {least}")
+
+
+def plain(text: str, most: int = 400) -> str:
+    """Text that is safe on a page and in a terminal: one line, no markup, not too long."""
+    text = "".join(c if c.isprintable() else " " for c in text[:most])
+    return _MARKUP.sub(" ", text)
+
+
+_MARKUP = re.compile(r"<|!(?=\[)|(?<=\])(?=[(\[])")  # HTML, and Markdown's pictures and links
+
+
+def _short(value: Any) -> str:
+    return plain(repr(value)[:60])
 
 
 @dataclass(frozen=True)
@@ -76,17 +116,38 @@ class ModelConfig(Config):
     candidates: int = 1  # k, images of the other modality that one image may be paired with
     align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
 
+    # far beyond what anybody trains; they bound what a stranger's checkpoint can make this machine allocate
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "channels": (2, 64), "z_dim": (1, 128), "width": (1, 256), "depth": (1, 6), "segmentor_width": (1, 256),
+        "modality_widths": (1, 1024), "modality_grid": (1, 64), "modality_dense": (1, 1024), "logvar_bias": (-30, 30),
+        "aligner_pool": (1, 8), "aligner_width": (1, 256), "aligner_grid": (1, 64), "aligner_dense": (1, 1024),
+        "align_passes": (1, 8), "control_points": (2, 16), "film_width": (1, 256), "film_blocks": (1, 32),
+        "spade_widths": (1, 512), "spade_hidden": (1, 512), "critic_width": (1, 256), "critic_grid": (1, 64),
+        "candidates": (1, 16),
+    }  # fmt: skip
+    MOST_MODALITIES, MOST_CLASSES, MOST_STAGES = 8, 64, 8
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.modalities) < 2 or len(set(self.modalities)) != len(self.modalities):
-            raise ValueError(f"modalities are {self.modalities}; expected at least two different names")
-        if len(self.classes) < 2:
-            raise ValueError(f"classes are {self.classes}; expected the background and at least one more")
-        for name in ("channels", "z_dim", "width", "depth", "align_passes", "control_points", "candidates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if self.control_points < 2 or self.channels < 2:
-            raise ValueError("control_points and channels must be at least 2")
+        if not 2 <= len(set(self.modalities)) == len(self.modalities) <= self.MOST_MODALITIES:
+            raise ValueError(
+                f"modalities are {_short(self.modalities)}; expected at least two different names, at most "
+                f"{self.MOST_MODALITIES}"
+            )
+        if not 2 <= len(set(self.classes)) == len(self.classes) <= self.MOST_CLASSES:
+            raise ValueError(
+                f"classes are {_short(self.classes)}; expected the background and others, all different, at most "
+                f"{self.MOST_CLASSES}"
+            )
+        for name in (*self.modalities, *self.classes):
+            if not name.strip() or plain(name, 60) != name or "_to_" in name:
+                raise ValueError(
+                    f"{_short(name)} is the name of a modality or class; expected up to 60 letters of one line, "
+                    "without markup and without _to_"
+                )
+        for name in ("modality_widths", "spade_widths"):
+            if not 1 <= len(getattr(self, name)) <= self.MOST_STAGES:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries; expected 1 to {self.MOST_STAGES}")
 
     @property
     def multiple(self) -> int:
@@ -122,6 +183,7 @@ class LossWeights(Config):
     kl: float = option(0.1, "L_KL: divergence of q(z | x, s) from N(0, I)")
     fused: float = option(0.0, "L_sup of masks of fused anatomies, felt by the segmentor alone; not in the paper")
     warp: float = option(0.0, "error of alignment under the known warps of registered data; not in the paper")
+    swap: float = option(0.0, "z found again in images of another modality's anatomy; not in the paper")
 
     def total(self, terms: dict[str, Any]) -> Any:
         """The weighted sum of named terms; a term without a weight raises."""
@@ -146,11 +208,12 @@ class TrainConfig(Config):
     candidates: int = option(1, "k, images of another modality that one image may be paired with (Sec. III-F)")
     decoder: str = option("film", "decoder", ("film", "spade"))
     model: str = option("compact", "network sizes", ("compact", "published"))
+    start: str = option("", "checkpoint whose weights the run begins with, of the same networks; none draws them")
     channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
     z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
     without: tuple[str, ...] = option(
         (), "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
-        ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "warp", "aligner"),
+        ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "warp", "swap", "aligner"),
     )  # fmt: skip
     difficulty: str = option("mixed", "phantom difficulty; mixed: every other subject", ("standard", "hard", "mixed"))
     subjects: int = option(480, "training subjects of the phantom")
@@ -177,6 +240,10 @@ class TrainConfig(Config):
         0.0, "weight of the error of alignment under the known warps that --warp makes of registered data; "
         "0 in the paper",
     )  # fmt: skip
+    w_swap: float = option(
+        0.0, "weight of the error of z found again by its modality's encoder in an image made of another modality's "
+        "anatomy, on as many samples as L_rec^z; 0 in the paper",
+    )  # fmt: skip
     batch_size: int = option(4, "pairs per step")
     lr: float = option(1e-3, "learning rate of the generator")
     finish_lr: float = option(5e-4, "learning rate of the generator in the last steps")
@@ -187,7 +254,7 @@ class TrainConfig(Config):
     kl_ramp: int = option(900, "steps over which the weight of L_KL rises from zero")
     adversarial_from: int = option(300, "step at which adversarial terms begin")
     adversarial_ramp: int = option(300, "steps over which adversarial terms rise to their weight")
-    rec_z_share: float = option(0.5, "share of each batch that L_rec^z is computed on")
+    rec_z_share: float = option(0.5, "share of each batch that L_rec^z and swaps are computed on")
     clip: float = option(10.0, "largest norm of the generator's gradient")
     averaging: str = option("ema", "average of weights that is judged and kept", ("ema", "swa", "none"))
     ema: float = option(0.998, "decay of the exponential average")
@@ -207,6 +274,18 @@ class TrainConfig(Config):
         ("on", "off"),
     )
 
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        **{name: ModelConfig.LIMITS[name] for name in ("candidates", "channels", "z_dim")},
+        **dict.fromkeys(("annotations", "rec_z_share", "ema", "swa_from"), (0, 1)),
+        **dict.fromkeys(("steps", "validate_every", "save_every"), (1, 10**7)),
+        **dict.fromkeys(("finish_steps", "warmup", "kl_ramp", "adversarial_ramp", "patience"), (0, 10**7)),
+        "adversarial_from": (-1, 10**7),
+        **dict.fromkeys(("lr", "finish_lr", "critic_lr", "clip"), (1e-12, math.inf)),
+        **dict.fromkeys((*(f"w_{f.name}" for f in fields(LossWeights)), "kl_phase1", "rec_phase1"), (0, 1e6)),
+        "fold": (0, 1000), "subjects": (1, 10**5), "validation_subjects": (1, 10**5), "phases": (1, 100),
+        "size": (64, 1024), "spacing": (0, 999), "rotation": (0, 180), "warp": (0, 48), "batch_size": (1, 1024),
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.seed < JUDGING_SEED:
@@ -214,20 +293,20 @@ class TrainConfig(Config):
                 f"seed is {self.seed}; expected 0 to {JUDGING_SEED - 1}: "
                 f"seeds from {JUDGING_SEED} on are for judging only"
             )
-        if self.size % 16 or self.size < 64:
-            raise ValueError(f"size is {self.size}; expected a multiple of 16, at least 64")
-        for name in (
-            "subjects", "validation_subjects", "phases", "steps", "batch_size", "validate_every", "save_every",
-            "candidates",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
-        for name in ("rec_z_share", "annotations", "ema", "swa_from"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to 1")
-        for name in ("fold", "rotation", "warp", "spacing", "patience"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if self.size % 16:
+            raise ValueError(f"size is {self.size}; expected a multiple of 16, from 64 on")
+        if len({name.casefold() for name in self.modalities}) < len(self.modalities):
+            raise ValueError(f"modalities are {_short(self.modalities)}; expected each name once")
+        # what would be ignored is refused: somebody thinks that it does something
+        drawn = ("difficulty", "subjects", "validation_subjects", "phases")
+        chaos = ("modalities", *drawn)
+        idle = {"phantom": ("modalities", "fold", "spacing"), "chaos": chaos, "chaos-out": chaos}
+        for name in idle.get(self.data.partition(":")[0], drawn):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise ValueError(
+                    f"{name} is {_short(getattr(self, name))}, which means nothing for --data {_short(self.data)}; "
+                    "leave it out"
+                )
         if self.pairing == "neighbours" and self.candidates < 2:
             raise ValueError("pairing is neighbours with 1 candidate; expected --candidates 2 or more")
 

@@ -39,7 +39,8 @@ class FilmBlock(nn.Module):
     def modulate(self, a: Tensor, b: Tensor, z: Tensor) -> Tensor:
         gamma = F.leaky_relu(self.gamma(z), SLOPE)
         beta = F.leaky_relu(self.beta(z), SLOPE)
-        return a + F.leaky_relu(film(b, gamma, beta), SLOPE)
+        modulated = F.leaky_relu(film(b, gamma, beta), SLOPE)
+        return modulated + a if modulated.requires_grad else modulated.add_(a)  # a traversal spends its time here
 
 
 class FilmDecoder(nn.Module):

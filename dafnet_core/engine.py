@@ -94,11 +94,19 @@ class TrainState:
     )  # fmt: skip
 
     @classmethod
-    def create(cls, model_config: ModelConfig, config: TrainConfig, device: torch.device) -> TrainState:
-        """New networks, their weights drawn from `config.seed`; the process's own random state is left alone."""
+    def create(
+        cls, model_config: ModelConfig, config: TrainConfig, device: torch.device, start: DAFNet | None = None
+    ) -> TrainState:
+        """New networks, their weights drawn from `config.seed`; the process's own random state is left alone.
+
+        Args:
+            start: begin with its weights; discriminators are drawn all the same.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model, critics = DAFNet(model_config), Critics(model_config)
+        if start is not None:
+            model.load_state_dict(start.state_dict())
         several = rank_and_size()[1] > 1
         if several and model_config.norm == "batch":
             if device.type != "cuda":
@@ -153,10 +161,11 @@ def noise_of_step(config: TrainConfig, step: int, m: int, n_z: int, part: tuple[
     Seeded by sample, so that it does not depend on how many processes share the batch, nor on the device.
     """
     mine = range(part[0], config.batch_size, part[1])
-    drawn = math.ceil(len(mine) * (0 if "rec_z" in config.without else config.rec_z_share))
+    some = math.ceil(len(mine) * config.rec_z_share)
+    final = config.weights_at(config.steps)
     values = [np.random.default_rng([config.seed, 1, step, n]).standard_normal((2, m, n_z)) for n in mine]
     z, further = torch.from_numpy(np.stack(values, 2)).float()  # (2, M, B, n_z)
-    return Noise(z, further[:, :drawn])
+    return Noise(z, further[:, : some if final.rec_z else 0], some if final.swap else 0)
 
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:

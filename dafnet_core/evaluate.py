@@ -30,7 +30,7 @@ from dafnet_core.analysis.informativeness import Cycle, cycle, informativeness
 from dafnet_core.analysis.paired import paired
 from dafnet_core.analysis.probe import Leakage, Probe, leakage, occupancies, pooled, probe
 from dafnet_core.analysis.segmentation import dice_by_subject, mean_by_subject, nanmean, number, summarise
-from dafnet_core.checkpoint import Checkpoint, CheckpointError, load, write_aside
+from dafnet_core.checkpoint import Checkpoint, CheckpointError, check_writable, in_words, load, write_aside
 from dafnet_core.data import phantom
 from dafnet_core.data.datasets import Slices
 from dafnet_core.data.sources import DATA_HELP, JUDGING_WARP, judging_data
@@ -315,6 +315,8 @@ def evaluate_checkpoint(
     ):  # fmt: skip
         if has != wants:
             raise ValueError(f"the checkpoint knows the {what} {', '.join(wants)}; {spec} holds {', '.join(has)}")
+    if not len(data):
+        raise ValueError(f"{spec} has no slice that all of {', '.join(config.modalities)} show; nothing can be judged")
     judged = judge(checkpoint.model, data, **how)
     version = {"phantom": phantom.VERSION} if spec.startswith("phantom") else {}
     return Judged(
@@ -328,6 +330,21 @@ def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> dict[str, Any
     return evaluate_checkpoint(checkpoint, spec, **options).found
 
 
+def _check_comparable(checkpoints: Sequence[Checkpoint]) -> None:
+    """Refuse, before minutes of judging, checkpoints of other modalities or classes than the first one's."""
+    first, *others = ((c.config.modalities, c.config.classes) for c in checkpoints)
+    for modalities, classes in others:
+        if (modalities, classes) != first:
+            known = [f"{', '.join(m)} ({', '.join(c[1:])})" for m, c in (first, (modalities, classes))]
+            raise ValueError(f"the checkpoint knows {known[0]}, --against {known[1]}; compare two of the same")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"it is {text!r}; expected a whole number from 0 on")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dafnet_core.evaluate", description=__doc__)
     parser.add_argument("checkpoint", help="a .safetensors checkpoint")
@@ -338,21 +355,25 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--against", metavar="OTHER", help="another checkpoint, compared subject by subject")
     parser.add_argument(
-        "--warp-seed", type=int, default=0,
+        "--warp-seed", type=_seed, default=0,
         help=f"of the known warps that registered data are judged under ({JUDGING_WARP:g} px RMS of a 96-pixel side)",
     )  # fmt: skip
     parser.add_argument(
-        "--sample-z", type=int, metavar="SEED", help="statistics of a sample of q(z | x, s), and not of its mean"
+        "--sample-z", type=_seed, metavar="SEED", help="statistics of a sample of q(z | x, s), and not of its mean"
     )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
     how = dict(split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z)
     try:
-        judged = evaluate_checkpoint(load(options.checkpoint), options.data, **how)
+        if options.json != "-":
+            check_writable(Path(options.json))
+        checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]
+        _check_comparable(checkpoints)
+        judged, *others = (evaluate_checkpoint(checkpoint, options.data, **how) for checkpoint in checkpoints)
         found = {"checkpoint": Path(options.checkpoint).name} | judged.found
-        if options.against:
-            other = evaluate_checkpoint(load(options.against), options.data, **how).by_subject
-            shared = {k: difference(v, other[k]) for k, v in judged.by_subject.items() if k in other}
+        for other in others:
+            theirs = other.by_subject
+            shared = {k: difference(v, theirs[k]) for k, v in judged.by_subject.items() if k in theirs}
             found["against"] = {
                 "checkpoint": Path(options.against).name,
                 "difference": {k: v for k, v in shared.items() if v is not None},
@@ -361,7 +382,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json != "-":
             write_aside(Path(options.json), (text + "\n").encode())
     except (CheckpointError, ValueError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(f"evaluate: {in_words(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return 2
     if options.json == "-":
         print(text)

@@ -59,10 +59,12 @@ class Noise:
     Attributes:
         z: (M, B, n_z) standard normal, for the sample of q(z | x, s).
         drawn: (M, B', n_z), B' <= B: z from N(0, I) for L_rec^z, decoded with the first B' anatomies.
+        swapped: B'' <= B, how many anatomies are decoded with another modality's z too.
     """
 
     z: Tensor
     drawn: Tensor
+    swapped: int = 0
 
     @classmethod
     def draw(cls, m: int, b: int, n_z: int, generator: torch.Generator | None = None, rec_z_share: float = 1.0) -> Self:
@@ -71,7 +73,7 @@ class Noise:
         return cls(torch.randn(m, b, n_z, generator=generator), torch.randn(m, drawn, n_z, generator=generator))
 
     def to(self, device: torch.device | str) -> Self:
-        return type(self)(self.z.to(device), self.drawn.to(device))
+        return type(self)(self.z.to(device), self.drawn.to(device), self.swapped)
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class PairOutputs:
         images: (M, B, H, W) reconstructions g(s_i, z_i).
         deformed_images: (P, B, K, H, W) g(s_j in frame i, z_i).
         z_drawn, z_found: (M, B', n_z): z from N(0, I), and what is encoded from its image.
+        z_swapped, z_swapped_found: (P, B'', n_z): means of z_i, cut off from gradients, and what modality i's encoder
+            finds in g(s_j, z_i).
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -126,6 +130,8 @@ class PairOutputs:
     deformed_images: Tensor
     z_drawn: Tensor
     z_found: Tensor
+    z_swapped: Tensor
+    z_swapped_found: Tensor
 
 
 @dataclass(frozen=True)

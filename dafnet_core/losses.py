@@ -17,7 +17,7 @@ from dafnet_core.factors import Batch, PairOutputs
 from dafnet_core.pairing import fused_weights
 from dafnet_core.parallel import rank_and_size, summed
 
-EVERY_TERM = LossWeights(fused=1.0, warp=1.0)
+EVERY_TERM = LossWeights(fused=1.0, warp=1.0, swap=1.0)
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
 
 
@@ -117,7 +117,7 @@ def generator_terms(
     """The loss terms of DAFNet, not yet weighted; names are those of LossWeights.
 
     Adversarial terms, which need a pass through the discriminators, are left out while their weight is 0, and so is
-    `warp`, which only registered data have.
+    `warp`, which only registered data have, and `swap`, which needs images with swapped styles.
     """
     fixed = torch.tensor([i for i, _ in outputs.pairs], device=batch.images.device)
     masks, annotated = _known_masks(batch), batch.annotated.T
@@ -142,6 +142,8 @@ def generator_terms(
         "kl": kl_divergence(outputs.mean, outputs.logvar).sum(-1).mean(),
         "fused": _mean_where(of_fused, annotated),
     }
+    if outputs.z_swapped.shape[1]:
+        terms["swap"] = modality_reconstruction_loss(outputs.z_swapped_found, outputs.z_swapped)
     if weights.warp and batch.displacements is not None:
         known, regions = batch.displacements.transpose(0, 1), batch.regions.transpose(0, 1)
         moving = torch.stack([known[j] for _, j in outputs.pairs])

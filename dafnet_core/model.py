@@ -6,6 +6,7 @@ No state is kept on the module: every call returns all that it found.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import permutations
 
 import torch
@@ -91,7 +92,8 @@ class DAFNet(nn.Module):
 
         Args:
             batch: images of all M modalities.
-            noise: on the same device; L_rec^z is computed on as many samples as `noise.drawn` has.
+            noise: on the same device; L_rec^z is computed on as many samples as `noise.drawn` has, and styles are
+                swapped in `noise.swapped` of them.
         """
         s = self.encode(batch.images)
         m, b, k = s.shape[:3]
@@ -105,31 +107,37 @@ class DAFNet(nn.Module):
         fused = _fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(0, 2)
         logits = self.segment(torch.cat([anatomies, fused]))
 
-        z, z_drawn, drawn_count = z.unflatten(0, (m, b)), noise.drawn, noise.drawn.shape[1]
-        z_fixed = torch.stack([z[i] for i, _ in pairs])[:, :, None].expand(-1, -1, k, -1)
+        z, mean, fixed = z.unflatten(0, (m, b)), mean.unflatten(0, (m, b)), [i for i, _ in pairs]
+        z_fixed = torch.stack([z[i] for i in fixed])[:, :, None].expand(-1, -1, k, -1)
+        z_drawn, drawn, swapped = noise.drawn, noise.drawn.shape[1], noise.swapped
+        z_swapped = torch.stack([mean[i, :swapped] for i in fixed]).detach()
         images = self.decode(
-            torch.cat([anatomies, own[:, :drawn_count].flatten(0, 1)]),
-            torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_drawn.flatten(0, 1)]),
+            torch.cat([anatomies, *own[:, :drawn], *(own[j, :swapped] for _, j in pairs)]),
+            torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_drawn.flatten(0, 1), z_swapped.flatten(0, 1)]),
         )
-        sizes = [m * b, len(pairs) * b * k, m * drawn_count]
-        y_own, y_deformed, y_drawn = images.split(sizes)
-        logits_own, logits_deformed, logits_fused = logits.split([*sizes[:2], len(fused)])
+        sizes = [m * b, len(pairs) * b * k]
+        y_own, y_deformed, *y_again = images.split([*sizes, *[drawn] * m, *[swapped] * len(pairs)])
+        found, found_swapped = self._find_z(y_again, [*range(m), *fixed]).split([m * drawn, len(pairs) * swapped])
+        logits_own, logits_deformed, logits_fused = logits.split([*sizes, len(fused)])
         return PairOutputs(
-            pairs=pairs, s=s, mean=mean.unflatten(0, (m, b)), logvar=logvar.unflatten(0, (m, b)), z=z,
+            pairs=pairs, s=s, mean=mean, logvar=logvar.unflatten(0, (m, b)), z=z,
             deformed=aligned.deformed, offsets=aligned.offsets, grid=aligned.grid[:, :, 0], weights=weights,
             logits=logits_own.unflatten(0, (m, b)),
             deformed_logits=logits_deformed.unflatten(0, (-1, b, k)),
             fused_logits=logits_fused.unflatten(0, (m, b, k)),
             images=y_own[:, 0].unflatten(0, (m, b)),
             deformed_images=y_deformed[:, 0].unflatten(0, (-1, b, k)),
-            z_drawn=z_drawn, z_found=self._find_z(y_drawn, m) if drawn_count else z_drawn,
+            z_drawn=z_drawn, z_found=found.unflatten(0, (m, drawn)),
+            z_swapped=z_swapped, z_swapped_found=found_swapped.unflatten(0, (len(pairs), swapped)),
         )  # fmt: skip
 
-    def _find_z(self, images: Tensor, m: int) -> Tensor:
-        """Mean of z of synthetic images, their anatomy encoded again by the encoder of its own modality."""
-        chunks = images.chunk(m)
-        s = self.anatomy_encoder(chunks, range(m))
-        return self.encode_modality(s, images)[0].unflatten(0, (m, -1))
+    def _find_z(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
+        """Means of z of synthetic images in a row, each anatomy encoded again by the encoder of a given modality."""
+        some = [(x, i) for x, i in zip(images, modalities, strict=True) if len(x)]
+        if not some:
+            return images[0].new_zeros(0, self.config.z_dim)
+        images, modalities = zip(*some, strict=True)
+        return self.encode_modality(self.anatomy_encoder(images, modalities), torch.cat(images))[0]
 
     @torch.inference_mode()
     def predict(
@@ -146,10 +154,7 @@ class DAFNet(nn.Module):
         Returns:
             Prediction; with candidates, masks are the weighted sums of the paper.
         """
-        if precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision is {precision!r}; expected auto, fp32 or bf16")
-        low = precision == "bf16" or (precision == "auto" and computes_in_bf16(images.device))
-        with arithmetic(images.device, torch.bfloat16 if low else None):
+        with inference_arithmetic(images.device, precision):
             return self._predict(images if images.ndim == 5 else images[:, :, None], modalities)
 
     def _predict(self, images: Tensor, modalities: Sequence[int] | None) -> Prediction:
@@ -201,6 +206,18 @@ class DAFNet(nn.Module):
             mean, logvar, own=images[0].unflatten(0, (n, b)),
             cross=images[1].unflatten(0, (len(fixed), b, k)), swapped=images[2].unflatten(0, (len(fixed), b)),
         )  # fmt: skip
+
+
+def inference_arithmetic(device: torch.device, precision: str = "auto") -> AbstractContextManager[None]:
+    """The arithmetic that `predict` runs its convolutions in, for who repeats a part of it and wants the same masks.
+
+    Raises:
+        ValueError: precision is none of auto, fp32 and bf16.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ValueError(f"precision is {precision!r}; expected auto, fp32 or bf16")
+    low = precision == "bf16" or (precision == "auto" and computes_in_bf16(device))
+    return arithmetic(device, torch.bfloat16 if low else None)
 
 
 def computes_in_bf16(device: torch.device) -> bool:

@@ -23,7 +23,8 @@ COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F
 MANY = "Viridis"  # for numbers, and for more subjects than COLOURS
 
 
-def _plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
+def plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
+    """A figure without paper of its own, its letters and lines fit for a light or a dark page."""
     ink, line = ("#f2f2f2", "#3a3f4a") if dark else ("#1a1a1a", "#dcdfe4")
     figure.update_layout(
         height=height, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=ink,
@@ -59,7 +60,7 @@ def probe_figure(probe: Mapping[str, Any], dark: bool) -> go.Figure:
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )  # fmt: skip
     figure.add_hline(y=probe["chance"], line_dash="dash")
-    return _plain(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
+    return plain(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
 
 
 def z_axes(encodings: Encodings) -> list[str]:
@@ -109,16 +110,17 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
                 marker=dict(color=COLOURS[n % len(COLOURS)], symbol=symbols[rows], size=8),
             )  # fmt: skip
     legend = dict(orientation="h", y=1.02, yanchor="bottom")
-    return _plain(figure, 460, dark, xaxis_title=titles[0], yaxis_title=titles[1], legend=legend)
+    return plain(figure, 460, dark, xaxis_title=titles[0], yaxis_title=titles[1], legend=legend)
 
 
 def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go.Figure:
     """Both statistics of each checkpoint over their null distributions, same scales for all."""
     figure = make_subplots(
-        2, len(found), shared_xaxes="rows", horizontal_spacing=0.06, vertical_spacing=0.2,
-        subplot_titles=[f"{title}: {what}" for what in ("dCor, as in the paper", "dCor², bias-corrected")
+        2, len(found), shared_xaxes="rows", horizontal_spacing=0.06, vertical_spacing=0.25,
+        subplot_titles=[f"{title}<br>{what}" for what in ("dCor, as in the paper", "dCor², bias-corrected")
                         for title, _ in found],
     )  # fmt: skip
+    figure.update_annotations(font_size=13)  # two titles fit beside each other on a narrow screen
     for column, (_, d) in enumerate(found, 1):
         parts = ((d.null_dcor, d.dcor, d.dcor_ci95),
                  (d.null_dcor_squared_unbiased, d.dcor_squared_unbiased, d.dcor_squared_unbiased_ci95))  # fmt: skip
@@ -135,7 +137,7 @@ def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go
     for row, low in ((1, 0.0), (2, -0.2)):  # with 0, how far from it independent factors are can be seen
         figure.update_xaxes(range=[low, 1], row=row)
     figure.update_yaxes(showticklabels=False)
-    return _plain(figure, 430, dark)
+    return plain(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
 
 
 def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
@@ -155,7 +157,7 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
     figure.update_xaxes(title="subjects")
     figure.update_yaxes(rangemode="tozero")
     legend = dict(orientation="h", y=1.12, yanchor="bottom")
-    return _plain(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
+    return plain(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
 
 
 def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.Figure:
@@ -168,7 +170,7 @@ def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.
             x=[step for step, _ in points], y=[value for _, value in points], name=name, mode="lines",
             line=dict(color=COLOURS[n % len(COLOURS)], width=1.5), visible=True if n < 2 else "legendonly",
         )  # fmt: skip
-    return _plain(figure, 380, dark, title=title, xaxis_title="step", margin=dict(l=0, r=0, t=50, b=0))
+    return plain(figure, 380, dark, title=title, xaxis_title="step", margin=dict(l=0, r=0, t=50, b=0))
 
 
 def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
@@ -184,7 +186,7 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
         hovertemplate="%{y} from %{x}<br>%{customdata}<extra></extra>", colorbar=dict(title="told", len=0.8),
     ))  # fmt: skip
     figure.update_yaxes(autorange="reversed")
-    return _plain(figure, 90 + 36 * len(known), dark)
+    return plain(figure, 90 + 36 * len(known), dark)
 
 
 def _told(r: Reading) -> str:
@@ -347,5 +349,5 @@ def with_nulls(judged: Judged) -> dict[str, Any]:
 
 
 def as_json(found: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
-    """Numbers of `evaluate` with what made them."""
-    return (json.dumps({**about, **found}, indent=1) + "\n").encode()
+    """Numbers of `evaluate` with what made them, which names the data without a path of this machine."""
+    return (json.dumps({**found, **about}, indent=1) + "\n").encode()

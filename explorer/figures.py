@@ -14,6 +14,8 @@ from plotly.subplots import make_subplots
 from dafnet_core.analysis.decompose import Decomposition, channel_classes, masks_of, overlaps, reconstruction_errors
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.mixing import Mixture
+from dafnet_core.analysis.quiz import Question
+from dafnet_core.analysis.registration import identity_pixels
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
 from dafnet_core.analysis.traversal import Traversal
 from explorer.sheets import (
@@ -24,6 +26,7 @@ from explorer.sheets import (
     coloured,
     grey,
     overlay,
+    rgb,
     sheet,
     stack,
     warp_lines,
@@ -32,6 +35,7 @@ from explorer.subjects import Native
 
 # for channels that are no class: distinct from the class colours, quiet beside them
 MIXED = ("#3b3f46", "#8d99a6", "#c9b79c", "#6b7f6b", "#b5a3c9", "#5f7c99", "#a68a7a", "#d9d9d9")
+DECODERS = {"film": "FiLM", "spade": "SPADE"}  # as the papers write them
 ERROR_LIMIT = 0.5  # absolute errors are shown up to this, in intensities of [-1, 1]
 CHANGE_LIMIT = 1.0  # signed changes of intensity are shown from minus this to this
 
@@ -48,10 +52,9 @@ def anatomy_map(s: np.ndarray, colours: Sequence[str]) -> np.ndarray:
     return (np.einsum("chw,cr->hwr", s, palette) / total[..., None]).round().clip(0, 255).astype(np.uint8)
 
 
-def labels_map(labels: np.ndarray) -> np.ndarray:
-    """Channel indices (H, W) in one picture (H, W, 3), where nobody has said which channel is which class."""
-    palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in MIXED], np.uint8)
-    return palette[labels % len(MIXED)]
+def labels_map(labels: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Channel indices (H, W) in one picture (H, W, 3), each in its colour."""
+    return np.array([rgb(c) for c in colours], np.uint8)[labels]
 
 
 def channel_title(c: int, kind: int | None, classes: Sequence[str]) -> str:
@@ -218,6 +221,12 @@ def _correlation_pixels(values: np.ndarray) -> np.ndarray:
 SORTS = ("effect", "KL", "probe accuracy", "number")
 
 
+def traverse_order(found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str) -> list[int]:
+    """Dimensions of z in the order of `traverse_sheet`, from its arguments."""
+    by = {"effect": found.effect, "KL": kl, "probe accuracy": accuracies}.get(sort)
+    return list(range(len(kl))) if by is None else np.argsort(-np.asarray(by), kind="stable").tolist()
+
+
 def traverse_sheet(
     found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str, theme: Theme
 ) -> Image.Image:
@@ -228,9 +237,7 @@ def traverse_sheet(
         accuracies: (n_z,) of a probe on each dimension alone; None where there was none.
         sort: one of SORTS, the largest on top.
     """
-    keys = {"effect": found.effect, "KL": kl, "probe accuracy": accuracies}
-    by = keys.get(sort)
-    order = range(len(kl)) if by is None else np.argsort(-np.asarray(by), kind="stable").tolist()
+    order = traverse_order(found, kl, accuracies, sort)
     probes = [f"probe {a:.2f}" for a in accuracies] if accuracies else ["not probed"] * len(kl)
     captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, found.effect, strict=True)]
     correlation, difference = found.correlation, found.difference
@@ -270,7 +277,7 @@ def traverse_numbers(found: Traversal, s: np.ndarray, z: np.ndarray, about: Mapp
     """Arrays of a traversal of one anatomy (C, H, W) and z (n_z,) as .npz; `about` is JSON text."""
     arrays = {"values": found.values, "images": found.images, "correlation": found.correlation,
               "difference": found.difference, "effect": found.effect, "s": s, "z": z}  # fmt: skip
-    return _npz(arrays, about)
+    return npz(arrays, about)
 
 
 def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
@@ -291,13 +298,14 @@ def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, d
     )  # fmt: skip
 
 
-def slice_sheet(found: Encodings, row: int, theme: Theme) -> Image.Image:
-    """The slice that a row of encodings belongs to: its image and anatomy in every modality."""
+def slice_sheet(found: Encodings, row: int, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """The slice that a row of encodings belongs to: its image and anatomy in every modality; a colour a class."""
+    drawn = channel_colours(found.channel_classes, colours)
     first = row - row % len(found.names)
     tiles: list[Tile | None] = []
     for n, name in enumerate(found.names, first):
         tiles.append(Tile(grey(found.images[n]), name))
-        tiles.append(Tile(labels_map(found.anatomies[n]), f"s of {name}"))
+        tiles.append(Tile(labels_map(found.anatomies[n], drawn), f"s of {name}"))
     title = f"{found.subjects[row]}, slice {found.positions[row] + 1}"
     return sheet([tiles], [title], side=200, theme=theme)
 
@@ -350,7 +358,8 @@ def row_names(found: Encodings) -> list[str]:
 
 def mixture_sheet(
     made: Mixture, anatomies: Sequence[np.ndarray], titles: tuple[Sequence[str], Sequence[str]],
-    styles: Sequence[np.ndarray | None], reached: np.ndarray, modalities: Sequence[str], theme: Theme,
+    styles: Sequence[np.ndarray | None], reached: np.ndarray, modalities: Sequence[str],
+    drawn: Sequence[str], theme: Theme,
 ) -> Image.Image:  # fmt: skip
     """g(s, z) of every anatomy (row) and modality factor (column), each with its two verdicts.
 
@@ -360,18 +369,49 @@ def mixture_sheet(
         styles: (H, W) image that each column's z is of; None for a random z.
         reached: (R, K) the probe's probability of the column's modality.
         modalities: name of each column's modality.
+        drawn: a colour for each channel.
     """
     head: list[Tile | None] = [None]
     head += [None if x is None else Tile(grey(x), title) for x, title in zip(styles, titles[1], strict=True)]
     rows = [head]
     for r, labels in enumerate(anatomies):
-        row: list[Tile | None] = [Tile(labels_map(labels), "" if r else "anatomy s")]
+        row: list[Tile | None] = [Tile(labels_map(labels, drawn), "" if r else "anatomy s")]
         for k, name in enumerate(modalities):
             kept = "n/a" if np.isnan(made.dice[r, k]) else f"{made.dice[r, k]:.2f}"
             title = titles[1][k] if not r and styles[k] is None else ""
             row.append(Tile(grey(made.images[r, k]), title, f"kept {kept}, {name} {reached[r, k]:.0%}"))
         rows.append(row)
     return sheet(rows, ["z of", *titles[0]], side=140, theme=theme)
+
+
+def kept_text(labels: np.ndarray, again: Decomposition, classes: Sequence[str]) -> np.ndarray:
+    """What is said of each pixel (H, W) of a mixed image: its channel, that of the image encoded again, the mask.
+
+    Args:
+        labels: (H, W) channel of each pixel in the anatomy that the image was made with.
+        again: of that image alone.
+    """
+    channels = np.array([f"channel {c + 1}" for c in range(again.s.shape[1])])
+    before, after = channels[labels], channels[again.s[0].argmax(0)]
+    masks = np.array(classes)[again.single[0]]
+    return np.char.add(np.char.add(np.char.add(before, " encoded again "), after), np.char.add("<br>mask ", masks))
+
+
+def mixture_inspection(
+    image: np.ndarray, own: np.ndarray, content: np.ndarray, style: np.ndarray | None, text: np.ndarray, dark: bool
+) -> go.Figure:
+    """Linked views of one mixed image g(s, z), (H, W): whose s, whose z, and what the z of another did to it.
+
+    Args:
+        own: g(s, z) with the z of the anatomy's own image.
+        content: the image that s is of; style: the image that z is of, None for a random z.
+        text: (H, W) what is said under the cursor.
+    """
+    panels = [("g(s, z)", image, "Greys_r", -1, 1), ("image that s is of", content, "Greys_r", -1, 1)]
+    if style is not None:
+        panels.append(("image that z is of", style, "Greys_r", -1, 1))
+    panels.append(("change from its own z", image - own, "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT))
+    return _linked(panels, text, dark)
 
 
 def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:
@@ -476,10 +516,142 @@ def numbers(
         f"native_fused_mask_{found.names[i]}": own.placement.back(found.fused_masks[i], labels=True)
         for i, own in enumerate(native)
     }
-    return _npz(arrays, {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts})
+    return npz(arrays, {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts})
 
 
-def _npz(arrays: Mapping[str, np.ndarray], about: Mapping[str, object]) -> bytes:
+def npz(arrays: Mapping[str, np.ndarray], about: Mapping[str, object]) -> bytes:
+    """Arrays as an .npz that opens without pickles; `about` is JSON text in it."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, about=np.array(json.dumps(about)), **arrays)
     return buffer.getvalue()
+
+
+def pair_sheet(
+    found: Decomposition, truth: dict[int, np.ndarray], classes: int, colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Two images of one slice, tiles of both in turn, the true mask of the first, unmoved, on the second (Sec. IV-C).
+
+    Args:
+        found: of at least two modalities.
+        truth: labels (H, W) of those modalities that have any.
+        classes: their number with the background.
+        colours: of the classes.
+    """
+    a, b = found.names[:2]
+    height, width = found.images.shape[1:]
+    y, x = np.mgrid[:height, :width]
+    turns = (y * 6 // height + x * 6 // width) % 2 == 0
+    row: list[Tile | None] = [Tile(grey(found.images[0]), a), Tile(grey(found.images[1]), b)]
+    row.append(Tile(grey(np.where(turns, found.images[0], found.images[1])), f"{a} and {b} in turn"))
+    if {0, 1} <= truth.keys():
+        counts = next(c for kind, i, j, c in overlaps(found, truth, classes) if (kind, i, j) == ("copy", 1, 0))
+        painted = overlay(grey(found.images[1]), truth[0], colours)
+        row.append(Tile(painted, f"mask of {a} on {b}", _dice_text(nanmean(dice_from_counts(counts)))))
+    return sheet([row], side=220, theme=theme)
+
+
+def z_sheet(found: Decomposition, kl: np.ndarray, theme: Theme) -> Image.Image:
+    """Each image beside its q(z | x, s) as bars with whiskers, and the prior N(0, I) at the end (Sec. III-A).
+
+    Args:
+        kl: (n, n_z) nats.
+    """
+    row: list[Tile | None] = []
+    for i, name in enumerate(found.names):
+        row.append(Tile(grey(found.images[i]), f"x of {name}"))
+        row.append(Tile(bars(found.z_mean[i], found.z_std[i], theme), f"z of {name}", f"KL {kl[i].sum():.2f} nats"))
+    n_z = found.z_mean.shape[1]
+    row.append(Tile(bars(np.zeros(n_z), np.ones(n_z), theme), "prior N(0, I)", "KL 0"))
+    return sheet([row], side=200, theme=theme)
+
+
+def parts_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """s and z, the image that the decoder makes of them, the true one and the absolute error (Sec. III-D)."""
+    rows = []
+    for i, _ in enumerate(found.names):
+        error = np.abs(found.own[i] - found.images[i])
+        rows.append([
+            Tile(anatomy_map(found.s[i], colours), "anatomy s"),
+            Tile(bars(found.z_mean[i], found.z_std[i], theme), "modality factor z"),
+            Tile(grey(found.own[i]), "y = g(s, z)"),
+            Tile(grey(found.images[i]), "image x"),
+            Tile(coloured(error, 0, ERROR_LIMIT), f"|x - y|, 0 to {ERROR_LIMIT}", f"mean {error.mean():.3f}"),
+        ])  # fmt: skip
+    return sheet(rows, found.names, side=170, theme=theme)
+
+
+def swap_sheet(found: Decomposition, theme: Theme) -> Image.Image:
+    """Each ordered pair: an anatomy with its own z and with the other's, between both images (Sec. III-D)."""
+    rows = []
+    for p, (i, j) in enumerate(found.pairs):
+        a, b = found.names[i], found.names[j]
+        rows.append([
+            Tile(grey(found.images[i]), f"x of {a}"),
+            Tile(grey(found.own[i]), f"s of {a}, z of {a}"),
+            Tile(grey(found.swapped[p]), f"s of {a}, z of {b}"),
+            Tile(grey(found.images[j]), f"x of {b}"),
+        ])  # fmt: skip
+    return sheet(rows, [f"to {found.names[j]}" for _, j in found.pairs], side=190, theme=theme)
+
+
+def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, theme: Theme) -> Image.Image:
+    """How far apart the same images are in s and in z, row by column, dark 0 (Sec. V-H.3).
+
+    Args:
+        s, z: (n, n) distances.
+        dcor: distance correlation of both, in [0, 1].
+        permuted: its mean with subjects permuted.
+    """
+    row = [
+        Tile(coloured(d, 0, max(float(d.max()), 1e-12)), f"distances of {name}", text)
+        for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}"))
+    ]
+    return sheet([row], side=300, theme=theme)
+
+
+def quiz_sheet(question: Question, theme: Theme) -> Image.Image:
+    """A question: the image before and after, and nothing that tells what was changed."""
+    before, after = question.images
+    return sheet([[Tile(grey(before), "before"), Tile(grey(after), "after")]], side=380, theme=theme)
+
+
+def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[str]], theme: Theme) -> Image.Image:
+    """Its answer: images and their difference; anatomies and z before and after; the sampling grid of a warp.
+
+    Args:
+        drawn: a colour for each channel of the model that made the image before, and of the one that made it after.
+    """
+    before, after = question.images
+    change = coloured(question.change, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
+    top: list[Tile | None] = [
+        Tile(grey(before), "before"),
+        Tile(grey(after), "after"),
+        Tile(change, "after - before", f"{-CHANGE_LIMIT:+g} (blue) to {CHANGE_LIMIT:+g} (red)"),
+    ]
+    if question.displacement is not None:
+        positions = identity_pixels(*before.shape) + question.displacement
+        top.append(Tile(warp_lines(grey(before), positions), "sampling grid", f"{question.rms:.1f} pixels RMS"))
+    when = ("before", "after")
+    below: list[Tile | None] = [
+        Tile(labels_map(s, colours), f"anatomy s {name}")
+        for s, colours, name in zip(question.anatomies, drawn, when, strict=True)
+    ]
+    below += [
+        Tile(bars(z, np.zeros_like(z), theme), f"z {name}", "-3 to 3") for z, name in zip(question.z, when, strict=True)
+    ]
+    return sheet([top, below], side=200, theme=theme)
+
+
+def quiz_rows(question: Question) -> list[dict[str, str]]:
+    """What a question's change did, as rows of text; n/a says why."""
+    q, apart = question, "n/a: two models' own"
+    d, distance = q.moved
+    numbers = [
+        ("mean absolute change inside the organs", "n/a: none found" if np.isnan(q.inside) else f"{q.inside:.3f}"),
+        ("mean absolute change outside them", "n/a: nothing there" if np.isnan(q.outside) else f"{q.outside:.3f}"),
+        ("pixels whose channel changed", apart if np.isnan(q.other_channel) else f"{q.other_channel:.1%}"),
+        ("farthest move in z", apart if np.isnan(distance) else f"{distance:.2f}" + f" (z{d + 1})" * (distance > 0)),
+        ("displacement, RMS", f"{q.rms:.1f} pixels"),
+        ("Dice of the masks of both images, encoded again", "n/a: none found" if np.isnan(q.dice) else f"{q.dice:.3f}"),
+    ]
+    return [{"evidence": name, "value": value} for name, value in numbers]

@@ -1,18 +1,17 @@
-"""Streamlit's side of the explorer: what is cached, what is chosen, what was uploaded.
+"""What is chosen, and what is made of it: checkpoints, subjects, and every result that a page shows of them.
 
-Models and results are shared between sessions as read-only; uploads live in one session's memory alone, are
-never written, and never logged.
+Models and results are shared between sessions as read-only; uploads and all that is made of them live in one session's
+memory alone, end with it (`presence.py`), are never written, and never logged.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
+import gc
 import hashlib
 import runpy
 import sys
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +19,20 @@ import numpy as np
 import streamlit as st
 
 import dafnet_core
+from dafnet_core.analysis.candidates import Weighed, weigh
 from dafnet_core.analysis.decompose import Decomposition, channel_classes, decompose
-from dafnet_core.analysis.dependence import Curve, dependence_curve
-from dafnet_core.analysis.mixing import Mixed, mix_rows
-from dafnet_core.analysis.probe import Reading, read_known
-from dafnet_core.analysis.traversal import Traversal, steps_between, traverse
-from dafnet_core.analysis.truth import controls, representations
+from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_core.analysis.editing import Realigned, realign
+from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
+from dafnet_core.analysis.quiz import Question, ask
+from dafnet_core.analysis.registration import nearest_offsets
+from dafnet_core.analysis.traversal import Traversal, steps_between, traverse, traverse_one
 from dafnet_core.checkpoint import Checkpoint, CheckpointError, from_bytes, load
 from dafnet_core.data import phantom
-from dafnet_core.data.prepare import default_label_table
-from dafnet_core.data.readers import ReadError, Scan, Slice, read
-from dafnet_core.evaluate import Evidence, Judged, evaluate_checkpoint, factor_distances
 from dafnet_core.model import DAFNet
-from explorer import subjects
-from explorer.figures import gallery
-from explorer.jobs import Jobs
+from explorer import judging, subjects, uploads
+from explorer.caches import cached
+from explorer.figures import DECODERS, channel_colours, gallery
 from explorer.sheets import DARK, LIGHT, Theme, png
 from explorer.subjects import Subject
 
@@ -43,8 +41,6 @@ FOLDER = ROOT / "checkpoints"
 RUNS = ROOT / "runs"
 FIRST = "cardiac-film"  # shown first: it has samples
 OWN_CHECKPOINTS = 3
-POPULATIONS = 8, 16, 24  # subjects that a checkpoint can be judged on at once
-CURVE = 3, 4, 6, 8, 12, 16  # subjects for which dependence is computed beside all of them
 SAMPLES, FILES = "Samples", "My files"
 
 
@@ -53,17 +49,17 @@ def _checkpoint(path: str, changed: int) -> Checkpoint:
     return load(path)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@cached(64)
 def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, difficulty: str) -> Subject:
     return subjects.sample(_checkpoint, number, position, difficulty)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Taking the images apart")
+@cached(32, "Taking the images apart")
 def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Moving z")
+@cached(16, "Moving z")
 def _traversal(
     digest: str, anatomy: str, z: tuple[float, ...], steps: int, _model: DAFNet, _s: np.ndarray
 ) -> Traversal:
@@ -72,9 +68,24 @@ def _traversal(
 
 def traversal(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int) -> Traversal:
     """Every dimension of z moved over an anatomy (C, H, W)."""
+    return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, checkpoint.model, s)
+
+
+def _digest(s: np.ndarray) -> str:
     labels = s.argmax(0).astype(np.uint8)
-    anatomy = hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
-    return _traversal(checkpoint.digest, anatomy, tuple(map(float, z)), steps, checkpoint.model, s)
+    return hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
+
+
+@cached(16)
+def _frames(
+    digest: str, anatomy: str, z: tuple[float, ...], dimension: int, count: int, _model: DAFNet, _s: np.ndarray
+) -> np.ndarray:
+    return traverse_one(_model, _s, np.array(z), dimension, steps_between(count=count))
+
+
+def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, dimension: int, count: int) -> np.ndarray:
+    """One dimension of z moved over an anatomy (C, H, W) in many steps, (count, H, W)."""
+    return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), dimension, count, checkpoint.model, s)
 
 
 def catalogue() -> dict[str, Path | Checkpoint]:
@@ -108,6 +119,7 @@ def take_checkpoint(name: str, data: bytes) -> str:
         CheckpointError: not one, or not a whole one; what was there before stays.
     """
     found = from_bytes(data, name)
+    st.session_state["private"] = True
     own = st.session_state.setdefault("own-checkpoints", {})
     name = f"{name.removesuffix('.safetensors')} (uploaded)"
     own.pop(name, None)
@@ -168,108 +180,48 @@ def pick_other(checkpoint: Checkpoint, key: str, *, needed: bool) -> tuple[str, 
     return (chosen, _open(catalogue()[chosen])) if chosen else None
 
 
+def twin(checkpoint: Checkpoint) -> Checkpoint | None:
+    """The first checkpoint of the same modalities and classes with the other decoder, the same data's before others.
+
+    Raises:
+        CheckpointError: its file is no longer a whole one.
+    """
+    known = [(name, kind) for name, kind in others(checkpoint).items() if kind.decoder != checkpoint.config.decoder]
+    known.sort(key=lambda entry: entry[1].data != checkpoint.training["data"])
+    return _open(catalogue()[known[0][0]]) if known else None
+
+
 def taken_apart(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
     """A checkpoint's decomposition of a subject."""
     return _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _jobs() -> Jobs:
-    return Jobs()
+def twin_colours(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
+    """A colour for each channel of the twin, by the classes that it finds in a subject."""
+    other = twin(checkpoint)
+    return channel_colours(channel_classes(taken_apart(other, subject), len(other.config.classes)), other.colours)
 
 
-def _who() -> str:
-    """This session among those that wait for work."""
-    return st.session_state.setdefault("who", uuid.uuid4().hex)
+@cached(64, "Making a question")
+def _question(
+    digest: str, images: str, other: str | None, seed: int, n: int,
+    _model: DAFNet, _found: Decomposition, _other: tuple[DAFNet, Decomposition] | None,
+) -> Question:  # fmt: skip
+    return ask(_model, _found, seed, n, _other)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def data_sets() -> tuple[str, ...]:
-    """Data sets that were named at the start: streamlit run app.py -- --data FOLDER [--data chaos:FOLDER]."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--data", action="append", default=[])
-    return tuple(parser.parse_known_args(sys.argv[1:])[0].data)
+def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Question:
+    """Question n (from 0) of a seed about a subject, with the other decoder where there is one.
 
-
-@dataclass(frozen=True)
-class Asked:
-    """What a checkpoint is judged on: data as `evaluate --data` names them, and the seed of a sample of z, or None."""
-
-    data: str
-    sample_z: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The data without a path of this machine."""
-        return self.data if self.data.startswith("phantom") else Path(self.data.rpartition(":")[2]).name
-
-    @property
-    def command(self) -> str:
-        """Options of `evaluate` that give the same numbers."""
-        return f"--data {self.name}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
-
-
-def pick_data(checkpoint: Checkpoint) -> Asked | None:
-    """Whom to judge a checkpoint on; None, with the reason shown, for nobody."""
-    names = ["phantom"] * subjects.has_samples(checkpoint) + [Asked(spec).name for spec in data_sets()]
-    with st.container(horizontal=True):
-        chosen = names[0] if names else None
-        if len(names) > 1:
-            chosen = st.selectbox("Data", names, key="data-set")
-        if chosen == "phantom":
-            n = st.segmented_control(
-                "Phantom subjects", POPULATIONS, default=POPULATIONS[0], required=True, key="population",
-                bind="query-params", help="8 slices each, never trained on; more of them take longer and say more",
-            )  # fmt: skip
-            kind = st.segmented_control(
-                "of difficulty", phantom.DIFFICULTIES, default="standard", required=True, key="judged-difficulty",
-                bind="query-params",
-            )  # fmt: skip
-            return Asked(f"phantom:subjects={n},difficulty={kind}", _pick_z())
-        if chosen:
-            return Asked(next(spec for spec in data_sets() if Asked(spec).name == chosen), _pick_z())
-    st.info(
-        f"This checkpoint was trained on {checkpoint.training['data']}, which does not ship with the app. Numbers of "
-        "its card are below. For more, start the app with data of these modalities: "
-        "`streamlit run app.py -- --data FOLDER`, a folder in nnU-Net's layout."
-    )
-    return None
-
-
-def _pick_z() -> int | None:
-    kinds = {"mean": None, "sample": 0}
-    return kinds[st.segmented_control(
-        "z is the posterior's", list(kinds), default="mean", required=True, key="z-is", bind="query-params",
-        help="The mean is what an image's z is everywhere else; a sample has the posterior's own noise",
-    )]  # fmt: skip
-
-
-def judged(checkpoint: Checkpoint, asked: Asked) -> Judged | None:
-    """Every number of a checkpoint on a data set, made in the background; None, with its progress shown, until then.
-
-    The work is shared with other sessions that ask for the same, and its result is kept.
+    Raises:
+        ValueError: no change of any factor is seen in the subject's images.
     """
-    key = checkpoint.digest, asked
-    refused = st.session_state.setdefault("cancelled", set())
-    job = _jobs().find(key)
-    if key in refused and not (job and job.done):
-        if st.button("Start again", key=f"again-{checkpoint.digest}"):
-            refused.discard(key)
-            st.rerun()
-        return None
-    if job is None or not job.done:
-        job = _jobs().ask(
-            key, _who(),
-            lambda progress: evaluate_checkpoint(checkpoint, asked.data, sample_z=asked.sample_z, progress=progress),
-        )  # fmt: skip
-    if not job.done:
-        _watch(key)
-        return None
-    try:
-        return job.result
-    except (ValueError, OSError) as error:
-        st.error(f"These data cannot be used: {error}")
-        return None
+    other = twin(checkpoint)
+    beside = (other.model, taken_apart(other, subject)) if other else None
+    return _question(
+        checkpoint.digest, subject.digest, other and other.digest, seed, n,
+        checkpoint.model, taken_apart(checkpoint, subject), beside,
+    )  # fmt: skip
 
 
 def about(checkpoint: Checkpoint, data: str, **settings: object) -> dict[str, object]:
@@ -282,72 +234,121 @@ def data_name(subject: Subject) -> str:
     return "upload" if subject.uploaded else subject.title
 
 
-@st.cache_resource(max_entries=16, show_spinner="Reading what is known of the subjects")
-def _readings(digest: str, asked: Asked, _evidence: Evidence) -> list[Reading]:
-    return read_known(_evidence.encodings)
+@cached(16, "Looking at every sample")
+def _samples_apart(
+    digest: str, position: int, difficulty: str, _checkpoint: Checkpoint
+) -> tuple[np.ndarray, np.ndarray, Dependence]:
+    shown = [_sample(digest, _checkpoint, n, position, difficulty) for n in range(subjects.SAMPLES)]
+    found = [taken_apart(_checkpoint, subject) for subject in shown]
+    s = anatomy_distances(np.concatenate([f.s.argmax(1).reshape(len(f.s), -1) for f in found]).astype(np.uint8))
+    z = euclidean_distances(np.concatenate([f.z_mean for f in found]))
+    owners = np.repeat(np.arange(len(found)), [len(f.s) for f in found])
+    return s, z, dependence(s, z, owners)
 
 
-def readings(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> list[Reading]:
-    """What z and s tell of everything that is known of the subjects."""
-    return _readings(checkpoint.digest, asked, evidence)
+def samples_apart(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Dependence]:
+    """Every sample's images at the sidebar's slice and difficulty (Sec. V-H.3).
+
+    Returns:
+        Distances of s and of z, (n, n) each, rows by subject and then modality; and their dependence.
+
+    Raises:
+        ValueError: a factor is the same in all of them.
+    """
+    position = st.session_state.get("slice", phantom.SLICES // 2) - 1
+    return _samples_apart(checkpoint.digest, position, st.session_state.get("difficulty", "standard"), checkpoint)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Reading everything from everything")
-def _truth(digest: str, asked: Asked, modality: str, _evidence: Evidence) -> list[Reading]:
-    found = _evidence.encodings
-    return read_known(found, representations(found) | controls(found), modality)
+@cached(24)
+def _realigned(
+    digest: str, images: str, pair: int, name: str, _model: DAFNet, _found: Decomposition, _offsets: np.ndarray
+) -> Realigned:
+    return realign(_model, _found, pair, _offsets)
 
 
-def truth(checkpoint: Checkpoint, asked: Asked, modality: str, evidence: Evidence) -> list[Reading]:
-    """What every representation, and two controls, tell of everything that is known, in images of one modality."""
-    return _truth(checkpoint.digest, asked, modality, evidence)
+def warps(
+    checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: int
+) -> dict[str, Realigned]:  # fmt: skip
+    """What a pair gives under no warp, the predicted one, and the spline that is nearest to the true one if known."""
+    known = {"predicted": found.offsets[pair], "identity": np.zeros_like(found.offsets[pair])}
+    if found.pairs[pair] in subject.sampling:
+        side = checkpoint.config.control_points
+        known["true"] = nearest_offsets(subject.sampling[found.pairs[pair]], side)
+    return {
+        name: _realigned(checkpoint.digest, subject.digest, pair, name, checkpoint.model, found, offsets)
+        for name, offsets in known.items()
+    }
 
 
-@st.cache_resource(max_entries=16, show_spinner="Taking fewer and fewer subjects")
-def _curve(digest: str, asked: Asked, _evidence: Evidence) -> Curve:
-    found = _evidence.encodings
-    counts = [k for k in CURVE if k < found.n_subjects] + [found.n_subjects]
-    distances = factor_distances(found)
-    return dependence_curve(distances["s"], distances["z"], found.subjects, counts)
+@cached(16)
+def _misregistered(
+    digest: str, images: str, pair: tuple[int, int], amount: float, seed: int,
+    _model: DAFNet, _subject: Subject, _reference: np.ndarray,
+) -> Misregistered:  # fmt: skip
+    return _misregister(_model, _subject, pair, _reference, amount, seed)
 
 
-def curve(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> Curve:
-    """Dependence of s and z over the number of subjects."""
-    return _curve(checkpoint.digest, asked, evidence)
+def _misregister(
+    model: DAFNet, subject: Subject, pair: tuple[int, int], reference: np.ndarray, amount: float, seed: int
+) -> Misregistered:
+    base = subject.sampling.get(pair)
+    return misregister(model, subject.images, subject.modalities, pair, reference, amount, seed=seed, base=base)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Mixing")
-def _mixture(
-    digest: str, asked: Asked, rows: tuple[int, ...], columns: tuple[int, ...], seed: int,
-    _model: DAFNet, _evidence: Evidence,
-) -> Mixed:  # fmt: skip
-    return mix_rows(_model, _evidence.encodings, _evidence.probe, rows, columns, seed=seed)
+def misregistered(
+    checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: tuple[int, int], amount: float, seed: int
+) -> Misregistered:
+    """A subject whose moving modality is deformed by a known warp.
+
+    Masks are compared with the truth in the fixed frame, or without one with the mask of the fixed image's own
+    anatomy.
+    """
+    reference = subject.truth.get(pair[0], found.single[pair[0]])
+    return _misregistered(
+        checkpoint.digest, subject.digest, pair, amount, seed, checkpoint.model, subject, reference
+    )  # fmt: skip
 
 
-def mixture(
-    checkpoint: Checkpoint, asked: Asked, evidence: Evidence, rows: Sequence[int], columns: Sequence[int], seed: int
-) -> Mixed:
-    """Anatomies of some rows of the encodings with z of some rows; a column below 0 is a random z."""
-    return _mixture(checkpoint.digest, asked, tuple(rows), tuple(columns), seed, checkpoint.model, evidence)
+@cached(64)
+def _ranges(
+    digest: str, images: str, pair: tuple[int, int], amounts: tuple[float, ...], seeds: tuple[int, ...]
+) -> list[Range]:
+    return []  # a place for one that is made outside: nothing that is cached can move a progress bar
 
 
-@st.fragment(run_every=0.5)
-def _watch(key: tuple[str, Asked]) -> None:
-    """A job's progress, and a way to end it; the page runs again when it is done."""
-    job = _jobs().find(key)
-    if job is None or job.done:
-        st.rerun()
-    ahead = _jobs().before(job)
-    said = f"Waiting for {ahead} other judgement(s)" if ahead else f"Judging slice by slice: {job.share:.0%}"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.share, said)
-        if st.button("Cancel", key=f"cancel-{key[0]}"):
-            st.session_state["cancelled"].add(key)
-            _jobs().leave(key, _who())
-            st.rerun()
+def misregistration(
+    checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: tuple[int, int],
+    amounts: Sequence[float], seeds: Sequence[int], progress: Callable[[float], None],
+) -> Range:  # fmt: skip
+    """`misregistered` over amounts, the first one 0, and some shapes each; `progress` hears the share that is done."""
+    kept = _ranges(checkpoint.digest, subject.digest, pair, tuple(amounts), tuple(seeds))
+    reference, done = subject.truth.get(pair[0], found.single[pair[0]]), []
+
+    def one(amount: float, seed: int) -> Misregistered:
+        made = _misregister(checkpoint.model, subject, pair, reference, amount, seed)
+        done.append(amount)
+        progress(len(done) / (1 + (len(amounts) - 1) * len(seeds)))
+        return made
+
+    if not kept:
+        kept.append(misregistration_range(one, amounts, seeds))
+    return kept[0]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@cached(16, "Weighing neighbouring slices")
+def _candidates(
+    digest: str, images: str, pair: tuple[int, int], _model: DAFNet, _subject: Subject
+) -> tuple[np.ndarray, Weighed]:
+    around = _subject.around()
+    return around, weigh(_model, around, _subject.modalities, pair)
+
+
+def candidates(checkpoint: Checkpoint, subject: Subject, pair: tuple[int, int]) -> tuple[np.ndarray, Weighed]:
+    """Neighbouring slices of a subject that has them, (n, K, H, W), and what they give in the frame of one."""
+    return _candidates(checkpoint.digest, subject.digest, pair, checkpoint.model, subject)
+
+
+@cached(16)
 def _gallery(digest: str, _checkpoint: Checkpoint, position: int, difficulty: str, dark: bool) -> bytes:
     shown = [_sample(digest, _checkpoint, n, position, difficulty).images[0] for n in range(subjects.SAMPLES)]
     return png(gallery(shown, DARK if dark else LIGHT))
@@ -360,6 +361,7 @@ def theme() -> Theme:
 
 def pick_checkpoint() -> Checkpoint:
     """The sidebar's checkpoint picker; stops the page with a clear sentence if there is none to use."""
+    judging.who()
     known = catalogue()
     if not known:
         st.error(
@@ -378,7 +380,7 @@ def pick_checkpoint() -> Checkpoint:
         st.error(str(error).replace(f"{ROOT}/", ""))
         st.stop()
     config = found.config
-    decoder = {"film": "FiLM", "spade": "SPADE"}[config.decoder]
+    decoder = DECODERS[config.decoder]
     st.caption(
         f"{decoder} decoder. Trained for **{' and '.join(config.modalities)}** on {found.training['data']}; "
         f"classes: {', '.join(config.classes[1:])}."
@@ -389,16 +391,22 @@ def pick_checkpoint() -> Checkpoint:
 def pick_subject(checkpoint: Checkpoint) -> Subject | None:
     """The sidebar's subject picker: a sample, or the user's own files; None as long as there is neither."""
     if not subjects.has_samples(checkpoint):
-        return _pick_files(checkpoint)
-    source = st.segmented_control("Subject", [SAMPLES, FILES], default=SAMPLES, required=True, key="source")
-    own = _pick_files(checkpoint) if source == FILES else None
+        return uploads.pick_files(checkpoint)
+    source = st.segmented_control(
+        "Subject", [SAMPLES, FILES], default=SAMPLES, required=True, key="source",
+        help="Built-in phantom hearts with known truth, or your own images",
+    )  # fmt: skip
+    own = uploads.pick_files(checkpoint) if source == FILES else None
     st.session_state["waiting"] = source == FILES and own is None
     if own:
         return own
     if source == FILES:
         return _sample(checkpoint.digest, checkpoint, 0, phantom.SLICES // 2 - 1, "standard")
     numbers = range(1, subjects.SAMPLES + 1)
-    number = st.selectbox("Phantom subject", numbers, key="subject", bind="query-params")
+    number = st.selectbox(
+        "Phantom subject", numbers, key="subject", bind="query-params",
+        help="Never trained on; the pictures below show this slice of each",
+    )  # fmt: skip
     position = st.slider(
         "Slice",
         1,
@@ -416,100 +424,33 @@ def pick_subject(checkpoint: Checkpoint) -> Subject | None:
     st.image(
         _gallery(checkpoint.digest, checkpoint, position - 1, difficulty, dark),
         alt="This slice of every sample, by number",
+        output_format="PNG",
     )
     return _sample(checkpoint.digest, checkpoint, number - 1, position - 1, difficulty)
 
 
-def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
-    """Decode what an uploader holds, once; a refused file says why right under it."""
-    ids = tuple(f.file_id for f in files)
-    if not ids:
-        st.session_state.pop(slot, None)
-        return None
-    if slot not in st.session_state or st.session_state[slot][0] != ids:
-        try:
-            with st.spinner("Reading"):
-                found = read(*((f.name, f.getvalue()) for f in files), mask=mask)
-        except ReadError as error:
-            found = str(error)
-        st.session_state[slot] = (ids, found)
-    found = st.session_state[slot][1]
-    if isinstance(found, str):
-        st.error(found)
-        return None
-    return found
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _freeze(modules: int) -> None:
+    gc.collect()
+    gc.freeze()
 
 
-def _take(scan: Scan, name: str, key: str) -> Slice:
-    """The chosen slice of a stack; the middle one at first."""
-    volume = 0
-    if scan.volumes > 1:
-        volume = st.slider(f"Volume of {name}", 1, scan.volumes, 1, key=f"{key}-volume-{scan.values.shape}") - 1
-    index = 0
-    if scan.slices > 1:
-        middle = scan.slices // 2 + 1
-        index = st.slider(f"Slice of {name}", 1, scan.slices, middle, key=f"{key}-slice-{scan.values.shape}") - 1
-    return scan.slice(index, volume)
+def freeze_imports() -> None:
+    """Spare what modules were imported from garbage collection.
 
-
-def _pick_files(checkpoint: Checkpoint) -> Subject | None:
-    """Uploaders, one a modality, each with an optional mask; None until there is an image that can be read."""
-    slices: dict[int, Slice] = {}
-    masks: dict[int, tuple[Slice, dict[int, int]]] = {}
-    st.caption(
-        "NIfTI, DICOM, PNG, JPEG, TIFF, BMP, NPY or NPZ; several files for a DICOM series. "
-        "They stay in this session's memory and are never written."
-    )
-    for m, name in enumerate(checkpoint.config.modalities):
-        files = st.file_uploader(name, accept_multiple_files=True, key=f"file-{name}")
-        scan = _scan(f"scan-{name}", files, mask=False)
-        if scan is None:
-            continue
-        slices[m] = _take(scan, name, f"take-{name}")
-        with st.expander(f"Mask of {name} (optional)"):
-            files = st.file_uploader(
-                f"Mask of {name}", accept_multiple_files=True, key=f"mask-{name}", label_visibility="collapsed"
-            )
-            labels = _scan(f"labels-{name}", files, mask=True)
-            if labels is not None and (chosen := _take_mask(labels, scan, name, checkpoint.config.classes)):
-                masks[m] = chosen
-    if not slices:
-        return None
-    try:
-        return subjects.uploaded(checkpoint, slices, masks)
-    except ReadError as error:
-        st.error(str(error))
-        return subjects.uploaded(checkpoint, slices, {})
-
-
-def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) -> tuple[Slice, dict[int, int]] | None:
-    """The mask's slice of the same number as the image's, and a table of classes that the user sees and can change."""
-    if labels.values.shape[1:] != scan.values.shape[1:]:
-        rows = ["{} slices of {} x {} pixels".format(*s.values.shape[1:]) for s in (labels, scan)]
-        st.error(f"{labels.name}: the mask has {rows[0]}, its image {rows[1]}; give the mask of this image.")
-        return None
-    index = st.session_state.get(f"take-{name}-slice-{scan.values.shape}", 1) - 1
-    found = [int(v) for v in np.unique(labels.values)]
-    try:
-        table = default_label_table(found, len(classes))
-    except ReadError as error:
-        st.warning(str(error))
-        table = dict.fromkeys(found, 0)
-    for label in found:
-        if label:
-            kind = st.selectbox(
-                f"Label {label} means", range(len(classes)), index=table[label], format_func=classes.__getitem__,
-                key=f"label-{name}-{label}-{labels.name}",
-            )  # fmt: skip
-            table[label] = kind
-    return labels.slice(index), table
+    Streamlit collects after every run, and walks through all of them each time: 0.2 s in which no picture is sent.
+    """
+    _freeze(len(sys.modules))
 
 
 def _chosen() -> tuple[Checkpoint, Subject | None]:
     if "chosen" not in st.session_state:
-        # Streamlit's old discovery of pages/ runs a page without app.py, until app.py has called st.navigation once
+        # Streamlit's AppTest discovers pages/ anew and runs a page without app.py, until that has called st.navigation
         runpy.run_path(str(ROOT / "app.py"))
-        st.stop()
+        if st.session_state.get("discovered"):
+            st.stop()
+        st.session_state["discovered"] = True
+        st.rerun()
     return st.session_state.pop("chosen")
 
 

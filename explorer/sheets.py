@@ -129,6 +129,9 @@ def sheet(
         names: of the rows, drawn at the left; none for no such column.
         side: height of a tile in pixels.
         theme: colours around the tiles.
+
+    Returns:
+        A picture whose `info["tiles"]` lists (row, column, left, top, width, height) of each tile in its pixels.
     """
     gap, columns = 8, max(len(row) for row in rows)
     shapes = [t.pixels.shape for row in rows for t in row if t is not None]
@@ -143,7 +146,7 @@ def sheet(
         side + gap + head * title + head * caption for title, caption in zip(has_title, has_caption, strict=True)
     ]
     picture = Image.new("RGB", (left + columns * (tile_width + gap) + gap, sum(heights) + gap), theme.paper)
-    draw = ImageDraw.Draw(picture)
+    draw, placed = ImageDraw.Draw(picture), []
     y = gap
     for r, row in enumerate(rows):
         top = y + head * has_title[r]
@@ -156,11 +159,14 @@ def sheet(
             height, width = tile.pixels.shape[:2]
             # large drawings shrink smoothly; pixels of small ones stay pixels
             method = Image.Resampling.LANCZOS if height > side else Image.Resampling.NEAREST
-            picture.paste(Image.fromarray(tile.pixels).resize((round(side * width / height), side), method), (x, top))
+            shown = Image.fromarray(tile.pixels).resize((round(side * width / height), side), method)
+            picture.paste(shown, (x, top))
+            placed.append((r, c, x, top, *shown.size))
             middle = x + tile_width / 2
             _centred(draw, (middle, y + head / 2 - 2), tile.title, tile_width, size, theme.ink)
             _centred(draw, (middle, top + side + head / 2), tile.caption, tile_width, 0.88 * size, theme.faint)
         y += heights[r]
+    picture.info["tiles"] = placed
     return picture
 
 

@@ -4,7 +4,8 @@ import streamlit as st
 
 from dafnet_core.card import card
 from dafnet_core.checkpoint import CheckpointError
-from explorer import evidence, session
+from dafnet_core.config import plain
+from explorer import controls, evidence, figures, session
 
 checkpoint = session.current_checkpoint()
 name = st.session_state["checkpoint"]
@@ -12,7 +13,7 @@ name = st.session_state["checkpoint"]
 st.title("Checkpoints")
 config = checkpoint.config
 columns = st.columns(4)
-columns[0].metric("Decoder", {"film": "FiLM", "spade": "SPADE"}[config.decoder])
+columns[0].metric("Decoder", figures.DECODERS[config.decoder])
 columns[1].metric("Parameters", f"{sum(p.numel() for p in checkpoint.model.parameters()) / 1e6:.2f} M")
 columns[2].metric("Anatomy channels", config.channels)
 columns[3].metric("z dimensions", config.z_dim)
@@ -29,7 +30,7 @@ with shown:
     text = card(checkpoint, f"{name}.safetensors")
     with st.container(key="card"):
         st.markdown(text)
-    st.download_button("This card (Markdown)", text, f"{name.replace('/', '-')}.md", "text/markdown", on_click="ignore")
+    controls.download("This card (Markdown)", text, f"{name.replace('/', '-')}.md")
 with parts:
     st.dataframe(
         [
@@ -56,12 +57,12 @@ with own:
         "A `.safetensors` file that `train.py --export` wrote. It stays in this session's memory, nothing in it is "
         "executed, and it then stands in the list at the left."
     )
-    file = st.file_uploader("Checkpoint", type="safetensors", key="bring")
+    file = st.file_uploader("Checkpoint", type="safetensors", key="bring", help="At most 64 MB")
     if file is not None and st.session_state.get("brought") != file.file_id:
         st.session_state["brought"] = file.file_id
         try:
             with st.spinner("Reading"):
-                session.take_checkpoint(file.name, file.getvalue())
+                session.take_checkpoint(plain(file.name, 80), file.getvalue())
         except CheckpointError as error:
             st.session_state["refused"] = str(error)
         else:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import evidence, figures, session
+from explorer import controls, evidence, figures, judging, session
 from explorer.sheets import png
 
 checkpoint, subject, found, kinds = session.current()
@@ -21,24 +21,20 @@ st.markdown(
     "that the segmentor uses for one class have that class's colour in both."
 )
 with st.container(key="sheet_compare"):
-    st.image(
-        png(figures.compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme)),
-        alt="Factors, masks and reconstructions of both checkpoints, and the difference of their reconstructions",
+    controls.image(
+        figures.compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme),
+        "Factors, masks and reconstructions of both checkpoints, and the difference of their reconstructions",
     )
 st.caption(f"Differences of intensity from -{figures.CHANGE_LIMIT:g} (blue) to {figures.CHANGE_LIMIT:g} (red).")
 
-st.download_button(
-    "This sheet (PNG)",
-    lambda: png(
+controls.download("This sheet (PNG)", lambda: png(
         figures.compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme),
         session.about(checkpoint, session.data_name(subject), against_digest=other.digest),
-    ),
-    "dafnet-compare.png", "image/png", on_click="ignore",
-)  # fmt: skip
+    ), "dafnet-compare.png")  # fmt: skip
 
 st.subheader("In numbers")
-asked = session.pick_data(checkpoint)
-both = [session.judged(model, asked) for model in (checkpoint, other)] if asked else [None]
+asked = judging.pick_data(checkpoint, "population")
+both = [judging.judged(model, asked) for model in (checkpoint, other)] if asked else [None]
 if None not in both:
     rows = evidence.comparison(*both)
     numbers = both[0].found
@@ -49,7 +45,5 @@ if None not in both:
     )
     st.dataframe(rows, hide_index=True, height=520)
     about = session.about(checkpoint, asked.name, against_digest=other.digest, z=numbers["z"])
-    st.download_button(
-        "This table (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-compare.csv", "text/csv", on_click="ignore"
-    )
+    controls.download("This table (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-compare.csv")
     st.caption(f"The same: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {asked.command}`")

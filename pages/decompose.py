@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import figures, session
+from explorer import controls, figures, session
 from explorer.sheets import png
 
 checkpoint, subject, found, kinds = session.current()
@@ -14,7 +14,7 @@ colours = figures.channel_colours(kinds, mask_colours)
 
 def show(key: str, picture: figures.Image.Image, alt: str) -> None:
     with st.container(key=f"sheet_{key}"):
-        st.image(png(picture), alt=alt)
+        controls.image(picture, alt)
 
 
 st.title("Decompose")
@@ -93,7 +93,10 @@ show(
 
 st.subheader("Inspect")
 names = list(found.names)
-chosen = st.segmented_control("Modality", names, default=names[0], required=True, key="inspected")
+chosen = st.segmented_control(
+    "Modality", names, default=names[0], required=True, key="inspected", bind="query-params",
+    help="Whose image and reconstructions to look at",
+)  # fmt: skip
 st.plotly_chart(
     figures.inspection(found, names.index(chosen), classes, kinds, dark), key="inspection",
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
@@ -112,7 +115,5 @@ def all_numbers() -> bytes:
 
 
 with st.container(horizontal=True):
-    st.download_button("All pictures (PNG)", all_pictures, "dafnet-decompose.png", "image/png", on_click="ignore")
-    st.download_button(
-        "All numbers (NPZ)", all_numbers, "dafnet-decompose.npz", "application/octet-stream", on_click="ignore"
-    )
+    controls.download("All pictures (PNG)", all_pictures, "dafnet-decompose.png")
+    controls.download("All numbers (NPZ)", all_numbers, "dafnet-decompose.npz")

@@ -2,27 +2,25 @@
 
 import streamlit as st
 
-from explorer import evidence, session
+from explorer import controls, evidence, figures, judging, session
 
 checkpoint = session.current_checkpoint()
 dark = session.theme() is session.DARK
-decoders = {"film": "FiLM", "spade": "SPADE"}
-
 st.title("Independence")
 st.markdown(
     "If content and style are apart, **s** and **z** should tell nothing about each other. The paper measures this by "
     "*distance correlation*: 0 for independent, 1 for determined by each other. But estimated from few images it is "
     "**far from 0 for independent factors too**. So here it never stands alone."
 )
-asked = session.pick_data(checkpoint)
-shown = [(decoders[checkpoint.config.decoder], checkpoint)]
+asked = judging.pick_data(checkpoint, "population")
+shown = [(figures.DECODERS[checkpoint.config.decoder], checkpoint)]
 if asked and (other := session.pick_other(checkpoint, "other", needed=True)):
-    title = decoders[other[1].config.decoder]
+    title = figures.DECODERS[other[1].config.decoder]
     shown.append((title if title != shown[0][0] else other[0], other[1]))
 
 parts = []
 for title, model in shown:
-    judged = session.judged(model, asked) if asked else None
+    judged = judging.judged(model, asked) if asked else None
     found = judged.found if judged else next(iter(model.metrics.values()), None)
     parts.append((title, model, judged, found))
 
@@ -62,7 +60,7 @@ st.markdown(
     "An empty z is perfectly independent of everything: read the rows of the image beside it, and its accuracy on the "
     "page Probe."
 )
-curves = [(title, session.curve(model, asked, judged.evidence)) for title, model, judged, _ in parts
+curves = [(title, judging.curve(model, asked, judged.evidence)) for title, model, judged, _ in parts
           if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
 if curves:
     st.subheader("The same images, fewer of them")
@@ -79,13 +77,15 @@ with st.container(horizontal=True):
     for title, model, judged, found in parts:
         if judged:
             about = session.about(model, asked.name, z=found["z"])
-            st.download_button(
+            controls.download(
                 f"{title}: table (CSV)",
                 lambda found=found, about=about: evidence.table_csv(evidence.dependence_rows(found), about),
-                "dafnet-dependence.csv", "text/csv", key=f"csv-{model.digest}", on_click="ignore",
-            )  # fmt: skip
-            st.download_button(
+                "dafnet-dependence.csv",
+                key=f"csv-{model.digest}",
+            )
+            controls.download(
                 f"{title}: all numbers and nulls (JSON)",
                 lambda judged=judged, about=about: evidence.as_json(evidence.with_nulls(judged), about),
-                "dafnet-numbers.json", "application/json", key=f"json-{model.digest}", on_click="ignore",
-            )  # fmt: skip
+                "dafnet-numbers.json",
+                key=f"json-{model.digest}",
+            )

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from explorer import evidence, figures, session
+from dafnet_core.analysis.decompose import decompose
+from explorer import components, controls, evidence, figures, judging, session
 from explorer.sheets import png
 
 MOST = 6  # rows and columns
@@ -18,8 +19,8 @@ st.markdown(
     "probe's probability that it has reached the column's modality. If content and style are apart, both are high in "
     "every cell."
 )
-asked = session.pick_data(checkpoint)
-judged = session.judged(checkpoint, asked) if asked else None
+asked = judging.pick_data(checkpoint, "population")
+judged = judging.judged(checkpoint, asked) if asked else None
 if judged is None:
     st.stop()
 if judged.evidence.probe is None:
@@ -32,14 +33,18 @@ left, right = st.columns(2)
 with left:
     rows = st.multiselect(
         "Anatomies of", names, [names[n] for n in middle[:4]], max_selections=MOST, key="mix-rows",
+        bind="query-params", help="Whose anatomies stand in the rows; up to six",
     )  # fmt: skip
 with right:
     columns = st.multiselect(
         "Modality factors of", [*names, *RANDOM], [*(names[n] for n in middle[:4]), "random z 1"], max_selections=MOST,
-        key="mix-columns", help="A random z is drawn from N(0, I); it is judged as the modality that the probe names",
+        key="mix-columns", bind="query-params",
+        help="A random z is drawn from N(0, I); it is judged as the modality that the probe names",
     )  # fmt: skip
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    seed = st.number_input("Seed of random z", 0, 9999, 0, key="seed", bind="query-params")
+    seed = st.number_input(
+        "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Another number, other random z"
+    )
     other = session.pick_other(checkpoint, "mixed-with", needed=False)
 if not rows or not columns:
     st.info("Choose at least one anatomy and one modality factor.")
@@ -48,34 +53,97 @@ if not rows or not columns:
 chosen = [names.index(n) for n in rows]
 taken = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
 shown = [("chosen at the left", checkpoint, judged)]
-if other and (theirs := session.judged(other[1], asked)):
+if other and (theirs := judging.judged(other[1], asked)):
     if theirs.evidence.probe is None:
         st.info(f"{other[0]}: these data do not allow a probe of the modality.")
     else:
         shown.append((*other, theirs))
-decoders = {"film": "FiLM", "spade": "SPADE"}
+
+
+def choose(row: int, column: int) -> None:
+    """Look closer at a cell; the first row and column show what is put together."""
+    st.session_state["mix-row"], st.session_state["mix-column"] = max(row - 1, 0), max(column - 1, 0)
+
+
 for n, (title, model, found) in enumerate(shown):
-    mixed = session.mixture(model, asked, found.evidence, chosen, taken, seed)
+    mixed = judging.mixture(model, asked, found.evidence, chosen, taken, seed)
     parts = found.evidence.encodings
     styles = [parts.images[k] if k >= 0 else None for k in taken]
     reached = [parts.names[m] for m in mixed.modalities]
     picture = figures.mixture_sheet(
-        mixed.made, parts.anatomies[chosen], (rows, columns), styles, mixed.reached, reached, theme
+        mixed.made,
+        parts.anatomies[chosen],
+        (rows, columns),
+        styles,
+        mixed.reached,
+        reached,
+        figures.channel_colours(parts.channel_classes, model.colours),
+        theme,
     )
     if len(shown) > 1:
-        st.subheader(f"{decoders[model.config.decoder]} ({title})")
-    with st.container(key=f"sheet_mix{n}"):
-        st.image(png(picture), alt="Images of every chosen anatomy with every chosen modality factor, with verdicts")
+        st.subheader(f"{figures.DECODERS[model.config.decoder]} ({title})")
+    alt = "Images of every chosen anatomy with every chosen modality factor, with verdicts"
+    if n:
+        with st.container(key="sheet_beside"):
+            controls.image(picture, alt)
+    else:
+        cell = st.session_state.get("mix-row", 0), st.session_state.get("mix-column", 0)
+        components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=choose)
     kept, arrived, stay = mixed.means
     st.caption(f"Mean over cells: kept {kept:.3f}, modality reached {arrived:.3f}, channels that stay {stay:.3f}.")
     about = session.about(model, asked.name, seed=seed)
     with st.container(horizontal=True):
-        st.download_button(
-            "This sheet (PNG)", lambda picture=picture, about=about: png(picture, about), "dafnet-mix.png", "image/png",
-            key=f"png-{n}", on_click="ignore",
-        )  # fmt: skip
+        controls.download(
+            "This sheet (PNG)",
+            lambda picture=picture, about=about: png(picture, about),
+            "dafnet-mix.png",
+            key=f"png-{n}",
+        )
         table = evidence.mixture_rows(mixed, rows, columns, reached)
-        st.download_button(
-            "Its verdicts (CSV)", lambda table=table, about=about: evidence.table_csv(table, about), "dafnet-mix.csv",
-            "text/csv", key=f"verdicts-{n}", on_click="ignore",
-        )  # fmt: skip
+        controls.download(
+            "Its verdicts (CSV)",
+            lambda table=table, about=about: evidence.table_csv(table, about),
+            "dafnet-mix.csv",
+            key=f"verdicts-{n}",
+        )
+
+
+@st.fragment
+def look_closer() -> None:
+    st.subheader("Look closer")
+    with st.container(horizontal=True):
+        r = st.selectbox(
+            "Anatomy of",
+            range(len(rows)),
+            format_func=rows.__getitem__,
+            key="mix-row",
+            bind="query-params",
+            help="The cell's row",
+        )
+        k = st.selectbox(
+            "z of",
+            range(len(columns)),
+            format_func=columns.__getitem__,
+            key="mix-column",
+            bind="query-params",
+            help="The cell's column",
+        )
+    mixed = judging.mixture(checkpoint, asked, judged.evidence, chosen, taken, seed)
+    image, modality = mixed.made.images[r, k], e.names[mixed.modalities[k]]
+    again = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
+    own = judging.mixture(checkpoint, asked, judged.evidence, chosen[r : r + 1], chosen[r : r + 1], seed)
+    text = figures.kept_text(e.anatomies[chosen[r]], again, checkpoint.config.classes)
+    style = e.images[taken[k]] if taken[k] >= 0 else None
+    st.plotly_chart(
+        figures.mixture_inspection(
+            image, own.made.images[0, 0], e.images[chosen[r]], style, text, theme is session.DARK
+        ),
+        key="mix-closer", alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
+    )  # fmt: skip
+    st.caption(
+        f"Judged as {modality}: kept {mixed.made.dice[r, k]:.3f} (Dice), reached {mixed.reached[r, k]:.1%}, "
+        f"channels that stay {mixed.made.agreement[r, k]:.3f}."
+    )
+
+
+look_closer()

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from explorer import evidence, figures, session
-from explorer.sheets import png
+from explorer import controls, evidence, figures, judging, session
 
 checkpoint = session.current_checkpoint()
 dark = session.theme() is session.DARK
@@ -15,8 +14,8 @@ st.markdown(
     "what is shown, the same regression should read from s no more than from true masks. Subjects are never split: "
     "each is judged by a classifier that has not seen any of its slices."
 )
-asked = session.pick_data(checkpoint)
-judged = session.judged(checkpoint, asked) if asked else None
+asked = judging.pick_data(checkpoint, "population")
+judged = judging.judged(checkpoint, asked) if asked else None
 found = judged.found if judged else next(iter(checkpoint.metrics.values()), None)
 if found is None:
     st.stop()
@@ -69,9 +68,14 @@ if probe["accuracy"] is not None:
 st.subheader("Every image's z")
 axes = evidence.z_axes(e)
 with st.container(horizontal=True):
-    across = st.selectbox("Across", axes, key="across")
-    up = st.selectbox("Up", axes[1:], 1, key="up", disabled=across == axes[0])
-    colour = st.selectbox("Colour", evidence.colourings(e), key="colour")
+    across = st.selectbox("Across", axes, key="across", bind="query-params", help="What the horizontal axis shows")
+    up = st.selectbox(
+        "Up", axes[1:], 1, key="up", disabled=across == axes[0], bind="query-params",
+        help="What the vertical axis shows",
+    )  # fmt: skip
+    colour = st.selectbox(
+        "Colour", evidence.colourings(e), key="colour", bind="query-params", help="What the points' colours show"
+    )
 event = st.plotly_chart(
     evidence.scatter(e, across, up, colour, dark), key="scatter", on_select="rerun", selection_mode="points",
     config=evidence.chart("z", about),
@@ -80,14 +84,14 @@ event = st.plotly_chart(
 chosen = event.selection.points if event else []
 if chosen:
     with st.container(key="sheet_probe"):
-        st.image(
-            png(figures.slice_sheet(e, int(chosen[0]["customdata"]), session.theme())),
-            alt="The chosen slice in all modalities and its anatomies",
+        controls.image(
+            figures.slice_sheet(e, int(chosen[0]["customdata"]), checkpoint.colours, session.theme()),
+            "The chosen slice in all modalities and its anatomies",
         )
 else:
     st.caption("Choose a point to see its slice.")
 
-readings = session.readings(checkpoint, asked, judged.evidence)
+readings = judging.readings(checkpoint, asked, judged.evidence)
 if readings:
     st.subheader("What else is in them?")
     st.markdown(
@@ -99,16 +103,12 @@ if readings:
 
 st.subheader("Take it with you")
 with st.container(horizontal=True):
-    st.download_button(
-        "All numbers (JSON)", lambda: evidence.as_json(found, about), "dafnet-numbers.json", "application/json",
-        on_click="ignore",
-    )  # fmt: skip
-    st.download_button(
-        "z of every image (CSV)", lambda: evidence.z_csv(e, about), "dafnet-z.csv", "text/csv", on_click="ignore"
-    )
+    controls.download("All numbers (JSON)", lambda: evidence.as_json(found, about), "dafnet-numbers.json")
+    controls.download("z of every image (CSV)", lambda: evidence.z_csv(e, about), "dafnet-z.csv")
     if readings:
-        st.download_button(
-            "What is known (CSV)", lambda: evidence.table_csv(evidence.reading_rows(readings), about),
-            "dafnet-known.csv", "text/csv", on_click="ignore",
-        )  # fmt: skip
+        controls.download(
+            "What is known (CSV)",
+            lambda: evidence.table_csv(evidence.reading_rows(readings), about),
+            "dafnet-known.csv",
+        )
 st.caption(f"The same numbers: `python -m dafnet_core.evaluate CHECKPOINT {asked.command}`")

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from explorer import session
+from explorer import controls, session
 from explorer.figures import channel_colours, start_sheet
-from explorer.sheets import png
 
 checkpoint, subject, found, kinds = session.current()
 st.title("What an image shows, and how it looks")
@@ -18,10 +17,12 @@ session.say_domain(checkpoint, subject)
 st.caption(subject.title)
 colours = channel_colours(kinds, checkpoint.colours)
 with st.container(key="sheet_start"):
-    st.image(
-        png(start_sheet(found, colours, session.theme())),
-        alt="For each modality: the image, its anatomy, its modality factor, the image put together again, and the "
-        "same anatomy with the other modality's factor",
+    controls.image(
+        start_sheet(found, colours, session.theme()),
+        (
+            "For each modality: the image, its anatomy, its modality factor, the image put together again, and the "
+            "same anatomy with the other modality's factor"
+        ),
     )
 st.caption(
     "Anatomy: each colour is one channel; channels that the segmentor uses for one class have that class's colour. "
@@ -38,6 +39,7 @@ with left:
     )
 with right:
     st.subheader("Where to go next")
+    st.page_link("pages/tour.py", label="**New to this? Ten short stations →**")
     st.page_link(
         "pages/decompose.py",
         label="**Decompose this slice →**",

@@ -4,11 +4,13 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.decompose import decompose, kl_per_dimension
-from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render
+from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.checkpoint import Checkpoint
-from explorer import figures, session
+from explorer import components, controls, figures, session
 from explorer.sheets import Tile, grey, png, sheet, stack
+
+FRAMES = 33  # of a dimension that is scrubbed through
 
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
@@ -32,13 +34,29 @@ st.markdown(
 )
 with st.container(horizontal=True):
     names = list(found.names)
-    chosen = st.segmented_control("Anatomy and z of", names, default=names[0], required=True, key="moved")
+    chosen = st.segmented_control(
+        "Anatomy and z of", names, default=names[0], required=True, key="moved", bind="query-params",
+        help="Whose anatomy stays, and whose z is moved",
+    )  # fmt: skip
     sort = st.segmented_control(
-        "Sort dimensions by", figures.SORTS, default=figures.SORTS[0], required=True, key="sort"
-    )
-    steps = st.segmented_control("Steps", (5, 7, 9), default=7, required=True, key="steps")
+        "Sort dimensions by", figures.SORTS, default=figures.SORTS[0], required=True, key="sort", bind="query-params",
+        help="Which rows come first",
+    )  # fmt: skip
+    steps = st.segmented_control(
+        "Steps", (5, 7, 9), default=7, required=True, key="steps", bind="query-params",
+        help="Images a dimension, from -3 to 3",
+    )  # fmt: skip
 i = names.index(chosen)
-decoders = {"film": "FiLM", "spade": "SPADE"}
+order: list[int] = []
+
+
+def choose(row: int, column: int) -> None:
+    """Look closer at a tile; at a map, keep the step."""
+    st.session_state["dimension"] = order[row]
+    if column < steps:
+        st.session_state["step"] = column
+
+
 against = session.pick_other(checkpoint, "beside", needed=False)
 shown = [(checkpoint, found)]
 if against:
@@ -48,17 +66,25 @@ for n, (model, parts) in enumerate(shown):
     moved = session.traversal(model, parts.s[i], parts.z_mean[i], steps)
     picture = figures.traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort, theme)
     sheets.append(picture)
-    titles.append((f"{decoders[model.config.decoder]} ({against[0] if n else 'chosen at the left'})", model.digest))
+    if not n:
+        order = figures.traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort)
+    titles.append(
+        (f"{figures.DECODERS[model.config.decoder]} ({against[0] if n else 'chosen at the left'})", model.digest)
+    )
     if against:
         st.subheader(titles[-1][0])
-    with st.container(key=f"sheet_traverse{n}"):
-        st.image(
-            png(picture),
-            alt=f"Rows of images of {chosen}, one row a dimension of z, with correlation and difference maps",
-        )
+    alt = f"Rows of images of {chosen}, one row a dimension of z, with correlation and difference maps"
+    if n:
+        with st.container(key="sheet_beside"):
+            controls.image(picture, alt)
+    else:
+        now = st.session_state.get("dimension"), st.session_state.get("step")
+        marked = (order.index(now[0]), now[1]) if now[0] in order else None
+        components.tiles(picture, alt, marked, key="tile", on_change=choose)
 st.caption(
-    "Probe: accuracy of telling the modality from this dimension alone, on subjects that the checkpoint never saw "
-    "(also on its card). Effect: mean absolute change from the first step to the last. KL in nats, of this image."
+    "Click a tile to look closer at it. Probe: accuracy of telling the modality from this dimension alone, on subjects "
+    "that the checkpoint never saw (also on its card). Effect: mean absolute change from the first step to the last. "
+    "KL in nats, of this image."
 )
 moved = session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
 about = session.about(checkpoint, session.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
@@ -69,58 +95,56 @@ def both_sheets() -> bytes:
 
 
 with st.container(horizontal=True):
-    st.download_button("This sheet (PNG)", both_sheets, "dafnet-traverse.png", "image/png", on_click="ignore")
-    st.download_button(
-        "Its arrays (NPZ)", lambda: figures.traverse_numbers(moved, found.s[i], found.z_mean[i], about),
-        "dafnet-traverse.npz", "application/octet-stream", on_click="ignore",
-    )  # fmt: skip
+    controls.download("This sheet (PNG)", both_sheets, "dafnet-traverse.png")
+    controls.download(
+        "Its arrays (NPZ)",
+        lambda: figures.traverse_numbers(moved, found.s[i], found.z_mean[i], about),
+        "dafnet-traverse.npz",
+    )
 
 
 @st.fragment  # a change here draws nothing else anew
 def look_closer() -> None:
     st.subheader("Look closer")
-    left, right = st.columns(2)
+    left, right = st.columns([2, 3])
     with left:
         d = st.selectbox(
-            "Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}"
+            "Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}",
+            key="dimension", bind="query-params", help="Whose tiles to look at; the one that does most comes first",
+        )  # fmt: skip
+        fine = session.frames(checkpoint, found.s[i], found.z_mean[i], d, FRAMES)
+        components.scrub(
+            fine, [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
+            title=f"Image of {chosen} while z{d + 1} goes from {-LIMIT:g} to {LIMIT:g}",
+            owner=f"{checkpoint.digest} {subject.digest} {chosen} {d}", start=FRAMES // 2, key="scrub",
+        )  # fmt: skip
+        st.caption(
+            "Move the pointer over the picture, or hold an arrow key on its slider: frames follow in the browser."
         )
     with right:
-        step = st.select_slider("Step", range(steps), steps - 1, format_func=lambda k: f"{moved.values[k]:+.1f}")
-    modality = checkpoint.config.modalities.index(chosen)
-    again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
-    st.plotly_chart(
-        figures.traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
-        key="closer", alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
-    )  # fmt: skip
+        step = st.select_slider(
+            "Step", range(steps), steps - 1, format_func=lambda k: f"{moved.values[k]:+.1f}", key="step",
+            bind="query-params", help="The tile of the sheet that is shown with its maps; they zoom together",
+        )  # fmt: skip
+        modality = checkpoint.config.modalities.index(chosen)
+        again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
+        st.plotly_chart(
+            figures.traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
+            key="closer",
+            alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
+        )
 
 
 n_z = len(found.z_mean[i])
-keys = [f"z-{k}" for k in range(n_z)]
-owner = (checkpoint.digest, subject.digest, chosen)
-
-
-def put(z: np.ndarray) -> None:
-    for key, value in zip(keys, z, strict=True):
-        st.session_state[key] = float(np.clip(value, -LIMIT, LIMIT))
 
 
 @st.fragment
 def move_yourself() -> None:
     st.subheader("Move z yourself")
-    if st.session_state.get("z-of") != owner:  # another image: begin with its own z
-        st.session_state["z-of"] = owner
-        put(found.z_mean[i])
-    with st.container(horizontal=True):
-        st.button("The image's own z", on_click=put, args=(found.z_mean[i],))
-        for j, name in enumerate(names):
-            if j != i:
-                st.button(f"z of {name}", on_click=put, args=(found.z_mean[j],))
-        st.button("Random z", on_click=lambda: put(np.random.default_rng().standard_normal(n_z)))
+    buttons = st.container()
     *sliders, picture = st.columns([1, 1, 3])
-    z = np.empty(n_z)
-    for k, key in enumerate(keys):
-        with sliders[k >= (n_z + 1) // 2]:
-            z[k] = st.slider(f"z{k + 1}", -LIMIT, LIMIT, step=0.05, key=key)
+    with buttons:
+        z = controls.z_sliders(checkpoint, subject, found, i, sliders)
     with picture:
         made = render(checkpoint.model, found.s[i], z[None])[0]
         tiles = [
@@ -129,7 +153,7 @@ def move_yourself() -> None:
             Tile(grey(made), "g(s, your z)"),
         ]
         with st.container(key="sheet_yours"):
-            st.image(png(sheet([tiles], side=260, theme=theme)), alt="The image, its reconstruction, and with your z")
+            controls.image(sheet([tiles], side=260, theme=theme), "The image, its reconstruction, and with your z")
 
 
 @st.fragment
@@ -139,22 +163,28 @@ def combine() -> None:
     for j, name in others:
         images = interpolate(checkpoint.model, found.s[i], found.z_mean[i], found.z_mean[j], steps)
         with st.container(key=f"sheet_between{j}"):
-            st.image(
-                png(figures.interpolation_sheet(images, chosen, name, theme)),
-                alt=f"The anatomy of {chosen} while z goes from its own to that of {name}",
+            controls.image(
+                figures.interpolation_sheet(images, chosen, name, theme),
+                f"The anatomy of {chosen} while z goes from its own to that of {name}",
             )
     with st.container(horizontal=True):
         order = np.argsort(-moved.effect).tolist()
-        down = st.selectbox("Down", range(n_z), order[0], format_func=lambda d: f"z{d + 1}", key="down")
-        across = st.selectbox("Across", range(n_z), order[1], format_func=lambda d: f"z{d + 1}", key="across-z")
+        down = st.selectbox(
+            "Down", range(n_z), order[0], format_func=lambda d: f"z{d + 1}", key="down",
+            bind="query-params", help="The dimension that changes from row to row",
+        )  # fmt: skip
+        across = st.selectbox(
+            "Across", range(n_z), order[1], format_func=lambda d: f"z{d + 1}", key="across-z",
+            bind="query-params", help="The dimension that changes from column to column",
+        )  # fmt: skip
     if down == across:
         st.info("Choose two different dimensions.")
         return
     images = plane(checkpoint.model, found.s[i], found.z_mean[i], (down, across), moved.values)
     with st.container(key="sheet_plane"):
-        st.image(
-            png(figures.plane_sheet(images, moved.values, (down, across), theme)),
-            alt=f"Images over z{down + 1} downwards and z{across + 1} across",
+        controls.image(
+            figures.plane_sheet(images, moved.values, (down, across), theme),
+            f"Images over z{down + 1} downwards and z{across + 1} across",
         )
 
 

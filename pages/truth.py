@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dafnet_core.analysis.truth import dci
-from explorer import evidence, session
+from explorer import controls, evidence, judging, session
 
 checkpoint = session.current_checkpoint()
 dark = session.theme() is session.DARK
@@ -15,16 +15,20 @@ st.markdown(
     "apart, contrast and noise are in **z**, the heart's size and place in **s**, breathing in the **warp**, and "
     "nothing of them anywhere else."
 )
-asked = session.pick_data(checkpoint)
-judged = session.judged(checkpoint, asked) if asked else None
+# all of them: with fewer even the oracle cannot be told everything
+asked = judging.pick_data(checkpoint, "truth-population", -1)
+judged = judging.judged(checkpoint, asked) if asked else None
 if judged is None:
     st.stop()
 e = judged.evidence.encodings
 if not e.known:
     st.info("Nothing but masks is known of these subjects. This page is for the phantom.")
     st.stop()
-modality = st.segmented_control("In images of", e.names, default=e.names[-1], required=True, key="truth-of")
-readings = session.truth(checkpoint, asked, modality, judged.evidence)
+modality = st.segmented_control(
+    "In images of", e.names, default=e.names[-1], required=True, key="truth-of", bind="query-params",
+    help="Whose z, s and warp are asked",
+)  # fmt: skip
+readings = judging.truth(checkpoint, asked, modality, judged.evidence)
 about = session.about(checkpoint, asked.name, modality=modality, z=e.z_is)
 st.plotly_chart(
     evidence.truth_figure(readings, dark), key="truth", config=evidence.chart("truth", about),
@@ -33,8 +37,8 @@ st.plotly_chart(
 st.caption(
     f"{e.n_subjects} subjects; the intervals under the cursor are wide with few of them. z1 and so on: one dimension "
     "alone. s shapes: centroids and second moments of channels. Two controls: the *oracle* is what is known itself, "
-    "so what even it is not told, so few subjects cannot show; *leaky s* is s with z written into it, and is told what "
-    "z is."
+    "so what even it is not told, these subjects are too few to show; *leaky s* is s with z written into it, and is "
+    "told what z is."
 )
 dimensions = [f"z{d + 1}" for d in range(e.z.shape[1])]
 scores = dci(readings, modality, dimensions, "z")
@@ -47,7 +51,6 @@ st.caption(
     "As in Eastwood and Williams (2018), but a dimension's importance is what it tells alone. Of the phantom's factors "
     "z should tell only those of style, so its informativeness over all of them is never 1."
 )
-st.download_button(
-    "This matrix (CSV)", lambda: evidence.table_csv(evidence.truth_rows(readings), about), "dafnet-truth.csv",
-    "text/csv", on_click="ignore",
-)  # fmt: skip
+controls.download(
+    "This matrix (CSV)", lambda: evidence.table_csv(evidence.truth_rows(readings), about), "dafnet-truth.csv"
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.machine import machine
 from dafnet_core.config import ModelConfig
 from dafnet_core.factors import Batch
 from dafnet_core.model import DAFNet
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """After `pytest -m trust`, a table of what was tried, which README quotes."""
+    if config.getoption("markexpr") != "trust":
+        return
+    kinds = "passed", "failed", "skipped"
+    rows: dict[str, list[int]] = {}
+    for kind in (*kinds, "error"):
+        for report in terminalreporter.getreports(kind):
+            row = rows.setdefault(Path(report.fspath).stem, [0, 0, 0])
+            row[kinds.index("failed" if kind == "error" else kind)] += 1
+    terminalreporter.write_line(f"\n{datetime.date.today()}, {machine()}\n\n| tests | {' | '.join(kinds)} |")
+    terminalreporter.write_line("|---|---|---|---|")
+    for name, row in sorted(rows.items()):
+        terminalreporter.write_line(f"| {name} | {' | '.join(map(str, row))} |")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from dafnet_core.alignment import (
     spline_matrix,
     warp,
 )
+from dafnet_core.blocks import arithmetic
 
 
 def offsets(scale=0.2, batch=1, seed=0, dtype=torch.float64):
@@ -136,3 +137,10 @@ def test_fusion_is_the_pixelwise_maximum_of_any_number():
     a, b, c = torch.rand(3, 1, 8, 4, 4)
     assert torch.equal(fuse([a]), a)
     assert torch.equal(fuse([a, b, c]), torch.stack([a, b, c]).amax(0))
+
+
+def test_positions_are_float32_whatever_the_convolutions_run_in():
+    offsets = torch.randn(2, 25, 2) * 0.1
+    with arithmetic(offsets.device, torch.bfloat16):
+        low = spline_grid(offsets, 32, 48)
+    assert torch.equal(low, spline_grid(offsets, 32, 48))

@@ -1,14 +1,20 @@
 """The app in a real browser, as a newcomer opens it."""
 
+import io
 import os
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from tools.screenshots import serve
+from dafnet_core.analysis.registration import jacobian, positions_of
+from dafnet_core.data.formats.scan import clean_name
+from explorer import components
+from tools.screenshots import PAGES, serve
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -198,15 +204,236 @@ def test_probe_and_independence_are_judged_once_and_drawn(server, page):
     page.locator(".st-key-curve .js-plotly-plot").wait_for()
 
 
+def source(page, alt):
+    """Address of a picture once it is drawn; the same bytes have the same address."""
+    expect_picture(page, alt)
+    return page.get_by_alt_text(alt).first.get_attribute("src")
+
+
+def expect_another(page, alt, before):
+    page.wait_for_function(
+        "([alt, before]) => [...document.images].some("
+        "e => e.alt.startsWith(alt) && e.src && !e.src.endsWith(before) && e.complete && e.naturalWidth > 0)",
+        arg=[alt, before],
+    )
+    return page.get_by_alt_text(alt).first.get_attribute("src")
+
+
+def test_the_canvas_s_spline_is_the_core_s(page):
+    page.goto("about:blank")
+    page.add_script_tag(content=components.source("spline"))
+    offsets = np.random.default_rng(0).normal(0, 0.15, (25, 2))
+    at = "positions(splineMatrix(w, h, 5), offsets, w, h)"
+    found = page.evaluate(f"([offsets, w, h]) => Array.from({at})", [offsets.tolist(), 48, 40])
+    assert np.abs(np.reshape(found, (40, 48, 2)) - positions_of(offsets, 40, 48)).max() < 5e-4  # pixels
+    crossed = np.zeros((25, 2))
+    crossed[[11, 12, 13], 0] = 0.9, 0, -0.9
+    folded = page.evaluate(f"([offsets, w, h]) => Array.from(folds({at}, w, h))", [crossed.tolist(), 48, 40])
+    assert sum(folded) > 0
+    assert np.array_equal(np.reshape(folded, (40, 48)) > 0, jacobian(positions_of(crossed, 40, 48)) <= 0)
+
+
+def test_a_dimension_is_scrubbed_through_with_the_keyboard(server, page):
+    page.goto(f"{server[0]}/traverse")
+    canvas = page.locator("canvas[data-frame]")
+    canvas.wait_for()
+    assert canvas.get_attribute("data-frame") == "16"
+    before = canvas.evaluate("e => e.toDataURL()")
+    page.locator(".scrub input").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.locator('canvas[data-frame="19"]').wait_for()
+    page.locator(".scrub output").get_by_text("= +0.56").wait_for()
+    assert canvas.evaluate("e => e.toDataURL()") != before
+
+
+def test_a_clicked_tile_is_looked_at_closer(server, page):
+    page.goto(f"{server[0]}/traverse")
+    expect_picture(page, "Rows of images of cine")
+    page.locator(".tiles button").nth(2 * 9 + 1).click()  # third row, second step
+    page.get_by_text("z3 = -2.0").or_(page.get_by_text("= -2.0")).first.wait_for()
+    page.locator('.tiles button[aria-pressed="true"]').wait_for()
+
+
+def test_a_dragged_control_point_changes_the_dice_until_it_is_undone(server, page):
+    from playwright.sync_api import expect
+
+    page.goto(f"{server[0]}/align")
+    alt = "Deformed and fused anatomy"
+    before = source(page, alt)
+    shown, point = page.locator(".st-key-dice"), page.locator(".point").nth(12)
+    shown.get_by_test_id("stMetricValue").nth(1).wait_for()
+    dice = shown.inner_text()
+    point.hover()
+    box = point.bounding_box()
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40, box["y"] + 30, steps=5)
+    page.mouse.up()
+    expect_another(page, alt, before)
+    shown.get_by_text("against predicted").first.wait_for()
+    assert shown.inner_text() != dice
+    page.get_by_role("button", name="Undo").click()
+    expect(shown).to_have_text(dice, use_inner_text=True, timeout=20_000)
+
+
+def test_painting_answers_and_undoing_gives_the_identical_picture(server, page):
+    page.goto(f"{server[0]}/edit?painted-with=cardiac-spade")
+    alt = "The painted anatomy, the image before and after"
+    before = source(page, alt)
+    canvas = page.locator(".paint canvas")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.55, steps=8)
+    page.mouse.up()
+    painted = expect_another(page, alt, before)
+    said = page.locator(".paint output").inner_text()
+    pixels = int(said.split()[0])
+    assert pixels > 0
+    metric = page.get_by_test_id("stMetric").filter(has_text="pixels painted")
+    metric.get_by_text(str(pixels), exact=True).wait_for()  # the browser and Python paint the same
+    page.get_by_test_id("stSidebarNav").get_by_text("Decompose").click()
+    expect_picture(page, "Each modality's image and its anatomy channels")
+    page.get_by_test_id("stSidebarNav").get_by_text("Edit", exact=True).click()
+    assert source(page, alt) == painted  # strokes survive a change of page
+    page.locator(".paint [data-undo]").click()
+    assert expect_another(page, alt, painted) == before
+    canvas.focus()  # and by the keyboard alone
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    expect_another(page, alt, before)
+
+
+def test_a_finger_paints_as_well(server, browser):
+    context = browser.new_context(viewport={"width": 400, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{server[0]}/edit")
+    alt = "The painted anatomy, the image before and after"
+    before = source(page, alt)
+    canvas = page.locator(".paint canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3)
+    expect_another(page, alt, before)
+    context.close()
+
+
+def test_a_link_opens_the_same_picture_in_a_fresh_browser(server, browser, page):
+    page.goto(f"{server[0]}/traverse?subject=3&slice=5&moved=LGE&steps=5")
+    yours = "The image, its reconstruction, and with your z"
+    before = source(page, yours)
+    page.locator(".st-key-z-2 input[type=range]").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    moved = expect_another(page, yours, before)
+    page.wait_for_url("**z-2=**")
+    page.wait_for_timeout(500)
+    moved = source(page, yours)
+    link = page.url
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    fresh = context.new_page()
+    fresh.goto(link)
+    sheet = "Rows of images of LGE"
+    assert source(fresh, yours) == moved
+    assert source(fresh, sheet) == source(page, sheet)
+    pictures = [p.get_by_alt_text(yours).first.screenshot() for p in (page, fresh)]
+    assert pictures[0] == pictures[1]
+    context.close()
+
+
+def test_the_quiz_asks_shows_and_counts(server, page):
+    page.goto(f"{server[0]}/quiz?quiz-seed=3&question=2")
+    expect_picture(page, "An image before and after one factor was changed")
+    page.get_by_test_id("stRadio").get_by_text("the warp").click()
+    page.get_by_role("button", name="Show the answer").click()
+    expect_picture(page, "What changed with")
+    page.get_by_text("of 1 right.").wait_for()
+    page.get_by_role("button", name="Next question").click()
+    expect_picture(page, "An image before and after one factor was changed")
+    page.wait_for_url("**question=3**")
+
+
+def test_a_report_opens_offline(server, browser, page, tmp_path):
+    page.goto(f"{server[0]}/report?subject=2")
+    with page.expect_download(timeout=60_000) as waiting:
+        page.get_by_role("button", name="Report (ZIP)").click()
+    waiting.value.save_as(tmp_path / "report.zip")
+    with zipfile.ZipFile(tmp_path / "report.zip") as file:
+        file.extractall(tmp_path)
+    context = browser.new_context(offline=True)
+    opened = context.new_page()
+    opened.goto((tmp_path / "report.html").as_uri())
+    opened.get_by_role("heading", name="Masks").wait_for()
+    assert opened.evaluate("[...document.images].every(e => e.complete && e.naturalWidth > 100)")
+    assert opened.evaluate("document.images.length") >= 6
+    context.close()
+
+
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_wide_and_narrow_light_and_dark(server, browser, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    for name in ("decompose", "traverse", "mix", "probe", "independence", "truth", "compare", "checkpoints"):
-        page.goto(f"{server[0]}/{name}")
+    for name in PAGES:
+        page.goto(f"{server[0]}/{'' if name == 'start' else name}")
         page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         page.get_by_test_id("stSkeleton").first.wait_for(state="hidden")
         main = page.get_by_test_id("stMain")
         assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0  # nothing sticks out of the page
     context.close()
+
+
+@pytest.mark.trust
+def test_a_second_file_is_not_lost_when_the_first_one_s_run_begins(server, page):
+    """The browser asks where to send the second file just before it says that the first one is there."""
+    asked, sent = [], []
+
+    def connect(browser):
+        server = browser.connect_to_server()
+
+        def ask(message):
+            kind = BackMsg.FromString(message).WhichOneof("type")
+            asked.extend([message] * (kind == "file_urls_request"))
+            if asked[1:] and kind == "rerun_script":
+                server.send(asked.pop())
+            if not (asked[1:] and asked[1] is message):
+                server.send(message)
+
+        browser.on_message(ask)
+
+    page.route_web_socket("**/_stcore/stream", connect)
+    page.route("**/_stcore/upload_file/**", lambda route: route.continue_() if sent else sent.append(route))
+    page.goto(f"{server[0]}/traverse")
+    expect_picture(page, "Images over z")
+    page.get_by_role("radio", name="My files").click()
+    sidebar = page.get_by_test_id("stSidebar")
+    for slot in ("cine", "LGE"):
+        np.save(content := io.BytesIO(), np.arange(4800.0).reshape(60, 80))
+        file = {"name": f"{slot}.npy", "mimeType": "application/octet-stream", "buffer": content.getvalue()}
+        sidebar.locator(f".st-key-file-{slot} input[type=file]").set_input_files(file)
+    for _ in range(200):
+        if asked[1:] and sent:
+            break
+        page.wait_for_timeout(50)
+    sent[0].continue_()
+    sidebar.get_by_text("Mask of LGE (optional)").wait_for()
+
+
+@pytest.mark.trust
+def test_names_of_files_are_shown_as_they_are_and_never_as_markup(server, page):
+    """Also of a refused file, whose sentence begins with its name."""
+    name = "1. **x** _y_ [a](b) www.evil.example a@evil.example :lock: $x$ --<img src=x>.npy"
+    np.save(content := io.BytesIO(), np.arange(4800.0).reshape(60, 80))
+    page.goto(f"{server[0]}/decompose")
+    page.get_by_role("radio", name="My files").click()
+    for slot, data in (("cine", content.getvalue()), ("LGE", b"no picture")):
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+        page.locator(f".st-key-file-{slot} input[type=file]").set_input_files(file)
+    shown = clean_name(name)
+    page.get_by_test_id("stSidebar").get_by_role("alert").get_by_text(shown).wait_for()
+    page.get_by_test_id("stMain").get_by_text(shown).wait_for()
+    assert page.locator("code", has_text=shown).count() == 2
+    for part in ("a[href*=evil]", "img[src=x]", ".katex", "[data-testid=stIconMaterial]:text-is('lock')"):
+        assert page.locator(part).count() == 0, part
+    for part in ("em", "strong"):
+        assert not any(text in name for text in page.locator(part).all_inner_texts())

@@ -26,7 +26,7 @@ def checkpoint(make_model):
         "data": "a test", "data_licence": "MIT", "step": 3, "minutes": 0.1, "machine": "a CPU", "target": "b",
         "split": {"train": ["x", "y"], "val": ["z"], "test": []}, "annotated_target_subjects": ["x"],
         "command": "python train.py", "configuration": {"seed": 0, "data": "FOLDER"},
-        "validation": {"segmentation": {"a": {"fused": {"dice_mean": 0.5}}}},
+        "validation": {"segmentation": {n: {"fused": {"dice_mean": 0.5}} for n in "ab"}},
     }  # fmt: skip
     return Checkpoint(make_model().eval(), Preparation(32, 48, 1.5), ("#000000", "#D55E00", "#009E73"), training)
 
@@ -78,7 +78,7 @@ def damaged(path, change):
         (lambda t, m: m.update(dafnet_format=json.dumps(FORMAT + 1)), f"format {FORMAT + 1}, expected {FORMAT}"),
         (lambda t, m: m.clear(), "format none"),
         (lambda t, m: m.update(model=json.dumps({"modalities": ["a"]})), "incomplete or wrong"),
-        (lambda t, m: m.update(preparation="not json"), "not a whole safetensors file"),
+        (lambda t, m: m.update(preparation="not json"), "metadata are not JSON"),
     ],
 )
 def test_a_wrong_checkpoint_is_refused_and_says_why(checkpoint, tmp_path, change, words):

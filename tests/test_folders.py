@@ -182,7 +182,7 @@ def test_label_values_become_classes_in_the_order_of_the_values(tmp_path):
 def test_a_label_value_without_a_name_is_refused_with_file_and_value(folder):
     folder.case("a", marked(value=7))
     message = folder.refusal()
-    assert "labelsTr: a.nii.gz, slice 1 of 3" in message
+    assert "labelsTr: `a.nii.gz`, slice 1 of 3" in message
     assert "[7]" in message
     assert "dataset.json" in message
 
@@ -420,7 +420,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_folder_and_the_reason(fold
     folder.case("a")
     path = folder.root / "imagesTr" / "a_0001.nii.gz"
     path.write_bytes(path.read_bytes()[:-30])
-    assert "imagesTr: a_0001.nii.gz: its gzip stream is cut short" in folder.refusal()
+    assert "imagesTr: `a_0001.nii.gz`: its gzip stream is cut short" in folder.refusal()
 
 
 def test_splits_name_their_cases_and_leave_the_others_to_the_test(folder):

@@ -1,7 +1,9 @@
 """Long work beside the pages: shared, one at a time, cancelled when nobody waits, forgotten in the end."""
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -112,3 +114,73 @@ def test_closing_ends_what_runs_and_what_waits(gate):
     assert time.monotonic() - start < 4
     assert gate.ended == 1
     assert second.future.cancelled()
+
+
+def test_work_of_who_went_without_a_word_ends_unless_they_come_back_in_time(gate):
+    now = [0.0]
+    jobs = Jobs(patience=30, clock=lambda: now[0])
+    job, second = jobs.ask(1, "a", gate.work), jobs.ask(2, "a", lambda progress: 2)
+    third = jobs.ask(3, "b", lambda progress: 3)
+    until(lambda: job.share == 0.5)
+    jobs.away("a")
+    now[0] = 29
+    assert jobs.before(third) == 2
+    jobs.back("a")
+    now[0] = 100
+    assert jobs.before(third) == 2  # came back: nothing ends
+    jobs.away("a")
+    now[0] = 129
+    jobs.away("a")  # said twice: the first counts
+    now[0] = 131
+    until(lambda: third.done)  # the running work itself noticed it, and what waited behind it was left out
+    assert third.result == 3
+    assert (gate.ended, second.future.cancelled(), jobs.find(1), jobs.find(2)) == (1, True, None, None)
+
+
+def test_work_goes_on_for_those_who_stay_and_its_result_is_kept(gate):
+    now = [0.0]
+    jobs = Jobs(patience=30, clock=lambda: now[0])
+    job = jobs.ask("key", "a", gate.work)
+    jobs.ask("key", "b", gate.work)
+    jobs.away("a")
+    now[0] = 60
+    until(lambda: job.waiting == {"b"})
+    assert not job.stopped
+    gate.open.set()
+    until(lambda: job.done)
+    jobs.away("b")
+    now[0] = 120
+    assert jobs.find("key") is job
+    assert jobs.ask("other", "c", lambda progress: None) is not job
+    assert jobs.find("key").result == "done"
+
+
+def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
+    class Model:
+        def judge(self, progress):
+            return gate.work(progress)
+
+    models = [Model(), Model()]
+    gone = [weakref.ref(model) for model in models]
+    jobs = Jobs()
+    running, waiting = (jobs.ask(n, "a", model.judge) for n, model in enumerate(models))
+    until(lambda: running.share == 0.5)
+    jobs.leave(1, "a")
+    del models, waiting
+    gc.collect()
+    assert [ref() is None for ref in gone] == [False, True]  # though the queue still holds its place
+    gate.open.set()
+    until(lambda: running.done)
+    until(lambda: gc.collect() >= 0 and gone[0]() is None)
+
+
+def test_nobody_piles_up_work(gate):
+    jobs = Jobs(each=2)
+    first = jobs.ask(0, "a", gate.work)
+    jobs.ask(1, "b", lambda progress: 1)
+    asked = [jobs.ask(n, "a", lambda progress, n=n: n) for n in (1, 2, 3)]
+    until(lambda: first.stopped)  # the newest two are still wanted, and so is what somebody else waits for
+    assert jobs.find(1).waiting == {"b"}
+    gate.open.set()
+    until(lambda: all(job.done for job in asked))
+    assert [job.result for job in asked] == [1, 2, 3]

@@ -172,6 +172,18 @@ def test_cross_segmentation_reaches_the_aligner_and_the_other_encoder(make_model
     assert sum(p.grad.abs().sum() for p in model.anatomy_encoder.down[1].parameters()) > 0
 
 
+def test_swapped_styles_teach_the_decoder_and_never_the_z_that_they_are_compared_with(make_model, make_batch):
+    model, batch = make_model(), make_batch()
+    outputs = model(batch, replace(noise(0.0), swapped=1))
+    assert torch.equal(outputs.z_swapped, torch.stack([outputs.mean[i, :1] for i, _ in outputs.pairs]))
+    assert not outputs.z_swapped.requires_grad
+    terms = generator_terms(outputs, batch, Critics(model.config))
+    assert torch.isclose(terms["swap"], (outputs.z_swapped_found - outputs.z_swapped).abs().mean())
+    terms["swap"].backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.decoder.parameters() if p.grad is not None)
+    assert model.modality_encoder.mean.weight.grad.abs().sum() > 0
+
+
 def test_critics_gradient_never_reaches_the_generator(make_model, make_batch):
     model, batch = make_model(), make_batch()
     critics = Critics(model.config)

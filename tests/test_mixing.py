@@ -1,5 +1,7 @@
 """Anatomies with modality factors of other images: cells are what decode gives, verdicts what encoding says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.mixing import mix, mix_rows
 from dafnet_core.analysis.probe import probe
 from dafnet_core.analysis.segmentation import dice_per_class, nanmean
+from dafnet_core.checkpoint import load
+from dafnet_core.evaluate import evaluate_checkpoint
 
 
 @pytest.fixture(params=["film", "spade"])
@@ -70,3 +74,14 @@ def test_what_does_not_fit_is_refused(model, found):
         mix(model, one_hot(found, [0]), found.z[:2], (0,))
     with pytest.raises(ValueError, match="was not among"):
         mix_rows(model, found, probe(found.z[:8], found.modality[:8], found.subjects[:8]), [10], [0])
+
+
+def test_verdicts_on_swapped_styles_are_those_of_evaluate():
+    checkpoint = load(Path(__file__).resolve().parent.parent / "checkpoints" / "cardiac-spade.safetensors")
+    judged = evaluate_checkpoint(checkpoint, "phantom:subjects=3,difficulty=hard")
+    e, probe = judged.evidence.encodings, judged.evidence.probe
+    for i, j in ((0, 1), (1, 0)):
+        rows = np.flatnonzero(e.modality == i)
+        told = [mix_rows(checkpoint.model, e, probe, [r], [r - i + j]).reached[0, 0] > 0.5 for r in rows]
+        wanted = judged.found["swap"][f"{e.names[i]}_to_{e.names[j]}"]["accuracy"]
+        assert np.mean(told) == pytest.approx(wanted, abs=1e-9)

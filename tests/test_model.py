@@ -33,13 +33,15 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
     m, b = len(modalities), 2
     p = m * (m - 1)
     model = make_model(decoder=decoder, modalities=modalities, candidates=2)
-    out = model(make_batch(b, m, k), Noise.draw(m, b, model.config.z_dim, rec_z_share=0.5))
+    noise = replace(Noise.draw(m, b, model.config.z_dim, rec_z_share=0.5), swapped=1)
+    out = model(make_batch(b, m, k), noise)
     plane = (32, 48)
     expected = {
         "s": (m, b, k, 8, *plane), "mean": (m, b, 8), "logvar": (m, b, 8), "z": (m, b, 8),
         "deformed": (p, b, k, 8, *plane), "offsets": (p, b, k, 25, 2), "grid": (p, b, *plane, 2), "weights": (p, b, k),
         "logits": (m, b, 3, *plane), "deformed_logits": (p, b, k, 3, *plane), "fused_logits": (m, b, k, 3, *plane),
         "images": (m, b, *plane), "deformed_images": (p, b, k, *plane), "z_drawn": (m, 1, 8), "z_found": (m, 1, 8),
+        "z_swapped": (p, 1, 8), "z_swapped_found": (p, 1, 8),
     }  # fmt: skip
     assert {f.name: tuple(getattr(out, f.name).shape) for f in fields(out) if f.name != "pairs"} == expected
     assert torch.allclose(out.weights.sum(-1), torch.ones(p, b))

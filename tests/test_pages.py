@@ -1,5 +1,6 @@
 """Every page by Streamlit's own test client: no exception, and the same numbers as the core's."""
 
+import ast
 import io
 import json
 import time
@@ -14,7 +15,7 @@ from dafnet_core.analysis.decompose import decompose, overlaps
 from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
 from dafnet_core.checkpoint import load
 from dafnet_core.evaluate import evaluate_checkpoint
-from explorer import evidence, figures, session, subjects
+from explorer import evidence, figures, judging, session, subjects
 from explorer.sheets import LIGHT, Tile, channel, class_colours, coloured, grey, overlay, png, sheet, warp_lines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,9 +44,11 @@ def said(app):
     return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
 
 
-@pytest.mark.parametrize("page", ["pages/start.py", "pages/decompose.py", "pages/traverse.py", "pages/compare.py"])
+@pytest.mark.parametrize(
+    "page", ["start", "tour", "decompose", "traverse", "align", "edit", "quiz", "compare", "report"]
+)
 def test_every_page_shows_the_first_subject_without_a_click(app, few, page):
-    app.run().switch_page(page).run()
+    app.run().switch_page(f"pages/{page}.py").run()
     assert not app.exception
     assert not app.error
     assert "Phantom subject 1, slice 4 of 8" in said(app)
@@ -108,7 +111,7 @@ def judged(checkpoint):
 @pytest.fixture
 def few(monkeypatch):
     """Pages judge three subjects; what they found is kept for the next test."""
-    monkeypatch.setattr(session, "POPULATIONS", (3, 4))
+    monkeypatch.setattr(judging, "POPULATIONS", (3, 4))
 
 
 def test_probe_shows_the_numbers_of_evaluate(app, few, judged):
@@ -168,15 +171,23 @@ def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
     app.run()
     wait_for_jobs(app)
     assert not app.exception
-    assert [h.value for h in app.subheader] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
+    assert [h.value for h in app.subheader][:2] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
     assert len([c for c in app.caption if "Mean over cells" in c.value]) == 2
     app.multiselect(key="mix-rows").set_value([])
     app.run()
     assert "Choose at least one anatomy" in said(app)
 
 
-def test_truth_is_told_by_the_oracle_and_the_leak_is_found(app, monkeypatch):
-    monkeypatch.setattr(session, "POPULATIONS", (4,))
+def test_truth_begins_with_most_subjects_whatever_was_judged_before(app, monkeypatch):
+    monkeypatch.setattr(judging, "POPULATIONS", (3, 4))
+    for page, first in (("probe", 3), ("truth", 4)):
+        app.run().switch_page(f"pages/{page}.py").run()
+        wait_for_jobs(app)
+        assert next(c.value for c in app.button_group if c.label == "Phantom subjects") == first
+
+
+def test_truth_shows_its_matrix_and_z_in_three_numbers(app, monkeypatch):
+    monkeypatch.setattr(judging, "POPULATIONS", (4,))
     app.run().switch_page("pages/truth.py").run()
     wait_for_jobs(app)
     assert not app.exception
@@ -185,7 +196,7 @@ def test_truth_is_told_by_the_oracle_and_the_leak_is_found(app, monkeypatch):
 
 
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
-    monkeypatch.setattr(session, "POPULATIONS", (24,))
+    monkeypatch.setattr(judging, "POPULATIONS", (24,))
     app.run().switch_page("pages/probe.py").run()
     assert "Until then, from the checkpoint's card" in said(app)  # at once
     next(b for b in app.button if b.label == "Cancel").click()
@@ -362,3 +373,66 @@ def test_uploaded_pixels_get_their_masks_back_at_their_own_size(checkpoint):
     subject = subjects.uploaded(checkpoint, {0: scan.slice()}, {})
     found = decompose(checkpoint.model, subject.images, subject.modalities)
     assert subject.native[0].placement.back(found.fused_masks[0], labels=True).shape == (90, 150)
+
+
+def test_every_control_has_one_sentence_of_help():
+    """Of every widget in the sources, but those whose help is the page's own parameter."""
+    widgets = {"selectbox", "slider", "select_slider", "segmented_control", "number_input", "toggle", "multiselect",
+               "radio", "file_uploader", "button", "download_button"}  # fmt: skip
+    seen = 0
+    for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("explorer/*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in widgets:
+                seen += 1
+                assert "help" in {k.arg for k in node.keywords}, f"{file.name}, line {node.lineno}"
+    assert seen > 50
+
+
+def test_what_is_chosen_is_in_the_link():
+    """Every choice but those of uploads, whose link could not be opened again, and answers to the quiz."""
+    choices = {"selectbox", "slider", "select_slider", "segmented_control", "number_input", "toggle", "multiselect"}
+    without = [
+        ast.unparse(node.args[0])
+        for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("explorer/*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in choices
+        and "bind" not in {k.arg for k in node.keywords}
+    ]  # fmt: skip
+    assert sorted(without) == sorted([
+        "'Subject'", "'Data'", "f'Volume of {name}'", "f'Slice of {name}'", "f'Label {label} means'",
+        "'Numbers of evaluate'",
+    ])  # fmt: skip
+
+
+def test_pictures_are_shown_as_they_are():
+    """No page lets Streamlit make a lossy JPEG of a sheet."""
+    for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("explorer/*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.image":
+                assert "output_format='PNG'" in ast.unparse(node), f"{file.name}, line {node.lineno}"
+
+
+def test_a_download_holds_no_path_of_the_server():
+    found = json.loads(evidence.as_json({"data": "/home/somebody/hearts", "n_subjects": 3}, {"data": "hearts"}))
+    assert found == {"data": "hearts", "n_subjects": 3}
+
+
+@pytest.mark.parametrize("page", ["align", "edit", "quiz", "traverse"])
+def test_one_modality_alone_can_be_taken_in_hand(app, page):
+    app.run().sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    app.sidebar.file_uploader(key="file-LGE").upload(*png_file("image.png", 1))
+    app.run().switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    assert not app.error
+    assert ("nothing to align" in said(app)) == (page == "align")
+
+
+def test_align_gives_the_core_s_dice(app, checkpoint):
+    app.run().switch_page("pages/align.py").run()
+    subject = subjects.sample(checkpoint, 0, 3, "standard")
+    found = decompose(checkpoint.model, subject.images)
+    counts = {(k, i): c for k, i, j, c in overlaps(found, subject.truth, 4) if k in ("deformed", "fused")}
+    shown = {m.label: m.value for m in app.metric}
+    for kind in ("deformed", "fused"):
+        assert shown[f"Dice, {kind} mask"] == f"{nanmean(dice_from_counts(counts[kind, 0])):.3f}"

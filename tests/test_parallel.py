@@ -84,12 +84,13 @@ def nothing_fetched(monkeypatch):
 @pytest.mark.parametrize("averaging", ["ema", "swa"])
 def test_a_training_step_leaves_nothing_on_the_cpu(make_config, make_batch, nothing_fetched, decoder, averaging):
     """On torch's meta device any tensor that was left on the CPU, and any hidden fetch, is an error."""
-    config = TrainConfig(batch_size=2, averaging=averaging, adversarial_from=-1, adversarial_ramp=0, swa_from=0.0)
+    config = TrainConfig(batch_size=2, averaging=averaging, adversarial_from=-1, adversarial_ramp=0, swa_from=0.0,
+                         w_swap=1.0)  # fmt: skip
     state = TrainState.create(make_config(decoder=decoder, candidates=2), config, META)
     batch = make_batch(k=2).to(META)
     for step in range(2):
         found = train_step(state, batch, noise_of_step(config, step, 2, 8).to(META), config)
-    assert {"adv_mask", "adv_image", "critic_masks", "weight_2", "fused"} <= set(found)
+    assert {"adv_mask", "adv_image", "critic_masks", "weight_2", "fused", "swap"} <= set(found)
     assert state.step == 2
 
 

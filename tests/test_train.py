@@ -3,11 +3,8 @@
 import csv
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from dafnet_core.data.datasets import phantom_slices
 from dafnet_core.data.sources import training_data
 from dafnet_core.evaluate import judge
 from dafnet_core.model import DAFNet
+from train import opened_start
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--subjects", "1", "--validation-subjects", "1", "--size", "64", "--batch-size", "2"]
@@ -81,6 +79,32 @@ def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path, arguments, words):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_begins_with_a_checkpoint_s_weights_and_its_card_says_so(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert call(*TINY, "--steps", 2, "--out", first).returncode == 0
+    begun = ["--start", first / "best.safetensors", "--steps", 1, "--warmup", 1]
+    done = call(*TINY, *begun, "--lr", 1e-9, "--finish-lr", 1e-9, "--averaging", "none", "--out", second)
+    assert done.returncode == 0, done.stderr
+    one, two = (load(run / "best.safetensors") for run in (first, second))
+    weights = two.model.state_dict()
+    assert all(torch.allclose(v, weights[k], atol=1e-7) for k, v in one.model.state_dict().items())
+    assert two.training["start"]["digest"] == one.digest
+    assert "--start best.safetensors" in two.training["command"]
+    assert f"begun with | `best.safetensors` (digest {one.digest[:8]})" in (second / "best.md").read_text()
+    other = call(*TINY, *begun, "--decoder", "spade", "--out", tmp_path / "third")
+    assert other.returncode == 2
+    assert "has decoder film, this run spade" in other.stderr
+
+
+def test_no_run_begins_with_a_checkpoint_that_has_seen_its_test_subjects():
+    config = TrainConfig(start="checkpoints/cardiac-film.safetensors")
+    data = training_data(config)
+    assert opened_start(config, data).digest
+    seen = replace(data, split=data.split | {"test": list(data.split["train"][:3])})
+    with pytest.raises(ValueError, match="trained on 3 of the 15 subjects"):
+        opened_start(config, seen)
+
+
 def test_a_used_folder_is_not_overwritten(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     done = call(*TINY, "--steps", 1, "--out", tmp_path)
@@ -132,26 +156,6 @@ def test_a_model_that_does_nothing_is_judged_to_do_nothing():
     errors = found["registration"]
     assert errors["error_after_px"] == pytest.approx(errors["error_before_px"], abs=1e-3)
     assert errors["error_before_px"] > 1
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_it_resumes_to_the_same_weights(tmp_path):
-    steps = [*TINY, "--steps", 8, "--validate-every", 4, "--save-every", 2]
-    assert call(*steps, "--out", tmp_path / "straight").returncode == 0
-    run = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "train.py", *map(str, steps), "--out", str(run)], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not (run / "state.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not list(run.glob(".*.part*.safetensors"))  # whole files only; what was being written has another name
-    done = call("--out", run, "--resume")
-    assert done.returncode == 0, done.stderr
-    a, b = (load(p / "last.safetensors").model.state_dict() for p in (tmp_path / "straight", run))
-    assert all(torch.equal(v, b[k]) for k, v in a.items())
-    logs = [(p / "log.csv").read_text() for p in (tmp_path / "straight", run)]
-    assert logs[0] == logs[1]
 
 
 def rows_of(path):
@@ -291,7 +295,7 @@ def test_an_unknown_configuration_of_the_machine_is_refused():
         TrainConfig(pairing="neighbours")
     with pytest.raises(ValueError, match=r"annotations is 1\.5"):
         TrainConfig(annotations=1.5)
-    assert replace(TrainConfig(), fold=2).fold == 2
+    assert replace(TrainConfig(data="a_folder"), fold=2).fold == 2
 
 
 def test_what_looks_sick_is_said_in_words():

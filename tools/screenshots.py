@@ -1,6 +1,6 @@
 """Pictures of every page, light and dark, wide and narrow: python tools/screenshots.py OUT [--readme]
 
-Starts the app by itself; needs Chromium. --readme also renews docs/start.png.
+Starts the app by itself; needs Chromium. --readme also renews the pictures in docs/.
 """
 
 from __future__ import annotations
@@ -16,30 +16,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+SHOTS = ROOT / "docs" / "screenshots"
+BEST = "align", "edit", "traverse"  # whose tops README shows
+KEPT = "light-1400", "dark-400"  # of each page, in few colours
 PAGES = {
     "start": "For each modality: the image",
+    "tour": "Two images of one subject: what",
     "decompose": "Own and crosswise reconstructions",
     "traverse": "Rows of images of",
+    "align": "Candidates with their overlaps",
+    "edit": "The painted anatomy",
     "mix": "Images of every chosen anatomy",
     "probe": "z of every image (CSV)",
     "independence": "The same images, fewer of them",
     "truth": "This matrix (CSV)",
+    "quiz": "An image before and after",
     "compare": "This table (CSV)",
     "checkpoints": "Bring your own",
+    "report": "Report (ZIP)",
 }
 
 
 @contextmanager
-def serve() -> Iterator[tuple[str, int]]:
-    """A fresh server process on a free port: its address and process number, from the moment that it is healthy."""
+def serve(*options: str, script: str = "app.py") -> Iterator[tuple[str, int]]:
+    """A fresh server process on a free port: its address and process number, from the moment that it is healthy.
+
+    Args:
+        options: further ones of `streamlit run`.
+    """
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"]
+    process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
@@ -62,8 +75,10 @@ def _healthy(url: str) -> bool:
 
 def settle(page: Page, url: str, name: str) -> None:
     page.goto(url if name == "start" else f"{url}/{name}")
-    last = page.get_by_alt_text(PAGES[name]).or_(page.get_by_text(PAGES[name])).first
+    # Streamlit draws a button with help twice, once for narrow screens, and hides one of them
+    last = page.get_by_alt_text(PAGES[name]).or_(page.get_by_text(PAGES[name])).locator("visible=true").first
     last.wait_for(timeout=240_000)  # judging takes a while
+    page.get_by_test_id("stProgress").first.wait_for(state="hidden", timeout=240_000)  # what stands beside it, too
     page.wait_for_function("e => e.tagName != 'IMG' || e.naturalWidth > 100", arg=last.element_handle())
     page.wait_for_timeout(1500)  # charts draw themselves after the last picture
 
@@ -71,9 +86,10 @@ def settle(page: Page, url: str, name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--readme", action="store_true", help="also renew docs/start.png")
+    parser.add_argument("--readme", action="store_true", help="also renew the pictures in docs/")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    SHOTS.mkdir(exist_ok=True)
     with serve() as (url, _), sync_playwright() as p:
         chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for scheme in ("light", "dark"):
@@ -92,6 +108,13 @@ def main() -> None:
             page = chromium.new_page(viewport={"width": 1400, "height": 900})
             settle(page, url, "start")
             page.screenshot(path=ROOT / "docs" / "start.png")
+            for name in BEST:
+                whole = Image.open(options.out / f"{name}-light-1400.png").convert("RGB")
+                whole.crop((0, 0, 1400, 1150)).quantize(128).save(ROOT / "docs" / f"{name}.png", optimize=True)
+            for kind in KEPT:
+                for name in PAGES:
+                    file = f"{name}-{kind}.png"
+                    Image.open(options.out / file).convert("RGB").quantize(128).save(SHOTS / file, optimize=True)
         chromium.close()
 
 

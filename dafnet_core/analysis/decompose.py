@@ -70,7 +70,7 @@ def decompose(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...] | N
         ValueError: H or W does not fit the model's poolings, or an unknown modality.
     """
     device = next(model.parameters()).device
-    x = torch.from_numpy(np.ascontiguousarray(images, np.float32))[None].to(device)
+    x = torch.from_numpy(np.array(images, np.float32, order="C"))[None].to(device)
     found = model.predict(x, modalities)
     made = model.reconstruct(found, x)
 
@@ -175,9 +175,14 @@ def channel_classes(found: Decomposition, classes: int) -> tuple[int | None, ...
     Returns:
         For each of the C channels a class from 1 on, or None for background and mixtures.
     """
+    return classes_of(found.s.argmax(1), found.single, found.s.shape[1], classes)
+
+
+def classes_of(anatomies: np.ndarray, masks: np.ndarray, channels: int, classes: int) -> tuple[int | None, ...]:
+    """Which class each channel is, from channel indices and labels (n, H, W), as `channel_classes` has it."""
     names: list[int | None] = []
-    for c in range(found.s.shape[1]):
-        inside = np.bincount(found.single[found.s[:, c] > 0], minlength=classes)
+    for c in range(channels):
+        inside = np.bincount(masks[anatomies == c], minlength=classes)
         best = int(inside.argmax())
         names.append(best if best and inside[best] >= CHANNEL_IS_CLASS * inside.sum() else None)
     return tuple(names)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dafnet_core.analysis.decompose import Decomposition
+from dafnet_core.analysis.decompose import Decomposition, classes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +103,13 @@ class Encodings:
         """(n, H, W) uint8 labels; None where some are unknown."""
         known = [s.masks for s in self.slices if s.masks is not None]
         return np.concatenate(known) if len(known) == len(self.slices) else None
+
+    @cached_property
+    def channel_classes(self) -> tuple[int | None, ...]:
+        """Which class of the true masks each channel is, where it is one; None everywhere without masks."""
+        if self.masks is None:
+            return (None,) * self.channels
+        return classes_of(self.anatomies, self.masks, self.channels, len(self.classes))
 
     @cached_property
     def known(self) -> dict[str, np.ndarray]:

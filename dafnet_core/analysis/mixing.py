@@ -60,7 +60,7 @@ def mix(model: DAFNet, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) 
     classes = len(model.config.classes)
     labels = s.argmax(1)
     masks = np.concatenate([
-        model.segment(torch.from_numpy(np.asarray(part, np.float32))[None].to(device)).argmax(1).cpu().numpy()
+        model.segment(torch.from_numpy(np.array(part, np.float32))[None].to(device)).argmax(1).cpu().numpy()
         for part in s
     ])  # fmt: skip
     agreement, dice = np.empty((rows, columns)), np.empty((rows, columns))

@@ -14,7 +14,7 @@ from dafnet_core.model import DAFNet
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
 STILL = 0.01  # intensities in [-1, 1]: a pixel that moves by less has no correlation
-BATCH = 8  # images rendered at once; more is slower on a CPU, whose caches they leave
+BATCH = 2  # images rendered at once on a CPU; more leave its caches and are slower
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,22 @@ def render(model: DAFNet, s: np.ndarray, z: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"s is {s.shape}, z {z.shape}; expected ({config.channels}, H, W) and (N, {config.z_dim}) for this model"
         )
-    conditioning = model.decoder.condition(torch.from_numpy(np.asarray(s, np.float32))[None].to(device))
-    styles = torch.from_numpy(np.asarray(z, np.float32)).to(device)
-    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(BATCH)]
+    conditioning = model.decoder.condition(torch.from_numpy(np.array(s, np.float32))[None].to(device))
+    styles = torch.from_numpy(np.array(z, np.float32)).to(device)
+    batch = BATCH if device.type == "cpu" else 64
+    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(batch)]
     return torch.cat(parts).numpy()
+
+
+def _moved(z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
+    moved = np.tile(np.asarray(z, np.float64), (len(values), 1))
+    moved[:, dimension] = values
+    return moved
+
+
+def traverse_one(model: DAFNet, s: np.ndarray, z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
+    """Images of one anatomy (C, H, W) while one dimension of z (n_z,) takes values (N,): (N, H, W) in [-1, 1]."""
+    return render(model, s, _moved(z, dimension, values))
 
 
 def traverse(model: DAFNet, s: np.ndarray, z: np.ndarray, values: np.ndarray | None = None) -> Traversal:
@@ -100,9 +112,8 @@ def traverse(model: DAFNet, s: np.ndarray, z: np.ndarray, values: np.ndarray | N
     """
     values = steps_between() if values is None else np.asarray(values, np.float64)
     n = len(z)
-    moved = np.tile(np.asarray(z, np.float64), (n, len(values), 1))
-    moved[np.arange(n), :, np.arange(n)] = values
-    images = render(model, s, moved.reshape(-1, n))
+    moved = np.concatenate([_moved(z, d, values) for d in range(n)])
+    images = render(model, s, moved)
     return Traversal(values, np.asarray(z, np.float64), images.reshape(n, len(values), *images.shape[1:]))
 
 

@@ -14,10 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dafnet_core.data import readers
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.prepare import Preparation
-from dafnet_core.data.studies import Collection, DataError, Stack, join, prepare_stack, reading, slice_normal
+from dafnet_core.data.studies import (
+    Collection,
+    DataError,
+    Stack,
+    join,
+    prepare_stack,
+    read_finite,
+    reading,
+    slice_normal,
+)
 
 MODALITIES = ("T1", "T2")
 CLASSES = ("background", "liver", "right kidney", "left kidney", "spleen")
@@ -148,8 +156,7 @@ def _stack(folder: Path, phase: str, preparation: Preparation) -> Stack:
 
 
 def _one_slice(path: Path, mask: bool = False) -> Scan:
-    with reading(path.parent):
-        scan = readers.read(path, mask=mask)
+    scan = read_finite(path, mask=mask)
     if scan.volumes * scan.slices != 1:
         raise DataError(f"{path}: it holds {scan.volumes * scan.slices} pictures; CHAOS has one slice in a file.")
     return scan

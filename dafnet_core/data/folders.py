@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dafnet_core.data import readers
 from dafnet_core.data.chaos import read_chaos
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.prepare import Preparation, position_note
-from dafnet_core.data.studies import Collection, DataError, Stack, Study, join, prepare_stack, reading
+from dafnet_core.data.studies import Collection, DataError, Stack, Study, join, prepare_stack, read_finite, reading
 
 __all__ = ["Collection", "DataError", "Study", "read_chaos", "read_nnunet"]
 
@@ -209,22 +208,17 @@ def _case(
     return _Case(name, tuple(images / (stem + ending) for stem in wanted), each, both)
 
 
-def _read(path: Path, *, mask: bool = False) -> Scan:
-    with reading(path.parent):
-        return readers.read(path, mask=mask)
-
-
 def _study(case: _Case, preparation: Preparation, table: Mapping[int, int], registered: bool) -> Study:
     one_grid = registered or case.label is not None
-    shared = _read(case.label, mask=True) if case.label else None
+    shared = read_finite(case.label, mask=True) if case.label else None
     stacks, first = [], None
     for path, own in zip(case.images, case.labels, strict=True):
-        image = _read(path)
+        image = read_finite(path)
         first = first or image
         if one_grid:
             remedy = "One label file serves all modalities: bring them to one grid, or label each in a file of its own."
             _check_grid(path, image, case.images[0], first, remedy)
-        label = _read(own, mask=True) if own else shared
+        label = read_finite(own, mask=True) if own else shared
         if label:
             _check_label(own or case.label, label, path, image)
         stacks.append(_stack(case, image, label, preparation, table))

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from dafnet_core.data.formats.numbers import check_labels, tidy
-from dafnet_core.data.formats.scan import ReadError, Scan, Slice, clean_name
+from dafnet_core.data.formats.scan import ReadError, Scan, Slice, quoted
 from dafnet_core.data.formats.source import Blob, Source, blob, sniff, unpack, unpacked_head
 
 _COARSE = 32  # pixels a side
@@ -44,25 +44,23 @@ def read(*files: Source, mask: bool = False) -> Scan:
     try:
         blobs = []
         for source in files:
-            name = _display_name(source)
+            name = quoted(source[0] if isinstance(source, tuple) else str(source))
             blobs.append(blob(source))
-        name = blobs[0].name if len(blobs) == 1 else f"{blobs[0].name} and {len(blobs) - 1} more"
+        name = quoted(blobs[0].name) + (f" and {len(blobs) - 1} more" if len(blobs) > 1 else "")
         scan = _decode(_with_partner(blobs, files), mask)
         return _finish(scan, mask)
     except ReadError as error:
         raise ReadError(f"{name}: {error}") from None
+    except MemoryError:
+        raise ReadError(f"{name}: it needs more memory than one file may have; cut out the part you need.") from None
     except Exception as error:
         # The last resort: decoders meet files that nobody foresaw, and no upload may end in a traceback
-        # (a MemoryError or a RecursionError inside a decoder is such a case, too).
+        # (a RecursionError inside a decoder is such a case, too).
         # Their own words are left out: they may quote local paths, or what the file says about a patient.
         raise ReadError(
             f"{name}: it could not be read as an image ({type(error).__name__} in the decoder); "
             "it is damaged or of an unusual kind, export it again."
         ) from None
-
-
-def _display_name(source: Source) -> str:
-    return clean_name(source[0] if isinstance(source, tuple) else str(source))
 
 
 def _with_partner(blobs: list[Blob], files: Sequence[Source]) -> list[Blob]:
@@ -173,8 +171,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in options.files:
         line = describe(path, options.mask, options.slice, options.volume)
         refused = refused or "error" in line
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        print(_shown(line), flush=True)
     return 2 if refused else 0
+
+
+def _shown(line: dict) -> str:
+    """As JSON, with letters as they are wherever the terminal has them."""
+    text = json.dumps(line, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(line)
+    return text
 
 
 if __name__ == "__main__":

@@ -146,13 +146,17 @@ def phantom_values(spec: str) -> dict[str, Any]:
     """
     name, _, rest = spec.partition(":")
     values = {"seed": str(JUDGING_SEED), "subjects": "24", "difficulty": "standard", "phases": "1"}
-    given = dict(part.partition("=")[::2] for part in rest.split(",") if part)
-    if name != "phantom" or set(given) - set(values):
+    parts = [part.partition("=")[::2] for part in rest.split(",") if part]
+    given = dict(parts)
+    if name != "phantom" or set(given) - set(values) or len(given) < len(parts):
         raise ValueError(f"data is {spec!r}; expected {DATA_HELP}")
     values |= given
-    numbers = {key: int(values[key]) for key in ("seed", "subjects", "phases") if values[key].isdigit()}
-    if len(numbers) < 3 or not numbers["subjects"] or not numbers["phases"]:
-        raise ValueError(f"data is {spec!r}; seed, subjects and phases must be whole numbers, expected at least 1")
+    numbers = {}
+    for key, (low, high) in {"seed": (0, 10**9), "subjects": (1, 10**4), "phases": (1, 100)}.items():
+        text = values[key]
+        numbers[key] = int(text) if text.isdecimal() and len(text) < 12 else -1
+        if not low <= numbers[key] <= high:
+            raise ValueError(f"data is {spec!r}; expected {key} to be a whole number from {low} to {high}")
     if values["difficulty"] not in (*phantom.DIFFICULTIES, "mixed"):
         raise ValueError(f"difficulty is {values['difficulty']!r}; expected standard, hard or mixed")
     return numbers | {"difficulty": values["difficulty"]}

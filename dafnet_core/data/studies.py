@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dafnet_core.data import readers
+from dafnet_core.data.formats.numbers import NOT_FINITE
 from dafnet_core.data.prepare import Preparation, prepare, prepare_mask
-from dafnet_core.data.readers import ReadError, Slice
+from dafnet_core.data.readers import ReadError, Scan, Slice
 
 _PARALLEL = 0.95  # cosine: stacks tilted more than 18 degrees against each other have no common order
 
@@ -87,6 +89,20 @@ def reading(folder: Path, remedy: str = "") -> Iterator[None]:
         yield
     except ReadError as error:
         raise DataError(f"{folder}: {error} {remedy}".rstrip()) from None
+
+
+def read_finite(path: Path, *, mask: bool = False) -> Scan:
+    """Read a file of a data set; what a page repairs for a look is refused here, where numbers come from it.
+
+    Raises:
+        DataError: it cannot be read, or holds NaN or infinite values.
+    """
+    with reading(path.parent):
+        scan = readers.read(path, mask=mask)
+    if found := [note for note in scan.notes if NOT_FINITE in note]:
+        count = found[0].partition(" ")[0]
+        raise DataError(f"{path}: {count} {NOT_FINITE}; put numbers there, such as that of the background.")
+    return scan
 
 
 def prepare_stack(

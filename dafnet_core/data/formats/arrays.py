@@ -2,13 +2,14 @@
 
 import struct
 import zipfile
+import zlib
 from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
 
 from dafnet_core.data.formats.numbers import fill, grey
-from dafnet_core.data.formats.scan import ReadError, Scan, check_shape, clean_name
+from dafnet_core.data.formats.scan import ReadError, Scan, check_shape, quoted
 from dafnet_core.data.formats.source import Blob
 
 _NAMES = ("image", "mask", "arr_0")
@@ -42,10 +43,12 @@ def read_npz(item: Blob, mask: bool) -> Scan:
                     values, notes = _read_array(stream, mask)
                     if stream.read(1):  # reading to the end also verifies the checksum
                         raise ReadError("the array in the archive is longer than its header says; save it again.")
-        except (zipfile.BadZipFile, EOFError, NotImplementedError):
+        except ReadError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError):
             raise ReadError("the archive is damaged; save it again with numpy.savez.") from None
-    shown = clean_name(member.filename)
-    return Scan(values, None, None, item.name, "NPZ", (f"Array {shown} of the archive.", *notes))
+    note = f"Array {quoted(member.filename)} of the archive."
+    return Scan(values, None, None, item.name, "NPZ", (note, *notes))
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -69,7 +72,7 @@ def _choose(archive: zipfile.ZipFile, mask: bool) -> zipfile.ZipInfo:
     wanted = ("mask", "arr_0") if mask else ("image", "arr_0")
     names = [name for name in wanted if name in arrays] if len(arrays) > 1 else list(arrays)
     if not names:
-        listed = ", ".join(clean_name(name) for name in list(arrays)[:8])
+        listed = ", ".join(quoted(name) for name in list(arrays)[:8])
         raise ReadError(f'the archive holds several arrays ({listed}); name the one to use "{wanted[0]}".')
     member = arrays[names[0]]
     if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -120,7 +123,7 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
             "Save plain numbers."
         )
     if dtype.kind not in "biufc":
-        raise ReadError(f"its array is of type {clean_name(str(dtype))}; plain numbers are needed.")
+        raise ReadError(f"its array is of type {quoted(str(dtype))}; plain numbers are needed.")
     if len(shape) not in (2, 3, 4):
         raise ReadError(f"its array has {len(shape)} dimensions; 2, 3 or 4 are needed, rows and columns last.")
     return shape, fortran, dtype

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,8 +23,8 @@ from dafnet_core.data.formats.dicom_stack import (
     stack_geometry,
 )
 from dafnet_core.data.formats.numbers import as_labels, grey
-from dafnet_core.data.formats.scan import ReadError, Scan, check_shape
-from dafnet_core.data.formats.source import MAX_UNPACKED_BYTES, Blob
+from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape
+from dafnet_core.data.formats.source import MAX_UNPACKED_BYTES, Blob, Patience
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -54,10 +54,10 @@ _NOT_PICTURES = {
 }
 # fmt: off
 _OTHER_MODALITIES = {"CT", "CR", "DX", "US", "PT", "NM", "MG", "XA", "RF", "OT", "SC", "XC", "SM", "ES"}
-_IDENTIFYING = ("PatientName", "PatientID", "PatientBirthDate", "PatientAddress", "PatientTelephoneNumbers",
-                "OtherPatientNames", "OtherPatientIDs", "AccessionNumber")
+_IDENTIFYING = ("PatientName", "PatientID", "PatientBirthDate", "PatientBirthName", "PatientMotherBirthName",
+                "PatientAddress", "PatientTelephoneNumbers", "PatientComments", "OtherPatientNames", "OtherPatientIDs",
+                "OtherPatientIDsSequence", "ResponsiblePerson", "MedicalRecordLocator", "AccessionNumber")
 # fmt: on
-PRIVACY_NOTE = "This file carries identifying tags; they are not shown, stored or exported."
 
 
 def read_dicom(items: list[Blob], mask: bool) -> Scan:
@@ -91,8 +91,8 @@ def _read_series(items: list[Blob], mask: bool) -> Scan:
     for number, item in enumerate(items):
         # The pixels of a series are held one file at a time.
         dataset = headers[0] if len(items) == 1 else _open(item, pixels=True)
-        for index, picture in enumerate(_decode(dataset)):
-            _convert(picture, dataset, index, values[place[number, index]], mask, notes)
+        for index, (picture, colours) in enumerate(_decode(dataset)):
+            _convert(picture, colours, dataset, index, values[place[number, index]], mask, notes)
     if headers[0].PhotometricInterpretation == "MONOCHROME1" and not mask:
         np.subtract(values.min() + values.max(), values, out=values)
         notes.append("MONOCHROME1 (low values are bright): inverted.")
@@ -127,23 +127,12 @@ def _open(item: Blob, pixels: bool) -> "Dataset":
     import pydicom
 
     with _inflated(item).open() as file:
-        dataset = pydicom.dcmread(_Patience(file), force=True, stop_before_pixels=not pixels)
+        dataset = pydicom.dcmread(
+            Patience(file, _MAX_READS, "DICOM elements"), force=True, stop_before_pixels=not pixels
+        )
     if not len(dataset):
         raise ReadError("no DICOM element can be read from it; it is damaged or not a DICOM file.")
     return dataset
-
-
-class _Patience:
-    """A file that gives up after very many reads: millions of tiny elements would take pydicom minutes."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.seek, self.tell, self._file, self._left = file.seek, file.tell, file, _MAX_READS
-
-    def read(self, size: int = -1) -> bytes:
-        self._left -= 1
-        if self._left < 0:
-            raise ReadError("it has far more DICOM elements than a picture needs; export it again.")
-        return self._file.read(size)
 
 
 def _silence() -> None:
@@ -235,8 +224,8 @@ def _note_tags(headers: list["Dataset"], mask: bool, notes: list[str]) -> None:
         notes.append(PRIVACY_NOTE)
 
 
-def _decode(dataset: "Dataset") -> Iterator[np.ndarray]:
-    """Yield the frames as stored numbers: (rows, columns), or (rows, columns, 3) for RGB."""
+def _decode(dataset: "Dataset") -> Iterator[tuple[np.ndarray, str]]:
+    """Yield the frames as stored, (rows, columns) or (rows, columns, 3), and how their numbers are meant."""
     from pydicom.pixels import get_decoder
 
     if "PixelData" not in dataset:
@@ -262,9 +251,9 @@ def _decode(dataset: "Dataset") -> Iterator[np.ndarray]:
         # A frame that is asked for by its index is decoded into memory that can be written, which pydicom 3.0
         # needs to correct the sign of some JPEG 2000 files; for many frames that way is slow.
         count = frame_count(dataset)
-        decoded = decoder.iter_array(dataset, decoding_plugin=plugin, indices=[0] if count == 1 else None)
-        for _, (picture, _) in zip(range(count), decoded, strict=True):
-            yield picture
+        decoded = decoder.iter_array(dataset, decoding_plugin=plugin, indices=[0] if count == 1 else None, as_rgb=False)
+        for _, (picture, properties) in zip(range(count), decoded, strict=True):
+            yield picture, str(properties["photometric_interpretation"])
     except Exception:  # see _unquoted_errors
         raise ReadError(
             "its pixel data is cut short, damaged or not what its header says; copy or export it again."
@@ -285,7 +274,7 @@ def _check_packed_frames(dataset: "Dataset") -> None:
     from PIL import Image
     from pydicom.encaps import generate_frames
 
-    from dafnet_core.data.formats.image import check_scans
+    from dafnet_core.data.formats.image import check_scans, check_tiles
 
     rows, columns, count = int(dataset.Rows), int(dataset.Columns), frame_count(dataset)
     if rows * columns * count > _MAX_PACKED:
@@ -295,6 +284,7 @@ def _check_packed_frames(dataset: "Dataset") -> None:
         )
     for frame in generate_frames(dataset.PixelData, number_of_frames=count):
         check_scans(frame)
+        check_tiles(frame)
         try:
             with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
                 size = picture.size
@@ -317,7 +307,7 @@ def _check_rle_frames(dataset: "Dataset") -> None:
 
 
 def _convert(
-    picture: np.ndarray, dataset: "Dataset", index: int, target: np.ndarray, mask: bool, notes: list[str]
+    picture: np.ndarray, colours: str, dataset: "Dataset", index: int, target: np.ndarray, mask: bool, notes: list[str]
 ) -> None:
     """Write one frame into target, (rows, columns): colour to grey, then the modality LUT or rescale."""
     from pydicom.pixels import apply_color_lut, apply_modality_lut
@@ -328,7 +318,7 @@ def _convert(
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         picture = apply_color_lut(picture, dataset)
     if picture.ndim == 3:
-        picture, coloured = grey(picture, mask)
+        picture, coloured = grey(picture, mask, ybr=colours.startswith("YBR_FULL"))
         notes.append("Colours were turned to grey (luminance)." if coloured else "Equal colour channels read as grey.")
     elif "ModalityLUTSequence" in transform:
         notes.append("The modality lookup table was applied.")

@@ -1,14 +1,23 @@
 """PNG, JPEG, TIFF, BMP and GIF pictures, through Pillow."""
 
+import struct
+from io import BytesIO
+from typing import BinaryIO
+
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dafnet_core.data.formats.numbers import as_labels, grey
+from dafnet_core.data.formats.numbers import CHUNK, as_labels, grey
 from dafnet_core.data.formats.scan import MAX_PIXELS, MAX_VALUES, ReadError, Scan, check_shape
-from dafnet_core.data.formats.source import Blob
+from dafnet_core.data.formats.source import Blob, Patience
 
 _MAX_PAGES = 2048
+_MAX_READS = 1_000_000  # a few for each chunk of a PNG and each marker of a JPEG, more for a GIF's many small blocks
 _MAX_SCANS = 64  # in a progressive JPEG; encoders write about 10
+_MAX_TAGS = 1024  # in the header of a TIFF's page
+_MAX_NUMBERS = 1 << 20  # in all of its tags; four pages of 16 million pixels in the smallest tiles have half of that
+_BYTES = (1, 2, 6, 7)  # kinds of a TIFF's tag that stay bytes: BYTE, ASCII, SBYTE, UNDEFINED
+_MAX_TILES = 4096  # in a JPEG 2000 picture; encoders make few, of 128 pixels a side and more
 # Pillow keeps the high byte of 16-bit colours. Decoding again with these layouts gives the low byte instead.
 _LOW_BYTE = {
     "RGB;16B": "RGB;16L",
@@ -32,8 +41,11 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
     if kind == "JPEG":
         with item.open() as file:
             check_scans(file.read())
+    if kind == "TIFF":
+        with item.open() as file:
+            _check_tags(file)
     try:
-        with item.open() as file, Image.open(file, formats=(kind,)) as picture:
+        with item.open() as file, Image.open(_patient(file, kind), formats=(kind,)) as picture:
             _check_size(picture.size)
             pages = _count_pages(picture)
             values = _read_pages(item, picture, pages, mask, notes)
@@ -44,7 +56,17 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
         ) from None
     except UnidentifiedImageError:
         raise ReadError(f"it starts like a {kind} file but its header is damaged; export it again.") from None
-    except (OSError, SyntaxError, EOFError):  # Pillow's own ways of saying so
+    except ReadError:
+        raise
+    except (
+        OSError,
+        SyntaxError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        struct.error,
+    ):  # Pillow's ways of saying so
         raise ReadError(f"its {kind} data is damaged or cut short; copy or export it again.") from None
     if kind == "JPEG":
         if mask and np.unique(values).size > 2:
@@ -53,6 +75,10 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
     if pages > 1:
         notes.append(f"Its {pages} pages were read as slices.")
     return Scan(values, None, None, item.name, kind, tuple(dict.fromkeys(notes)))
+
+
+def _patient(file: BinaryIO, kind: str) -> Patience:
+    return Patience(file, _MAX_READS, f"{kind} chunks")
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -67,6 +93,55 @@ def check_scans(jpeg: bytes) -> None:
     """
     if jpeg.count(b"\xff\xda") > _MAX_SCANS:  # compressed data cannot contain this marker
         raise ReadError("it is a JPEG made of unusually many scans, which would take too long; save it again as PNG.")
+
+
+def check_tiles(jpeg2000: bytes) -> None:
+    """Refuse a JPEG 2000 picture of very many tiles: the decoder keeps 10 KB for each, however small they are.
+
+    Raises:
+        ReadError: more tiles than any encoder makes.
+    """
+    at = jpeg2000.find(b"\xff\x4f\xff\x51")  # the codestream, which begins with its sizes
+    if at < 0 or len(jpeg2000) < at + 40:
+        return
+    right, bottom, _, _, width, height, left, top = struct.unpack(">8I", jpeg2000[at + 8 : at + 40])
+    if width and height and -((left - right) // width) * -((top - bottom) // height) > _MAX_TILES:
+        raise ReadError(
+            "it is a JPEG 2000 picture of unusually many tiles, which would fill the memory; save it uncompressed."
+        )
+
+
+def _check_tags(file: BinaryIO) -> None:
+    """Refuse a TIFF, or EXIF data, that lists very many numbers: Pillow makes a large Python object of each.
+
+    Raises:
+        ReadError: more numbers than the strips, tiles or colours of any picture within the limits.
+    """
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    size, entry = (order + ("Q" if big else "I")), struct.Struct(order + ("HHQ8x" if big else "HHI4x"))
+    number = struct.Struct(order + ("Q" if big else "H"))
+    seen: set[int] = set()
+    listed = 0
+    try:
+        at = struct.unpack_from(size, head, 8 if big else 4)[0]
+        while at and at not in seen and len(seen) <= _MAX_PAGES:
+            seen.add(at)
+            file.seek(at)
+            count = number.unpack(file.read(number.size))[0]
+            if count > _MAX_TAGS:
+                raise ReadError("its TIFF header has far more entries than a picture needs; export it again.")
+            for _, kind, values in entry.iter_unpack(file.read(count * entry.size)):
+                listed += 0 if kind in _BYTES else values
+            if listed > _MAX_NUMBERS:
+                raise ReadError(
+                    f"its TIFF header lists {listed} numbers, more than pictures within the limits need; "
+                    "it is damaged, or made to fill the memory."
+                )
+            at = struct.unpack(size, file.read(struct.calcsize(size)))[0]
+    except (struct.error, OverflowError):
+        return  # cut short, which Pillow says better
 
 
 def _count_pages(picture: Image.Image) -> int:
@@ -97,7 +172,10 @@ def _read_pages(item: Blob, picture: Image.Image, pages: int, mask: bool, notes:
                 f"its pages differ in size (page 1 is {stack.shape[2]} x {stack.shape[3]}, page "
                 f"{index + 1} is {page.shape[0]} x {page.shape[1]}); save one stack of equal pages."
             )
-        stack[0, index] = as_labels(page) if mask else page
+        step = max(1, CHUNK // page.shape[1])
+        for row in range(0, len(page), step):  # in parts, because looking for labels takes several copies
+            part = page[row : row + step]
+            stack[0, index, row : row + step] = as_labels(part) if mask else part
     return stack
 
 
@@ -129,7 +207,7 @@ def _read_deep(item: Blob, picture: Image.Image, index: int, mask: bool, notes: 
         return _without_alpha(value, parts[..., 2] | parts[..., 3], notes)
     value = np.asarray(_upright(picture, notes)).astype(np.uint16)
     value <<= 8
-    with item.open() as file, Image.open(file, formats=(picture.format,)) as again:
+    with item.open() as file, Image.open(_patient(file, picture.format), formats=(picture.format,)) as again:
         again.seek(index)
         value |= np.asarray(_upright(_with_layout(again, _LOW_BYTE[layout]), []))
     return _flatten(value, mask, notes)
@@ -161,7 +239,9 @@ def _with_layout(picture: Image.Image, layout: str) -> Image.Image:
 
 def _upright(picture: Image.Image, notes: list[str]) -> Image.Image:
     """Decode, and apply the EXIF orientation, alike for images and masks."""
-    orientation = picture.getexif().get(0x0112, 1)
+    tags = picture.getexif()
+    _check_tags(BytesIO(picture.info.get("exif", b"").removeprefix(b"Exif\0\0")))  # a PNG's may be as long as it likes
+    orientation = tags.get(0x0112, 1)
     picture.load()
     if orientation == 1:
         return picture

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from dafnet_core.data.formats.numbers import CHUNK, fill
-from dafnet_core.data.formats.scan import ReadError, Scan, check_shape
+from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape
 from dafnet_core.data.formats.source import Blob, gzip_errors
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def read_nifti(header_file: Blob, mask: bool, data_file: Blob | None = None) -> 
     notes: list[str] = []
     with gzip_errors():
         with header_file.unpacked() as stream:
-            header, kind = _parse(stream.read(544))
+            block = stream.read(544)
+        header, kind = _parse(block)
+        if _identifies(block, kind):
+            notes.append(PRIVACY_NOTE)
         shape, offset = _layout(header, paired=data_file is not None)
         affine, turn = _orientation(header, kind, notes)
         with (data_file or header_file).unpacked() as stream:
@@ -83,6 +86,14 @@ def _parse(block: bytes) -> tuple["Nifti1Header", str]:
     return nibabel.Nifti1Header(block[:348], order, check=False), kind
 
 
+def _identifies(block: bytes, kind: str) -> bool:
+    """Whether an Analyze header names a patient, or a DICOM header is kept behind a NIfTI-1 header."""
+    if kind == "Analyze":
+        return bool(block[283:293].strip(b"\0 "))
+    extended = block[344:346] in (b"n+", b"ni") and block[348:349] == b"\1"
+    return extended and block[356:360] in (b"\2\0\0\0", b"\0\0\0\2")
+
+
 def _layout(header: "Nifti1Header", paired: bool) -> tuple[tuple[int, int, int, int], int]:
     """Check the declared sizes; give (x, y, z, t) and the voxels' offset in the data file in bytes."""
     dims = [int(d) for d in header["dim"]]
@@ -106,6 +117,7 @@ def _layout(header: "Nifti1Header", paired: bool) -> tuple[tuple[int, int, int, 
 def _orientation(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[np.ndarray | None, _Turn]:
     """The affine from stored (x, y, z) to mm (None if unknown), and the turn that shows it upright."""
     from nibabel.orientations import aff2axcodes
+    from nibabel.spatialimages import HeaderDataError
 
     unknown = _Turn(swap=False, flips=(False, False, False))
     if kind == "Analyze":
@@ -116,7 +128,10 @@ def _orientation(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[n
     if header["sform_code"] <= 0 and header["qform_code"] <= 0:
         notes.append("The header gives no orientation (no sform or qform): the picture is shown as stored.")
         return None, unknown
-    affine = np.array(header.get_best_affine(), float)
+    try:
+        affine = np.array(header.get_best_affine(), float)
+    except (HeaderDataError, ValueError):  # a quaternion that is none, or a handedness that is neither
+        affine = np.full((4, 4), np.nan)
     affine[:3] *= _unit(header)
     codes = aff2axcodes(affine) if np.isfinite(affine).all() else (None,)
     if None in codes:

@@ -6,6 +6,7 @@ import numpy as np
 
 from dafnet_core.data.formats.scan import MAX_LABELS, ReadError
 
+NOT_FINITE = "values that were not finite (NaN or infinite)"  # in a note
 CHUNK = 1 << 20  # values converted at a time, so that float64 intermediates stay small
 
 
@@ -102,10 +103,7 @@ def tidy(values: np.ndarray) -> list[str]:
             part = flat[start : start + CHUNK]
             replaced += int((~np.isfinite(part)).sum())
             np.nan_to_num(part, copy=False, nan=low, posinf=high, neginf=low)
-        notes.append(
-            f"{replaced} values that were not finite (NaN or infinite) were replaced by the "
-            "smallest or largest finite value."
-        )
+        notes.append(f"{replaced} {NOT_FINITE} were replaced by the smallest or largest finite value.")
     if low == high:
         notes.append(f"All values are the same ({low:.6g}): there is nothing to see.")
     return notes
@@ -124,8 +122,12 @@ def _finite_range(flat: np.ndarray) -> tuple[float, float]:
     return float(min(lows)), float(max(highs))
 
 
-def grey(colour: np.ndarray, mask: bool) -> tuple[np.ndarray, bool]:
+def grey(colour: np.ndarray, mask: bool, ybr: bool = False) -> tuple[np.ndarray, bool]:
     """Turn (rows, columns, 3) colours into (rows, columns) grey values by luminance (ITU-R BT.601).
+
+    Args:
+        colour: red, green and blue; or with ybr luminance, which is the answer then, and two chromas.
+        mask: whether the values are labels.
 
     Returns:
         The grey values (the common value, unrounded, where the three channels are equal), and whether there
@@ -135,13 +137,20 @@ def grey(colour: np.ndarray, mask: bool) -> tuple[np.ndarray, bool]:
         ReadError: mask is set and there are colours.
     """
     red, green, blue = (colour[..., channel] for channel in range(3))
-    if np.array_equal(red, green) and np.array_equal(green, blue):
+    if ybr:
+        none = np.iinfo(colour.dtype).max // 2 + 1
+        plain = bool((green == none).all() and (blue == none).all())
+    else:
+        plain = np.array_equal(red, green) and np.array_equal(green, blue)
+    if plain:
         return red, False
     if mask:
         raise ReadError(
             "it is a colour picture, and which colour means which class is not known. "
             "Export the mask as grey or palette PNG, or as NIfTI."
         )
+    if ybr:
+        return red, True
     # In place, so that a large picture does not need several float32 copies at once.
     value = np.float32(0.299) * red
     value += np.float32(0.587) * green

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAX_FILE_BYTES = 128 << 20  # one uploaded file, compressed or not
+MAX_FILE_BYTES = 64 << 20  # one file, compressed or not; maxUploadSize of .streamlit/config.toml is the same
 MAX_VALUES = 64 << 20  # values in a decoded stack: 256 MiB as float32
 MAX_PIXELS = 16 << 20  # pixels in one slice: decoders and colours need several times its float32 size
 MIN_SIDE, MAX_SIDE = 8, 8192  # pixels along one side of a slice
 MAX_ELONGATION = 64  # longer side over shorter side
 MAX_LABELS = 32  # distinct values in a mask
 MAX_NAME = 80  # characters of a file name that are shown
+PRIVACY_NOTE = "This file carries identifying tags; they are not shown, stored or exported."
 
 
 class ReadError(ValueError):
@@ -29,7 +30,7 @@ class Slice:
     Attributes:
         pixels: (rows, columns), float32 and finite for images, int32 >= 0 for masks; C-contiguous.
         spacing: (row, column) distance between pixel centres in mm, None where unknown.
-        origin: where the slice came from, for people: name, slice and volume, counted from 1.
+        origin: where the slice came from, for people: quoted name, slice and volume, counted from 1.
         notes: what was converted, chosen or doubtful, each a plain sentence.
         centre: patient position (x to Right, y to Anterior, z to Superior, as NIfTI has it) of the slice's
             centre in mm, None where unknown.
@@ -84,8 +85,8 @@ class Scan:
         index = self.slices // 2 if index is None else index
         for what, value, count in (("slice", index, self.slices), ("volume", volume, self.volumes)):
             if not 0 <= value < count:
-                raise ReadError(f"{self.name}: {what} {value} was asked for, but it has {what}s 0 to {count - 1}.")
-        origin = self.name
+                raise ReadError(f"`{self.name}`: {what} {value} was asked for, but it has {what}s 0 to {count - 1}.")
+        origin = f"`{self.name}`"
         if self.slices > 1:
             origin += f", slice {index + 1} of {self.slices}"
         if self.volumes > 1:
@@ -148,3 +149,8 @@ def clean_name(name: str) -> str:
     if len(shown) > MAX_NAME:
         shown = shown[: MAX_NAME - 25] + "..." + shown[-22:]
     return shown
+
+
+def quoted(name: str) -> str:
+    """A file's or an array's name in a sentence: between backticks, where Markdown finds no markup and no link."""
+    return f"`{clean_name(name)}`"

@@ -64,6 +64,24 @@ class Blob:
                 yield file
 
 
+class Patience:
+    """A file that gives up after very many reads: a decoder in Python takes minutes for millions of tiny pieces."""
+
+    def __init__(self, file: BinaryIO, reads: int, pieces: str) -> None:
+        self.seek, self.tell, self._file, self._left, self._pieces = file.seek, file.tell, file, reads, pieces
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file reads.
+
+        Raises:
+            ReadError: it was asked more often than any sound file needs.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ReadError(f"it has far more {self._pieces} than a picture needs; export it again.")
+        return self._file.read(size)
+
+
 def blob(source: Source) -> Blob:
     """Take a path, or a (name, content) pair as an uploader gives it.
 

@@ -1,0 +1,64 @@
+"""Several slices of the other modality at once, weighted by how well each fits (Sec. III-F)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dafnet_core.model import DAFNet, inference_arithmetic
+from dafnet_core.pairing import anatomy_dice
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Candidates j of one slice i.
+
+    Attributes:
+        overlap: (K,) Dice of each deformed anatomy with that of i, which is what the pairing network looks at.
+        deformed: (K, C, H, W) anatomy of each candidate in frame i.
+        masks: (K, H, W) uint8 labels from each of them alone.
+        weights: (K,) of the pairing network, summing to 1; None where the model has none for so many candidates.
+        weighted: (H, W) uint8 labels of the weighted sum of class probabilities; None with them.
+    """
+
+    overlap: np.ndarray
+    deformed: np.ndarray
+    masks: np.ndarray
+    weights: np.ndarray | None
+    weighted: np.ndarray | None
+
+
+@torch.inference_mode()
+def weigh(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...], pair: tuple[int, int]) -> Weighed:
+    """Deform every candidate of modality j into the frame of slice i, and weigh its mask.
+
+    Args:
+        model: in eval mode.
+        images: (n, K, H, W) in [-1, 1]; candidate 0 is the slice itself.
+        modalities: index of each in the model.
+        pair: (fixed i, moving j), positions in `images`.
+
+    Raises:
+        ValueError: no such pair, or images that do not fit the model.
+    """
+    i, j = pair
+    if i == j or not {i, j} <= set(range(len(images))):
+        raise ValueError(f"pair is {pair}; expected two different positions from 0 to {len(images) - 1}")
+    k = images.shape[1]
+    both = np.stack([np.repeat(images[i, :1], k, 0), images[j]], 1)  # (K, 2, H, W)
+    x = torch.from_numpy(np.ascontiguousarray(both, np.float32)).to(next(model.parameters()).device)
+    found = model.predict(x, (modalities[i], modalities[j]))
+    p = found.pairs.index((0, 1))
+    fixed, deformed, probs = found.s[0, :1, 0], found.deformed[p, :, 0], found.deformed_masks[p]
+    weights = weighted = None
+    if k == model.config.candidates:
+        with inference_arithmetic(x.device):  # as in `predict`, so that its weights are these
+            weights = model.pairing(fixed, deformed[None])[0]
+        weighted = (probs * weights[:, None, None, None]).sum(0).argmax(0).to(torch.uint8).cpu().numpy()
+        weights = weights.cpu().numpy()
+    return Weighed(
+        anatomy_dice(fixed, deformed).cpu().numpy(), deformed.cpu().numpy(),
+        probs.argmax(1).to(torch.uint8).cpu().numpy(), weights, weighted,
+    )  # fmt: skip

@@ -1,0 +1,203 @@
+"""Questions for a class: ONE factor of an image is changed, and it is to be said which (Sec. III, Fig. 2).
+
+Every question is made from its seed and number alone, so that whoever opens the same link is asked the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from dafnet_core.analysis.decompose import Decomposition, decompose
+from dafnet_core.analysis.editing import one_hot
+from dafnet_core.analysis.segmentation import dice_per_class, nanmean
+from dafnet_core.analysis.traversal import LIMIT, render
+from dafnet_core.data.deform import deform, smooth_displacement
+from dafnet_core.model import DAFNet
+
+KINDS = ("z", "anatomy", "warp", "decoder")
+SEEN = 0.2  # intensities in [-1, 1]: a place that changes by a tenth of the range is seen to change
+PLACE = 3  # pixels on a side that a change is averaged over, or single pixels of texture would count as seen
+LEAST = 0.04  # share of places that must be seen to change: 26 x 26 of 128 x 128 pixels, as large as a ventricle
+DRAWS = 32  # changes of one kind that are tried before another kind is asked
+PIECE = 0.005, 0.5  # share of the image that a piece of anatomy holds for being taken away
+WARP = 0.04  # RMS displacement as a share of the side: 5 pixels of 128, without folds
+TURNS = 2  # times that every kind is asked in a block: with one, the last of a block could be told from the others
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """An image before and after one factor of it was changed; pairs are (before, after).
+
+    Attributes:
+        kind: which factor, one of `kinds`.
+        kinds: all that could have been asked.
+        modality: name of the image's modality.
+        images: (2, H, W) float32 in [-1, 1]; the first is g(s, z) of the image.
+        organs: (H, W) bool, where the fused mask is not background.
+        anatomies: (2, H, W) uint8 channel indices; of a decoder question each model's own, not comparable.
+        z: two of (n_z,), likewise.
+        displacement: (H, W, 2) xy in pixels: the anatomy after shows at p what it showed before at p + displacement;
+            None where it was not warped.
+        dice: of the masks of both images encoded again, mean over the classes found before; NaN for none.
+    """
+
+    kind: str
+    kinds: tuple[str, ...]
+    modality: str
+    images: np.ndarray
+    organs: np.ndarray
+    anatomies: np.ndarray
+    z: tuple[np.ndarray, np.ndarray]
+    displacement: np.ndarray | None
+    dice: float
+
+    @property
+    def change(self) -> np.ndarray:
+        """(H, W) image after minus image before, in [-2, 2]."""
+        return self.images[1] - self.images[0]
+
+    @property
+    def seen(self) -> float:
+        """Share of places that change by SEEN or more; never below LEAST."""
+        return _seen(*self.images)
+
+    @property
+    def inside(self) -> float:
+        """Mean absolute change inside the organs; NaN without any."""
+        return _mean(np.abs(self.change), self.organs)
+
+    @property
+    def outside(self) -> float:
+        """Mean absolute change outside the organs."""
+        return _mean(np.abs(self.change), ~self.organs)
+
+    @property
+    def other_channel(self) -> float:
+        """Share of pixels whose anatomy channel changed; NaN between two models."""
+        return float("nan") if self.kind == "decoder" else float((self.anatomies[0] != self.anatomies[1]).mean())
+
+    @property
+    def moved(self) -> tuple[int, float]:
+        """Dimension of z that moved farthest, from 0, and its |dz|; the distance is NaN between two models."""
+        if self.kind == "decoder":
+            return 0, float("nan")
+        distances = np.abs(self.z[1] - self.z[0])
+        return int(distances.argmax()), float(distances.max())
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the displacement's length in pixels; 0 where nothing was warped."""
+        return 0.0 if self.displacement is None else float(np.sqrt(np.square(self.displacement).sum(-1).mean()))
+
+
+def _seen(before: np.ndarray, after: np.ndarray) -> float:
+    return float((np.abs(ndimage.uniform_filter(after - before, PLACE)) >= SEEN).mean())
+
+
+def _mean(values: np.ndarray, where: np.ndarray) -> float:
+    return float(values[where].mean()) if where.any() else float("nan")
+
+
+def planned(seed: int, n: int, kinds: tuple[str, ...]) -> str:
+    """The kind of question n of a seed: in each block of TURNS x len(kinds) questions every kind comes TURNS times."""
+    block, place = divmod(n, TURNS * len(kinds))
+    # the 1 keeps a block's stream apart from that of the question with its number
+    return kinds[np.random.default_rng([seed, block, 1]).permutation(TURNS * len(kinds))[place] % len(kinds)]
+
+
+def ask(
+    model: DAFNet, found: Decomposition, seed: int, n: int, other: tuple[DAFNet, Decomposition] | None = None
+) -> Question:
+    """Question n of a seed about one slice.
+
+    A change that is hard to see is drawn again; where no change of the planned kind is seen, the next kind is asked.
+
+    Args:
+        model: in eval mode, the one that made `found`.
+        seed, n: 0 or more.
+        other: a model with another decoder and what it made of the same images; without it kind "decoder" is not
+            asked.
+
+    Raises:
+        ValueError: a seed or number below 0, another model of other images, or no change of any kind is seen.
+    """
+    if seed < 0 or n < 0:
+        raise ValueError(f"seed is {seed}, number {n}; expected 0 or more")
+    if other and (other[1].names != found.names or not np.array_equal(other[1].images, found.images)):
+        raise ValueError("the other model's decomposition is of other images; take the same ones apart with it")
+    kinds = KINDS if other else KINDS[:-1]
+    first = kinds.index(planned(seed, n, kinds))
+    for kind in (*kinds[first:], *kinds[:first]):
+        rng = np.random.default_rng([seed, n])
+        i = int(rng.integers(len(found.names)))
+        for after, s, z, displacement in _ways(kind, rng, model, found, i, other):
+            if _seen(found.own[i], after) >= LEAST:
+                before = _labels(found, i), found.z_mean[i]
+                makers = model, other[0] if kind == "decoder" else model
+                return Question(
+                    kind, kinds, found.names[i], np.stack([found.own[i], after]), found.fused_masks[i] > 0,
+                    np.stack([before[0], s]), (before[1], z), displacement,
+                    _dice(makers, (found.own[i], after), found.names[i]),
+                )  # fmt: skip
+    raise ValueError("no change of any factor is seen in this image; choose another one")
+
+
+def _labels(found: Decomposition, i: int) -> np.ndarray:
+    return found.s[i].argmax(0).astype(np.uint8)
+
+
+def _ways(
+    kind: str, rng: np.random.Generator, model: DAFNet, found: Decomposition, i: int,
+    other: tuple[DAFNet, Decomposition] | None,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:  # fmt: skip
+    """Image after, its anatomy and z, and the displacement, of one change of a kind after the other."""
+    if kind == "decoder":
+        yield other[1].own[i], _labels(other[1], i), other[1].z_mean[i], None
+        return
+    changes = {"z": _moves, "anatomy": _erasures, "warp": _warps}[kind](rng, _labels(found, i), found.z_mean[i])
+    for s, z, displacement in islice(changes, DRAWS):
+        yield render(model, one_hot(s, found.s.shape[1]), z[None])[0], s, z, displacement
+
+
+_Changes = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]
+
+
+def _moves(rng: np.random.Generator, s: np.ndarray, z: np.ndarray) -> _Changes:
+    """One dimension at one end of its range, in random order."""
+    for place in rng.permutation(2 * len(z)):
+        moved = z.copy()
+        moved[place // 2] = (-LIMIT, LIMIT)[place % 2]
+        yield s, moved, None
+
+
+def _erasures(rng: np.random.Generator, s: np.ndarray, z: np.ndarray) -> _Changes:
+    """One connected piece of one channel given to what is nearest to it, in random order."""
+    pieces = []
+    for c in np.unique(s):
+        regions, count = ndimage.label(s == c)
+        pieces += [regions == r for r in range(1, count + 1)]
+    pieces = [piece for piece in pieces if PIECE[0] <= piece.mean() <= PIECE[1]]
+    for k in rng.permutation(len(pieces)):
+        rows, columns = ndimage.distance_transform_edt(pieces[k], return_distances=False, return_indices=True)
+        yield s[rows, columns], z, None
+
+
+def _warps(rng: np.random.Generator, s: np.ndarray, z: np.ndarray) -> _Changes:
+    """Smooth random displacements, without an end."""
+    while True:
+        displacement = smooth_displacement(rng, *s.shape, WARP * min(s.shape))
+        yield deform(torch.from_numpy(s)[None, None], displacement[None], labels=True)[0, 0].numpy(), z, displacement
+
+
+def _dice(models: tuple[DAFNet, DAFNet], images: tuple[np.ndarray, np.ndarray], name: str) -> float:
+    before, after = (
+        decompose(model, image[None], (model.config.modalities.index(name),)).single[0]
+        for model, image in zip(models, images, strict=True)
+    )
+    return float(nanmean(dice_per_class(after, before, len(models[0].config.classes))))

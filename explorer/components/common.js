@@ -1,0 +1,31 @@
+// What the components share. Files of this folder are joined into one module for each component (__init__.py).
+
+const instances = new WeakMap(); // parentElement -> what the browser keeps of one mounted component
+
+/** Bytes of a base64 text. */
+function bytes(text) {
+  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+}
+
+/** A grey image (one byte a pixel) as RGBA ImageData. */
+function greyPixels(levels, width, height) {
+  const pixels = new ImageData(width, height);
+  for (let p = 0; p < levels.length; p++) {
+    pixels.data.fill(levels[p], 4 * p, 4 * p + 3);
+    pixels.data[4 * p + 3] = 255;
+  }
+  return pixels;
+}
+
+/** [r, g, b] of "#rrggbb". */
+function rgb(colour) {
+  return [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+}
+
+/** Draw ImageData onto a larger canvas, pixels staying pixels. */
+function enlarge(context, pixels, factor) {
+  const small = new OffscreenCanvas(pixels.width, pixels.height);
+  small.getContext("2d").putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, pixels.width * factor, pixels.height * factor);
+}

@@ -1,0 +1,135 @@
+"""What stands between Streamlit's server and the network: headers, messages that no visitor may send, no way out.
+
+And two places where Streamlit itself would lose what a visitor did.
+
+`streamlit run app.py` imports app.py once before it listens, and finds there the App that this file guards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from google.protobuf.message import DecodeError
+from starlette.datastructures import MutableHeaders
+from starlette.formparsers import MultiPartParser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import cli_util, config, net_util
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.web.server import server_util
+
+# The hash is that of the one script in Streamlit's own page
+POLICY = (
+    "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: "
+    "blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,  # the browser itself refuses whatever would leave this server
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# A developer's own: empty every session's caches, name the files of the repository, run again on save
+REFUSED = "clear_cache", "load_git_info", "set_run_on_save", "debug_disconnect_websocket", "debug_shutdown_runtime"
+
+
+class Guard:
+    """ASGI middleware: security headers on every answer, and a websocket without a developer's messages or paths.
+
+    Args:
+        script: path of the app's script, which is told to no browser.
+    """
+
+    def __init__(self, app: ASGIApp, script: str) -> None:
+        self.app, self.script = app, script
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            elif message["type"] == "websocket.send":
+                message = _without_path(message, self.script)
+            await send(message)
+
+        async def hear() -> Message:
+            while _is_refused(message := await receive()):
+                pass
+            return message
+
+        await self.app(scope, hear if scope["type"] == "websocket" else receive, answer)
+
+
+def _without_path(message: Message, script: str) -> Message:
+    """The first message of each run tells where the script lies on this machine; a browser needs its name only."""
+    data = message.get("bytes")
+    if not data or script.encode() not in data:
+        return message
+    found = ForwardMsg.FromString(data)
+    if found.WhichOneof("type") != "new_session":
+        return message
+    found.new_session.main_script_path = Path(script).name
+    return message | {"bytes": found.SerializeToString()}
+
+
+def _is_refused(message: Message) -> bool:
+    found = BackMsg()
+    try:
+        found.ParseFromString(message.get("bytes") or b"")
+    except DecodeError:
+        return False  # Streamlit closes the connection
+    return found.WhichOneof("type") in REFUSED or found.backend_operation_request.HasField("install_skills")
+
+
+def stay_inside() -> None:
+    """Let nothing of Streamlit ask the network, and let no upload touch a disk.
+
+    A websocket from a foreign page makes Streamlit ask a public service for this machine's address, to compare the
+    two; the event loop waits meanwhile. Forms with more than 1 MB go through a temporary file.
+    """
+    net_util._external_ip = net_util._internal_ip = "127.0.0.1"
+    MultiPartParser.spool_max_size = (config.get_option("server.maxUploadSize") + 1) << 20
+
+
+def lose_nothing() -> None:
+    """Mend what makes Streamlit lose things that a visitor did.
+
+    Its old discovery of pages/ runs the page of a server's first visit without app.py, if that visit comes by a link.
+    And a run that begins drops what the browser was not yet told, among it where to send a file: the second of two that
+    are chosen in a row would be gone without a word.
+    """
+    PagesManager.uses_pages_directory = False
+    clear = ForwardMsgQueue.clear
+
+    def keep_addresses(queue: ForwardMsgQueue, *args: Any, **kwargs: Any) -> None:
+        asked = [m for m in queue._queue if m.WhichOneof("type") == "file_urls_response"]
+        clear(queue, *args, **kwargs)
+        queue._queue += [m for m in asked if m not in queue._queue]
+
+    ForwardMsgQueue.clear = keep_addresses
+
+
+def say_error(error: Exception) -> bool:
+    """What a page shows in place of an error that nobody foresaw; Streamlit has written the whole to the log."""
+    st.error(
+        f"This page met an error that it does not know ({type(error).__name__}). The server's log has the details: "
+        "please report them. Choose another page, or load this one again."
+    )
+    return True
+
+
+@asynccontextmanager
+async def opened(app: st.App) -> AsyncIterator[None]:
+    """Open a browser as soon as the server answers, as Streamlit does for a script; none where it is headless."""
+    if not config.get_option("server.headless"):
+        address = config.get_option("server.address") or "localhost"
+        asyncio.get_running_loop().call_soon(cli_util.open_browser, server_util.get_url(address))
+    yield

@@ -1,0 +1,149 @@
+"""Align: the warp in your own hands, how far the aligner carries, and neighbouring slices as candidates."""
+
+import numpy as np
+import streamlit as st
+
+from dafnet_core.analysis.editing import realign
+from explorer import components, controls, evidence, figures, hands, session
+
+AMOUNTS = 0, 2, 4, 6, 8, 10, 12, 16, 20  # pixels RMS
+SHAPES = 3  # warps of each amount
+
+checkpoint, subject, found, kinds = session.current()
+theme = session.theme()
+dark = theme is session.DARK
+classes, colours = checkpoint.config.classes, checkpoint.colours
+drawn = figures.channel_colours(kinds, colours)
+
+st.title("Align")
+st.caption(subject.title)
+session.say_domain(checkpoint, subject)
+if not found.pairs:
+    st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
+    st.stop()
+st.markdown(
+    "A spatial transformer looks at two anatomies and moves **25 control points**; a thin-plate spline carries every "
+    "pixel between them (Sec. III-B). Every pixel of the fixed image is *looked up* where the grid says. Take hold of "
+    "the points: the warp follows at once, and masks and the crosswise image when you let go."
+)
+names = [f"{found.names[j]} onto {found.names[i]}" for i, j in found.pairs]
+direction = st.segmented_control(
+    "Warp", names, default=names[0], required=True, key="onto", bind="query-params",
+    help="Which image's anatomy is deformed, and into whose frame",
+)  # fmt: skip
+pair = names.index(direction)
+i, j = found.pairs[pair]
+about = session.about(checkpoint, session.data_name(subject), warp=direction)
+
+
+@st.fragment
+def by_hand() -> None:
+    known = session.warps(checkpoint, subject, found, pair)
+    some = [colour if kind else None for colour, kind in zip(drawn, kinds, strict=True)]
+    offsets = components.drag(
+        found.images[i], found.images[j], found.s[j].argmax(0), some if any(some) else drawn,
+        {name: made.offsets for name, made in known.items()},
+        titles=(f"{found.names[j]} (moving), and where it is looked up",
+                f"{found.names[i]} (fixed), and the anatomy of {found.names[j]} deformed"),
+        owner=f"{checkpoint.digest} {subject.digest} {direction}", key="warp",
+    )  # fmt: skip
+    made = realign(checkpoint.model, found, pair, offsets.astype(np.float32))
+    dice = {name: hands.dice_of(w, subject.truth.get(i), len(classes)) for name, w in known.items()}
+    now = hands.dice_of(made, subject.truth.get(i), len(classes))
+    with st.container(horizontal=True, key="dice"):
+        for name, value, before in zip(("deformed", "fused"), now, dice["predicted"], strict=True):
+            st.metric(
+                f"Dice, {name} mask", "n/a" if np.isnan(value) else f"{value:.3f}",
+                f"{value - before:+.3f} against predicted" if abs(value - before) >= 0.0005 else None, width="content",
+            )  # fmt: skip
+    with st.container(key="sheet_align"):
+        controls.image(
+            hands.realigned_sheet(found, pair, made, subject.truth, drawn, colours, theme),
+            "Deformed and fused anatomy, their masks with Dice, the crosswise image, displacement and Jacobian",
+        )
+    rows = hands.warp_rows(
+        found, pair, {"yours": made} | known, subject.truth, len(classes), subject.sampling.get((i, j))
+    )
+    st.table(rows, hide_index=True)  # drawn faster than a dataframe, and the hand is waiting
+    st.caption(
+        "*True* is the spline of 25 points that comes nearest to the phantom's own warp. Pink pixels fold: there the "
+        "warp turns the image inside out, which no body does."
+        if "true" in known
+        else "Pink pixels fold: there the warp turns the image inside out, which no body does."
+    )
+    with st.container(horizontal=True):
+        controls.download("These numbers (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-align.csv")
+        arrays = {name: getattr(made, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
+        controls.download("Your warp (NPZ)", lambda: figures.npz(arrays, about), "dafnet-align.npz")
+
+
+@st.fragment
+def by_amount() -> None:
+    st.subheader("How far does it carry?")
+    against = "the truth" if i in subject.truth else f"the mask of {found.names[i]} itself, as there is no truth"
+    st.markdown(
+        f"{found.names[j]} is deformed by a smooth random warp that is known, and aligned again. Dice is that of the "
+        f"mask of {found.names[j]} in the frame of {found.names[i]}, against {against}."
+        + ("" if (i, j) in subject.sampling else " Your images are taken to be registered before it.")
+    )
+    with st.container(horizontal=True):
+        amount = st.slider(
+            "Warp, pixels RMS", 0, AMOUNTS[-1], 6, key="amount", bind="query-params",
+            help="Root mean square length of the displacement over the image",
+        )  # fmt: skip
+        seed = st.number_input(
+            "Shape", 0, 999, 0, key="warp-seed", bind="query-params", help="Another number, another warp"
+        )
+    made = session.misregistered(checkpoint, subject, found, (i, j), float(amount), seed)
+    with st.container(key="sheet_misregistered"):
+        controls.image(
+            hands.misregistered_sheet(made, (i, j), theme),
+            "A known warp and the aligner's: grids, displacements, and what is left of the error",
+        )
+    shown = [("error before, pixels", made.error_before), ("error after, pixels", made.error_after),
+             ("Dice not aligned", made.unaligned), ("Dice aligned", made.aligned)]  # fmt: skip
+    for column, (name, value) in zip(st.columns(4), shown, strict=True):
+        column.metric(name, "n/a" if np.isnan(value) else f"{value:.3f}")
+    if not st.toggle(
+        "Follow it over the amount", key="range", bind="query-params",
+        help=f"{SHAPES} warps of each of {len(AMOUNTS)} amounts; takes a few seconds the first time",
+    ):  # fmt: skip
+        return
+    bar = st.progress(0.0, said := "Deforming more and more")
+    spread = session.misregistration(
+        checkpoint, subject, found, (i, j), AMOUNTS, range(seed, seed + SHAPES), lambda share: bar.progress(share, said)
+    )
+    bar.empty()
+    st.plotly_chart(
+        hands.range_figure(spread, dark), key="spread", config=evidence.chart("misregistration", about),
+        alt="Dice and error over the amount of the warp, with the aligner and without it",
+    )  # fmt: skip
+    st.markdown(hands.breaking_points(spread))
+
+
+@st.fragment
+def by_neighbours() -> None:
+    st.subheader("Which slice fits?")
+    if subject.around is None:
+        st.info("Too few slices of each modality are given to choose from; a stack has neighbours.")
+        return
+    st.markdown(
+        f"Slices of {found.names[j]} that lie beside this one are candidates as well. Each is deformed onto the slice; "
+        "how well the anatomies then overlap tells a small network how to weigh their masks (Sec. III-F)."
+    )
+    around, weighed = session.candidates(checkpoint, subject, (i, j))
+    if weighed.weights is None:
+        st.caption(
+            "This checkpoint was trained with pairs that an expert chose, so it has overlaps and no weights. "
+            "`python train.py --pairing neighbours --candidates 3` trains one that weighs."
+        )
+    with st.container(key="small_candidates"):
+        controls.image(
+            hands.candidates_sheet(around, (i, j), weighed, subject.truth.get(i), drawn, colours, theme),
+            "Candidates with their overlaps, deformed anatomies and masks",
+        )
+
+
+by_hand()
+by_amount()
+by_neighbours()

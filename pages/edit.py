@@ -1,0 +1,118 @@
+"""Edit: paint on the anatomy, move z, and watch the image and the mask answer."""
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from dafnet_core.analysis.editing import ERASE, Edit, edited, matching_channels, one_hot, paint
+from explorer import components, controls, evidence, figures, hands, session
+from explorer.sheets import png
+
+checkpoint, subject, found, kinds = session.current()
+theme = session.theme()
+classes, colours = checkpoint.config.classes, checkpoint.colours
+drawn = figures.channel_colours(kinds, colours)
+
+st.title("Edit")
+st.caption(subject.title)
+session.say_domain(checkpoint, subject)
+st.markdown(
+    "The anatomy **s** is a drawing, so it can be drawn on: each pixel stays in exactly one channel. The decoder then "
+    "has to say what such a body would look like, and the segmentor what it is. If content and style are apart, the "
+    "image changes where you paint, and hardly anywhere else."
+)
+names = list(found.names)
+with st.container(horizontal=True):
+    chosen = st.segmented_control(
+        "Anatomy and z of", names, default=names[0], required=True, key="edited", bind="query-params",
+        help="Which image's anatomy to paint on, and whose z to begin with",
+    )  # fmt: skip
+    other = session.pick_other(checkpoint, "painted-with", needed=True)
+i = names.index(chosen)
+labels = found.s[i].argmax(0).astype(np.uint8)
+truth = subject.truth.get(i)
+titles = hands.channel_titles(kinds, classes)
+about = session.about(checkpoint, session.data_name(subject), modality=chosen)
+
+
+def in_other(model: session.Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:
+    """The same strokes on another checkpoint's anatomy, and that anatomy afterwards as a picture."""
+    theirs = session.taken_apart(model, subject)
+    channels = model.config.channels
+    match = matching_channels(found.s.argmax(1), theirs.s.argmax(1), channels)
+    mapped = [
+        replace(s, channel=ERASE if s.channel == ERASE else match[s.channel])
+        for s in strokes
+        if s.channel == ERASE or (s.channel < len(match) and match[s.channel] is not None)
+    ]
+    before = theirs.s[i].argmax(0).astype(np.uint8)
+    after = paint(before, mapped, channels)
+    drawn = figures.channel_colours(session.channel_classes(theirs, len(classes)), colours)
+    made = edited(model.model, before, after, theirs.z_mean[i], truth)
+    return made, figures.anatomy_map(one_hot(after, channels), drawn)
+
+
+@st.fragment
+def work() -> None:
+    left, right = st.columns([2, 3])
+    with left:
+        strokes = components.paint(
+            found.images[i], labels, list(zip(titles, drawn, strict=True)), title=f"Anatomy of {chosen}",
+            owner=f"{checkpoint.digest} {subject.digest} {chosen}", key="brush",
+            start=max(range(len(kinds)), key=lambda c: (kinds[c] is not None, found.s[i, c].sum())),
+        )  # fmt: skip
+    with right:
+        pictures = st.container()
+    with st.expander("Move z", expanded=False):
+        buttons = st.container()
+        columns = st.columns(4)
+        with buttons:
+            z = controls.z_sliders(checkpoint, subject, found, i, columns)
+    painted = paint(labels, strokes, checkpoint.config.channels)
+    mine = edited(checkpoint.model, labels, painted, z, truth)
+    s = one_hot(painted, checkpoint.config.channels)
+    rows = [(figures.DECODERS[checkpoint.config.decoder], mine, figures.anatomy_map(s, drawn))]
+    if other:
+        rows.append((figures.DECODERS[other[1].config.decoder], *in_other(other[1], strokes)))
+    with pictures:
+        with st.container(key="small_edit"):
+            controls.image(
+                hands.edit_sheet(rows, colours, theme),
+                "The painted anatomy, the image before and after, their difference, and the mask after",
+            )
+        st.markdown("**What did you change?**")
+        shown = [
+            ("pixels painted", f"{int(mine.changed.sum())}"),
+            ("change inside", _number(mine.inside)), ("change outside", _number(mine.outside)),
+            ("Dice before", _number(mine.dice[0])), ("Dice after", _number(mine.dice[1])),
+        ]  # fmt: skip
+        with st.container(horizontal=True):
+            for name, value in shown:
+                st.metric(name, value, width="content")
+        st.table(hands.edit_rows(mine, titles), hide_index=True)  # drawn faster than a dataframe
+        st.caption(
+            "Change is the mean absolute change of intensity, in [-1, 1], where channels changed and elsewhere. Dice "
+            + ("is against the truth." if truth is not None else "needs a truth, which this image does not have.")
+            + (
+                f" {other[0]} has channels and a z of its own: each stroke goes to the channel of it that shares most "
+                "pixels with yours, and z is what it finds in the image."
+                if other
+                else ""
+            )
+        )
+        with st.container(horizontal=True):
+            controls.download(
+                "This sheet (PNG)", lambda: png(hands.edit_sheet(rows, colours, theme), about), "dafnet-edit.png"
+            )
+            arrays = {"s_before": labels, "s_after": painted, "z": z, "images": mine.images, "masks": mine.masks}
+            controls.download("Arrays (NPZ)", lambda: figures.npz(arrays, about), "dafnet-edit.npz")
+            table = hands.edit_rows(mine, titles)
+            controls.download("Pixels (CSV)", lambda: evidence.table_csv(table, about), "dafnet-edit.csv")
+
+
+def _number(value: float) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.3f}"
+
+
+work()

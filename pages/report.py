@@ -1,0 +1,66 @@
+"""Report: everything about one slice in one file that opens offline."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from explorer import controls, judging, session
+from explorer.report import CONTENTS, report
+
+checkpoint, subject, found, kinds = session.current()
+
+st.title("Report")
+st.caption(subject.title)
+session.say_domain(checkpoint, subject)
+st.markdown(
+    "Everything about this slice in one ZIP: a page that opens in any browser without this app or a network, with its "
+    "pictures, numbers, settings, digests and versions, and beside it the arrays and tables. Made again from the same "
+    "settings, with the same versions and threads, it has the same numbers."
+)
+if subject.uploaded:
+    st.markdown("It holds the pixels of your files, and neither their names nor what else their headers say.")
+with st.container(horizontal=True):
+    names = list(found.names)
+    chosen = st.segmented_control(
+        "Traverse z of",
+        names,
+        default=names,
+        selection_mode="multi",
+        key="traversed",
+        bind="query-params",
+        help="Modalities whose traversal is in the report",
+    )
+    steps = st.segmented_control(
+        "Steps", (5, 7, 9), default=7, required=True, key="report-steps", bind="query-params",
+        help="Images a dimension, from -3 to 3",
+    )  # fmt: skip
+judged = judging.already_judged(checkpoint)
+asked = st.selectbox(
+    "Numbers of evaluate", [None, *judged], len(judged), key="report-numbers",
+    format_func=lambda asked: asked.command if asked else "those that the checkpoint carries",
+    help="What the pages Mix, Probe, Independence, Truth and Compare judged can be chosen too",
+)  # fmt: skip
+
+name = st.session_state["checkpoint"]
+own = name in st.session_state.get("own-checkpoints", {})
+file = "CHECKPOINT" if own else f"{name}/best" if name.startswith("runs/") else f"checkpoints/{name}"
+choices = {"traversed": chosen or "", "report-steps": steps}  # an empty one in a link means none, and not the default
+link = None
+if not (own or subject.uploaded):
+    place = () if st.session_state.get("waiting") else ("subject", "slice", "difficulty")
+    choices |= {key: st.session_state[key] for key in place}
+    link = "/report?" + urlencode({"checkpoint": name, **choices}, doseq=True)
+metrics = {asked.command: judged[asked].found | {"data": asked.name}} if asked else None
+moved = {
+    name: session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+    for i, name in enumerate(names)
+    if name in chosen
+}
+facts = session.about(
+    checkpoint, session.data_name(subject), checkpoint_file=file if own else f"{file}.safetensors", modalities=names,
+    numbers=asked.command if asked else "of the checkpoint", **choices,
+)  # fmt: skip
+controls.download(
+    "Report (ZIP)", lambda: report(checkpoint, subject, found, kinds, moved, metrics, facts, link), "dafnet-report.zip"
+)
+st.dataframe([{"file": file, "what": what} for file, what in CONTENTS.items()], hide_index=True)

@@ -1,0 +1,53 @@
+"""Every page in a browser, as a program of its own that can be put into a network namespace without any route out.
+
+python tests/offline_tour.py OUT writes OUT/outside.log: where the server tried to go; OUT/net.json: the browser's own
+log of its network; OUT/messages.bin: all that came through the websocket. It prints the errors on each page, as JSON.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools.screenshots import PAGES, serve  # noqa: E402
+
+
+def main(out):
+    from playwright.sync_api import sync_playwright
+
+    if os.geteuid() == 0:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    os.environ["PYTHONPATH"] = str(ROOT / "tests" / "outside")
+    os.environ["DAFNET_OUTSIDE"] = str(out / "outside.log")
+    (out / "outside.log").touch()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    seen = {}
+    with serve() as (url, _), sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=[*quiet, f"--log-net-log={out / 'net.json'}"])
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        messages = []
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda data: messages.append(data)))
+        page.goto(url)
+        page.get_by_alt_text(PAGES["start"]).first.wait_for()
+        for name in PAGES:
+            page.get_by_test_id("stSidebarNav").get_by_text(name.title(), exact=True).click()
+            page.wait_for_url(url + "/" if name == "start" else f"{url}/{name}")
+            page.get_by_role("heading").first.wait_for()
+            # pages that judge a checkpoint go on for a while: what they show meanwhile is enough here
+            page.wait_for_function("document.querySelectorAll('[data-testid=stMain] [data-testid]').length > 5")
+            page.wait_for_timeout(300)
+            seen[name] = page.get_by_test_id("stException").count() + page.get_by_text("it does not know").count()
+        browser.close()
+    (out / "messages.bin").write_bytes(b"".join(messages))
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
