@@ -74,19 +74,19 @@ def render(model: DAFNet, s: np.ndarray, z: np.ndarray) -> np.ndarray:
         z: (N, n_z).
 
     Returns:
-        (N, H, W) float32 in [-1, 1].
+        (N, H, W) in [-1, 1], of the model's precision (float32 as it is loaded).
 
     Raises:
         ValueError: s or z does not fit the model.
     """
-    config, device = model.config, next(model.parameters()).device
+    config, weight = model.config, next(model.parameters())
     if s.ndim != 3 or len(s) != config.channels or z.ndim != 2 or z.shape[1] != config.z_dim:
         raise ValueError(
             f"s is {s.shape}, z {z.shape}; expected ({config.channels}, H, W) and (N, {config.z_dim}) for this model"
         )
-    conditioning = model.decoder.condition(torch.from_numpy(np.array(s, np.float32))[None].to(device))
-    styles = torch.from_numpy(np.array(z, np.float32)).to(device)
-    batch = BATCH if device.type == "cpu" else 64
+    conditioning = model.decoder.condition(torch.from_numpy(np.array(s))[None].to(weight))
+    styles = torch.from_numpy(np.array(z)).to(weight)
+    batch = BATCH if weight.device.type == "cpu" else 64
     parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(batch)]
     return torch.cat(parts).numpy()
 
