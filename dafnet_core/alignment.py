@@ -159,6 +159,29 @@ class DenseAligner(Aligner):
             return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
 
 
+def alike(moving: Tensor, fixed: Tensor, radius: int) -> Tensor:
+    """How alike two feature maps are at each shift: the mean over channels of their products.
+
+    A row of one is multiplied with a row of the other as matrices, all columns with all, and the band around the
+    diagonal is taken: more products than are needed, yet several times faster than one shift after the other.
+
+    Args:
+        moving, fixed: (B, C, H, W); beyond its borders `moving` goes on with the values of its edge.
+        radius: the largest shift, in cells.
+
+    Returns:
+        (B, (2 radius + 1)^2, H, W): `fixed` with `moving` shifted by (y, x), y slower, both from -radius on.
+    """
+    shifts = 2 * radius + 1
+    height, width = fixed.shape[-2:]
+    rows = F.pad(moving, [radius] * 4, mode="replicate").movedim(1, -1)  # (B, H + 2 radius, W + 2 radius, C)
+    columns = fixed.movedim(1, -2) / fixed.shape[1]  # (B, H, C, W)
+    band = torch.arange(shifts, device=fixed.device)[:, None] + torch.arange(width, device=fixed.device)
+    band = band.expand(len(fixed), height, shifts, width)
+    found = [(rows[:, y : y + height] @ columns).gather(2, band) for y in range(shifts)]
+    return torch.stack(found, 1).movedim(3, 2).flatten(1, 2)
+
+
 class MatchingAligner(Aligner):
     """The compact model's: features of both anatomies are compared at small shifts, as optical flow networks do.
 
@@ -194,10 +217,7 @@ class MatchingAligner(Aligner):
     def predict_offsets(self, moving: Tensor, fixed: Tensor) -> Tensor:
         m, f = self._describe(torch.cat([moving, fixed])).chunk(2)
         height, width = f.shape[-2:]
-        m = F.pad(m, [self.RADIUS] * 4, mode="replicate")
-        shifts = range(2 * self.RADIUS + 1)
-        alike = [(m[:, :, y : y + height, x : x + width] * f).mean(1) for y in shifts for x in shifts]
-        h = F.avg_pool2d(torch.stack(alike, 1), 2)
+        h = F.avg_pool2d(alike(m, f, self.RADIUS), 2)
         for conv in self.convs:
             h = F.leaky_relu(conv(h), SLOPE)
         with arithmetic(h.device, None):

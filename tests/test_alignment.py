@@ -5,6 +5,7 @@ import torch
 from scipy.interpolate import RBFInterpolator
 
 from dafnet_core.alignment import (
+    alike,
     control_points,
     fuse,
     make_aligner,
@@ -86,6 +87,19 @@ def test_new_aligner_is_the_identity(make_config, kind):
     found = make_aligner(make_config(aligner=kind))(s, s.flip(0))
     assert torch.equal(found.offsets, torch.zeros(2, 25, 2))
     assert torch.allclose(found.deformed, s, atol=1e-5)
+
+
+def test_likeness_at_each_shift_is_the_mean_product_of_features():
+    rng = torch.Generator().manual_seed(0)
+    moving, fixed = torch.randn(2, 3, 5, 4, 7, dtype=torch.float64, generator=rng)
+    found = alike(moving, fixed, 2)
+    assert found.shape == (3, 25, 4, 7)
+    for n in range(25):
+        for y in range(4):
+            for x in range(7):
+                at = min(max(y + n // 5 - 2, 0), 3), min(max(x + n % 5 - 2, 0), 6)  # beyond the border: its edge
+                expected = (moving[:, :, at[0], at[1]] * fixed[:, :, y, x]).mean(1)
+                assert torch.allclose(found[:, n, y, x], expected, atol=1e-12)
 
 
 def test_matching_learns_shifts_in_pixels_and_keeps_them_at_another_size(make_config):
