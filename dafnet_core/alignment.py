@@ -174,7 +174,9 @@ def alike(moving: Tensor, fixed: Tensor, radius: int) -> Tensor:
     """
     shifts = 2 * radius + 1
     height, width = fixed.shape[-2:]
-    rows = F.pad(moving, [radius] * 4, mode="replicate").movedim(1, -1)  # (B, H + 2 radius, W + 2 radius, C)
+    # torch's replication padding has a backward that its compiler cannot follow on channels_last tensors
+    ys, xs = (torch.arange(-radius, n + radius, device=fixed.device).clamp(0, n - 1) for n in (height, width))
+    rows = moving.movedim(1, -1).index_select(1, ys).index_select(2, xs)  # (B, H + 2 radius, W + 2 radius, C)
     columns = fixed.movedim(1, -2) / fixed.shape[1]  # (B, H, C, W)
     band = torch.arange(shifts, device=fixed.device)[:, None] + torch.arange(width, device=fixed.device)
     band = band.expand(len(fixed), height, shifts, width)

@@ -1,5 +1,7 @@
 """The thin-plate spline, the warp and the aligner."""
 
+import shutil
+
 import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
@@ -158,3 +160,19 @@ def test_positions_are_float32_whatever_the_convolutions_run_in():
     with arithmetic(offsets.device, torch.bfloat16):
         low = spline_grid(offsets, 32, 48)
     assert torch.equal(low, spline_grid(offsets, 32, 48))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_the_compiled_aligner_has_the_gradients_of_the_plain_one(make_model):
+    aligner = make_model().aligner.to(memory_format=torch.channels_last)
+    labels = torch.randint(0, 8, (2, 2, 32, 32), generator=torch.Generator().manual_seed(0))
+    found = []
+    for predict in (aligner.predict_offsets, torch.compile(aligner.predict_offsets)):
+        s = torch.nn.functional.one_hot(labels, 8).movedim(-1, 2).float()
+        moving, fixed = (t.contiguous(memory_format=torch.channels_last).requires_grad_() for t in s)
+        offsets = predict(moving, fixed)
+        offsets.square().sum().backward()
+        found.append((offsets, moving.grad, fixed.grad))
+    for plain, compiled in zip(*found, strict=True):
+        assert plain.abs().max() > 1e-4
+        assert torch.allclose(compiled, plain, rtol=1e-3, atol=1e-5)
