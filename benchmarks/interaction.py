@@ -7,8 +7,6 @@ Needs Chromium.
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 import statistics
 import sys
@@ -21,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.latency import shown
+from benchmarks.machine import by_rounds
 from tools.screenshots import serve, settle
 
 MASKS = "Deformed and fused anatomy"
@@ -89,12 +88,4 @@ def main(rounds: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
-    options = parser.parse_args()
-    text = json.dumps(main(options.rounds), indent=1)
-    if options.json == "-":
-        print(text)
-    else:
-        Path(options.json).write_text(text + "\n")
+    by_rounds(__doc__, main, 20)

@@ -7,8 +7,6 @@ medians. The sheets of the compact decoders are timed too.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import time
@@ -19,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
+from benchmarks.machine import by_rounds
 from dafnet_core.analysis.traversal import traverse
 from dafnet_core.config import ModelConfig
 from dafnet_core.model import DAFNet
@@ -73,12 +72,4 @@ def main(rounds: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
-    options = parser.parse_args()
-    text = json.dumps(main(options.rounds), indent=1)
-    if options.json == "-":
-        print(text)
-    else:
-        Path(options.json).write_text(text + "\n")
+    by_rounds(__doc__, main, 5)
