@@ -9,8 +9,8 @@ rounds interleaved, so that the load of the machine falls on all of them alike. 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
-import platform
 import statistics
 import sys
 import time
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import machine
 from benchmarks.predict import ceiling
 from dafnet_core.config import ModelConfig, TrainConfig
 from dafnet_core.data import phantom
@@ -93,8 +94,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     found = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
         "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "device": str(pick_device("auto")),
         "size": SIZE,
