@@ -1,0 +1,78 @@
+"""Which average of weights is best: python benchmarks/averaging.py [--steps 900] [--decoder film] [--json FILE]
+
+One training of the compact model on the phantom. An exponential average (EMA), a plain one of the last 40 % of the
+steps (SWA) and the newest weights are taken along the same way, so that nothing else differs, and judged on the run's
+validation subjects: never trained on, and none of any test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from benchmarks.machine import machine
+from dafnet_core.config import ModelConfig, TrainConfig
+from dafnet_core.data.datasets import Slices
+from dafnet_core.data.sources import training_data
+from dafnet_core.engine import TrainState, noise_of_step, pick_device, train_step
+from dafnet_core.evaluate import judge
+from dafnet_core.model import DAFNet
+
+
+def numbers(model: DAFNet, data: Slices) -> dict[str, float]:
+    """What an average is judged by; Dice in [0, 1], errors of intensities in [-1, 1], and pixels."""
+    found = judge(model.eval(), data, statistics=False).found
+    dice = {
+        f"{kind}_dice_{name}": found["segmentation"][name][kind]["dice_mean"]
+        for name in data.modalities
+        for kind in ("single", "fused")
+    }
+    errors = {f"own_l1_{name}": found["reconstruction"][name]["own_l1"] for name in data.modalities}
+    all_of_it = dice | errors | {"registration_error_px": found["registration"]["error_after_px"]}
+    return {key: round(value, 4) for key, value in all_of_it.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--decoder", default="film", choices=("film", "spade"))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    options = parser.parse_args()
+    torch.set_flush_denormal(True)
+    config = TrainConfig(decoder=options.decoder, steps=options.steps, averaging="ema")
+    data, device = training_data(config), pick_device("auto")
+    shape = ModelConfig.compact(data.train.modalities, data.train.classes, decoder=config.decoder)
+    state = TrainState.create(shape, config, device)
+    plain = AveragedModel(state.model)  # torch's default is the plain mean
+    for step in tqdm(range(config.steps), unit="step"):
+        batch = data.train.batch_at(step, config.batch_size, config.seed)
+        noise = noise_of_step(config, step, len(shape.modalities), shape.z_dim)
+        train_step(state, batch.to(device), noise.to(device), config)
+        if step >= config.swa_from * config.steps:
+            plain.update_parameters(state.model)
+    averages = {"ema": state.average.module, "swa": plain.module, "none": state.model}
+    found = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "steps": config.steps,
+        "decoder": config.decoder,
+        "validation_subjects": config.validation_subjects,
+        "averages": {name: numbers(model, data.val) for name, model in averages.items()},
+    }
+    text = json.dumps(found, indent=1)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
