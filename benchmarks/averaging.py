@@ -1,4 +1,4 @@
-"""Which average of weights is best: python benchmarks/averaging.py [--steps 900] [--decoder film] [--json FILE]
+"""Which average of weights is best: python benchmarks/averaging.py [--steps 500] [--decoder film] [--json FILE]
 
 One training of the compact model on the phantom. An exponential average (EMA), a plain one of the last 40 % of the
 steps (SWA) and the newest weights are taken along the same way, so that nothing else differs, and judged on the run's
@@ -8,8 +8,6 @@ validation subjects: never trained on, and none of any test.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import sys
 from pathlib import Path
 
@@ -19,13 +17,14 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from benchmarks.machine import machine
-from dafnet_core.config import ModelConfig, TrainConfig
+from benchmarks.machine import report
+from dafnet_core.config import TrainConfig
 from dafnet_core.data.datasets import Slices
 from dafnet_core.data.sources import training_data
 from dafnet_core.engine import TrainState, noise_of_step, pick_device, train_step
 from dafnet_core.evaluate import judge
 from dafnet_core.model import DAFNet
+from train import model_config
 
 
 def numbers(model: DAFNet, data: Slices) -> dict[str, float]:
@@ -43,14 +42,14 @@ def numbers(model: DAFNet, data: Slices) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--decoder", default="film", choices=("film", "spade"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
     options = parser.parse_args()
     torch.set_flush_denormal(True)
-    config = TrainConfig(decoder=options.decoder, steps=options.steps, averaging="ema")
+    config = TrainConfig(decoder=options.decoder, steps=options.steps)  # averages by EMA
     data, device = training_data(config), pick_device("auto")
-    shape = ModelConfig.compact(data.train.modalities, data.train.classes, decoder=config.decoder)
+    shape = model_config(config, data.train)
     state = TrainState.create(shape, config, device)
     plain = AveragedModel(state.model)  # torch's default is the plain mean
     for step in tqdm(range(config.steps), unit="step"):
@@ -61,17 +60,12 @@ def main() -> None:
             plain.update_parameters(state.model)
     averages = {"ema": state.average.module, "swa": plain.module, "none": state.model}
     found = {
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
         "steps": config.steps,
         "decoder": config.decoder,
         "validation_subjects": config.validation_subjects,
         "averages": {name: numbers(model, data.val) for name, model in averages.items()},
     }
-    text = json.dumps(found, indent=1)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report(found, options.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What numbers were measured on, and the command line of benchmarks that repeat what they time."""
+"""What benchmarks share: what they were measured on, how they report, and the command line of those that repeat."""
 
 import argparse
 import datetime
@@ -17,16 +17,19 @@ def machine() -> str:
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def by_rounds(description: str | None, measure: Callable[[int], dict[str, object]], rounds: int) -> None:
-    """Run `measure` for --rounds, `rounds` by default, and write what it finds as JSON, with day and machine."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
-    options = parser.parse_args()
-    found = measure(options.rounds)
+def report(found: dict[str, object], target: Path | None) -> None:
+    """What was found, with day and machine before it, as JSON: printed, and written where `target` says so."""
     on = {"date": datetime.date.today().isoformat(), "machine": machine()}
     text = json.dumps(on | found, indent=1)
-    if options.json == "-":
-        print(text)
-    else:
-        Path(options.json).write_text(text + "\n")
+    print(text)
+    if target:
+        target.write_text(text + "\n")
+
+
+def by_rounds(description: str | None, measure: Callable[[int], dict[str, object]], rounds: int) -> None:
+    """The command line of a benchmark that repeats what it times: --rounds, `rounds` by default, and --json FILE."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    options = parser.parse_args()
+    report(measure(options.rounds), options.json)

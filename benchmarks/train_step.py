@@ -9,8 +9,6 @@ rounds interleaved, so that the load of the machine falls on all of them alike. 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import statistics
 import sys
 import time
@@ -22,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import machine
+from benchmarks.machine import report
 from benchmarks.predict import ceiling
 from dafnet_core.config import ModelConfig, TrainConfig
 from dafnet_core.data import phantom
@@ -94,8 +92,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     found = {
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": str(pick_device("auto")),
@@ -103,10 +99,7 @@ def main() -> None:
         "ceiling_gflop_per_s": ceiling(),
         "steps": {name: measure(name, options.rounds, options.compile) for name in MODELS},
     }
-    text = json.dumps(found, indent=1)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report(found, options.json)
 
 
 if __name__ == "__main__":
