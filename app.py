@@ -10,7 +10,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from explorer import server, session
+from dafnet_explorer import server, session
 
 
 def main() -> None:

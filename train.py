@@ -27,8 +27,9 @@ from torch import distributed as dist
 from torch import nn
 from tqdm import tqdm
 
-from dafnet_core.card import card
-from dafnet_core.checkpoint import (
+from dafnet_core import drawing
+from dafnet_core.checkpoints.card import card
+from dafnet_core.checkpoints.file import (
     Checkpoint,
     CheckpointError,
     check_maps,
@@ -40,9 +41,12 @@ from dafnet_core.checkpoint import (
 )
 from dafnet_core.config import JUDGING_SEED, ModelConfig, TrainConfig, plain
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import Augmentation, Slices, collate
+from dafnet_core.data.dataset import Augmentation, Slices, collate
 from dafnet_core.data.sources import TrainingData, training_data
-from dafnet_core.engine import (
+from dafnet_core.evaluate import evaluate, judge
+from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.parallel import rank_and_size, summed
+from dafnet_core.training.step import (
     NotFiniteError,
     TrainState,
     noise_of_step,
@@ -50,10 +54,6 @@ from dafnet_core.engine import (
     recompute_statistics,
     train_step,
 )
-from dafnet_core.evaluate import evaluate, judge
-from dafnet_core.model import DAFNet
-from dafnet_core.parallel import rank_and_size, summed
-from explorer import sheets
 
 SHOWN = ("sup", "rec", "kl", "grad_norm")  # terms beside the progress bar
 STATISTICS_BATCHES = 20  # that batch normalisation of averaged weights is recomputed from
@@ -68,10 +68,13 @@ def parser() -> argparse.ArgumentParser:
         several = isinstance(f.default, tuple)
         shown = "none" if f.default in ((), "") else f.default
         result.add_argument(
-            f"--{f.name.replace('_', '-')}", type=str if several else type(f.default), default=argparse.SUPPRESS,
-            choices=f.metadata["choices"], help=f"{f.metadata['help']} (default: {shown})",
+            f"--{f.name.replace('_', '-')}",
+            type=str if several else type(f.default),
+            default=argparse.SUPPRESS,
+            choices=f.metadata["choices"],
+            help=f"{f.metadata['help']} (default: {shown})",
             **({"nargs": "+", "metavar": "NAME"} if several else {}),
-        )  # fmt: skip
+        )
     result.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this run, new or empty")
     result.add_argument("--resume", action="store_true", help="go on with the run in --out, with its own configuration")
     result.add_argument("--export", type=Path, metavar="FILE", help="write the best checkpoint there when done (fp16)")
@@ -83,9 +86,14 @@ def model_config(config: TrainConfig, data: Slices) -> ModelConfig:
     """The networks for a run's data."""
     make = ModelConfig.compact if config.model == "compact" else ModelConfig.published
     return make(
-        data.modalities, data.classes, decoder=config.decoder, channels=config.channels, z_dim=config.z_dim,
-        candidates=config.candidates, align="off" if "aligner" in config.without else "on",
-    )  # fmt: skip
+        data.modalities,
+        data.classes,
+        decoder=config.decoder,
+        channels=config.channels,
+        z_dim=config.z_dim,
+        candidates=config.candidates,
+        align="off" if "aligner" in config.without else "on",
+    )
 
 
 def opened_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
@@ -184,7 +192,7 @@ class Board:
 
 def contact_sheet(model: DAFNet, data: Slices, indices: list[int]) -> bytes:
     """Images, anatomies, masks and reconstructions of a few validation slices."""
-    colours = sheets.class_colours(len(data.classes))
+    colours = drawing.class_colours(len(data.classes))
     device = next(model.parameters()).device
     rows, names = [], []
     for index in indices:
@@ -193,22 +201,22 @@ def contact_sheet(model: DAFNet, data: Slices, indices: list[int]) -> bytes:
         found = model.predict(images)
         made = model.reconstruct(found, images)
         for i, name in enumerate(data.modalities):
-            picture = sheets.grey(sample.images[i, 0])
+            picture = drawing.grey(sample.images[i, 0])
             anatomy = found.s[i, 0, 0].argmax(0).cpu().numpy()
             tiles = [
-                sheets.Tile(picture, "image"),
-                sheets.Tile(sheets.coloured(anatomy, 0, len(found.s[i, 0, 0])), "anatomy"),
+                drawing.Tile(picture, "image"),
+                drawing.Tile(drawing.coloured(anatomy, 0, len(found.s[i, 0, 0])), "anatomy"),
             ]
             for title, mask in (("single", found.single), ("fused", found.fused_masks)):
                 labels = mask[i, 0].argmax(0).cpu().numpy()
-                tiles.append(sheets.Tile(sheets.overlay(picture, labels, colours), title))
-            tiles.append(sheets.Tile(sheets.overlay(picture, sample.masks[i], colours), "truth"))
-            tiles.append(sheets.Tile(sheets.grey(made.own[i, 0].cpu().numpy()), "g(s, z)"))
+                tiles.append(drawing.Tile(drawing.overlay(picture, labels, colours), title))
+            tiles.append(drawing.Tile(drawing.overlay(picture, sample.masks[i], colours), "truth"))
+            tiles.append(drawing.Tile(drawing.grey(made.own[i, 0].cpu().numpy()), "g(s, z)"))
             cross = next(p for p, (fixed, _) in enumerate(found.pairs) if fixed == i)
-            tiles.append(sheets.Tile(sheets.grey(made.cross[cross, 0, 0].cpu().numpy()), "crosswise"))
+            tiles.append(drawing.Tile(drawing.grey(made.cross[cross, 0, 0].cpu().numpy()), "crosswise"))
             rows.append(tiles)
             names.append(name)
-    return sheets.png(sheets.sheet(rows, names))
+    return drawing.png(drawing.sheet(rows, names))
 
 
 def fused_dice(found: dict) -> float:
@@ -254,9 +262,14 @@ def complaints(found: dict, recent: list[dict[str, str]], config: TrainConfig) -
 
 
 def as_checkpoint(
-    model: DAFNet, config: TrainConfig, data: TrainingData, begun: dict | None, step: int, validation: dict,
+    model: DAFNet,
+    config: TrainConfig,
+    data: TrainingData,
+    begun: dict | None,
+    step: int,
+    validation: dict,
     seconds: float,
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     training = data.facts | {
         "start": begun,
         "split": data.split,
@@ -269,7 +282,7 @@ def as_checkpoint(
         "validation": validation,
         "command": f"python train.py {' '.join(_arguments(config))}",
     }
-    return Checkpoint(model, data.train.preparation, sheets.class_colours(len(data.train.classes)), training)
+    return Checkpoint(model, data.train.preparation, drawing.class_colours(len(data.train.classes)), training)
 
 
 def _public_name(data: str) -> str:
@@ -530,9 +543,11 @@ def main(arguments: list[str] | None = None) -> int:
         memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
         if not memory and rank_and_size()[1] == 1:
             raise
-        said = "there is not enough memory; take a smaller --batch-size or --size" if memory else (
-            f"another process of this run has ended ({plain(str(error), 120)})"
-        )  # fmt: skip
+        said = (
+            "there is not enough memory; take a smaller --batch-size or --size"
+            if memory
+            else (f"another process of this run has ended ({plain(str(error), 120)})")
+        )
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dafnet_core.alignment import make_aligner, pixel_centres
 from dafnet_core.config import ModelConfig
-from dafnet_core.data.datasets import Slices, phantom_slices, random_fields
+from dafnet_core.data.dataset import Slices, phantom_slices, random_fields
 from dafnet_core.data.deform import deform
 from dafnet_core.losses import warp_error
+from dafnet_core.networks.aligner import make_aligner, pixel_centres
 
 SIZE, BATCH, WARP = 128, 8, 4.0
 WAYS = {
@@ -50,12 +50,16 @@ def main(steps: int = 250) -> None:
     made = {
         way: make_aligner(
             ModelConfig.compact(
-                ("a", "b"), ("x", "y"), channels=4, aligner=kind, align_passes=passes,
+                ("a", "b"),
+                ("x", "y"),
+                channels=4,
+                aligner=kind,
+                align_passes=passes,
                 aligner_width={"dense": 20, "matching": 32}[kind],
             )
         )
         for way, (kind, passes) in WAYS.items()
-    }  # fmt: skip
+    }
     optimizers = {way: torch.optim.Adam(aligner.parameters(), 1e-3, (0.5, 0.999)) for way, aligner in made.items()}
     seconds = dict.fromkeys(WAYS, 0.0)
     for step in range(steps):

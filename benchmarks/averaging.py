@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from benchmarks.machine import report
 from dafnet_core.config import TrainConfig
-from dafnet_core.data.datasets import Slices
+from dafnet_core.data.dataset import Slices
 from dafnet_core.data.sources import training_data
-from dafnet_core.engine import TrainState, noise_of_step, pick_device, train_step
 from dafnet_core.evaluate import judge
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.training.step import TrainState, noise_of_step, pick_device, train_step
 from train import model_config
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import pdist, squareform
 
-from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_core.metrics.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
 
 SIDE, CHANNELS, N_Z, SLICES = 192, 8, 8, 8
 

@@ -25,16 +25,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks.machine import machine
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.config import JUDGING_SEED
-from dafnet_core.data.datasets import collate, phantom_slices
-from dafnet_core.model import computes_in_bf16
+from dafnet_core.data.dataset import collate, phantom_slices
+from dafnet_core.networks.dafnet import computes_in_bf16
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = [
-    "--subjects", "2", "--validation-subjects", "1", "--size", "64", "--batch-size", "4", "--adversarial-from", "2",
-    "--precision", "fp32", "--device", "cpu",
-]  # fmt: skip
+    "--subjects",
+    "2",
+    "--validation-subjects",
+    "1",
+    "--size",
+    "64",
+    "--batch-size",
+    "4",
+    "--adversarial-from",
+    "2",
+    "--precision",
+    "fp32",
+    "--device",
+    "cpu",
+]
 QUIET = "import sys; sys.modules['torch.utils.tensorboard'] = None; import train; sys.exit(train.main())"
 
 
@@ -121,9 +133,12 @@ def predictions(subjects: int) -> dict[str, dict[str, float]]:
     first = masks(1, "fp32")
     found = {}
     for name, how in {
-        "again": (1, "fp32"), "2 threads": (2, "fp32"), "batch of 8": (1, "fp32", 8), "bfloat16": (1, "bf16"),
+        "again": (1, "fp32"),
+        "2 threads": (2, "fp32"),
+        "batch of 8": (1, "fp32", 8),
+        "bfloat16": (1, "bf16"),
         "bfloat16, 2 threads": (2, "bf16"),
-    }.items():  # fmt: skip
+    }.items():
         other = masks(*how)
         found[name] = {
             "mask pixels that differ, %": 100 * float((other.argmax(2) != first.argmax(2)).float().mean()),
@@ -137,8 +152,14 @@ def judgements(subjects: int) -> dict[str, float]:
     """The largest difference of any number that `evaluate` prints, by how it was run."""
 
     def numbers(threads: int) -> dict[str, Any]:
-        asked = [sys.executable, "-m", "dafnet_core.evaluate", "checkpoints/cardiac-film.safetensors", "--data",
-                 f"phantom:subjects={subjects}"]  # fmt: skip
+        asked = [
+            sys.executable,
+            "-m",
+            "dafnet_core.evaluate",
+            "checkpoints/cardiac-film.safetensors",
+            "--data",
+            f"phantom:subjects={subjects}",
+        ]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         return json.loads(subprocess.run(asked, cwd=ROOT, env=environment, check=True, capture_output=True).stdout)
 
@@ -163,9 +184,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the result there")
     options = parser.parse_args()
     result: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(), "machine": machine(), "torch": torch.__version__,
-        "steps": options.steps, "subjects": options.subjects,
-    }  # fmt: skip
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "torch": torch.__version__,
+        "steps": options.steps,
+        "subjects": options.subjects,
+    }
     print(f"{result['date']}, {result['machine']}, torch {result['torch']}\n")
     print(f"weights after {options.steps} steps: bitwise, largest difference, relative difference, repeated: bitwise")
     with tempfile.TemporaryDirectory() as folder:

@@ -32,8 +32,8 @@ from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from benchmarks.machine import machine
-from dafnet_core.data.apart import Reader, ReaderDied
 from dafnet_core.data.formats.scan import ReadError
+from dafnet_core.data.reader_process import Reader, ReaderDied
 from tests import valid_files as valid
 
 SECONDS, MEGABYTES = 5.0, 600.0  # what one file may take
@@ -168,9 +168,16 @@ def _npz(dtype: str, *shape: int) -> bytes:
 
 
 def _rle(frames: np.ndarray) -> bytes:
-    tags = {"rows": frames.shape[1], "columns": frames.shape[2], "samples_per_pixel": 1, "number_of_frames": 1,
-            "bits_allocated": 8 * frames.itemsize, "bits_stored": 8 * frames.itemsize, "pixel_representation": 0,
-            "photometric_interpretation": "MONOCHROME2"}  # fmt: skip
+    tags = {
+        "rows": frames.shape[1],
+        "columns": frames.shape[2],
+        "samples_per_pixel": 1,
+        "number_of_frames": 1,
+        "bits_allocated": 8 * frames.itemsize,
+        "bits_stored": 8 * frames.itemsize,
+        "pixel_representation": 0,
+        "photometric_interpretation": "MONOCHROME2",
+    }
     packed = [RLELosslessEncoder.encode(frame, encoding_plugin="pydicom", **tags) for frame in frames[:4]]
     return valid.packed_dicom(frames, RLELossless, [packed[n % len(packed)] for n in range(len(frames))])
 
@@ -305,11 +312,16 @@ def main() -> int:
     print(f"\n{len(defects)} defects", *defects[:40], sep="\n  ")
     if options.json:
         result = {
-            "date": str(datetime.date.today()), "machine": machine(), "seed": options.seed, "count": options.count,
-            "seconds": round(seconds), "pillow": Image.__version__, "pydicom": pydicom.__version__,
+            "date": str(datetime.date.today()),
+            "machine": machine(),
+            "seed": options.seed,
+            "count": options.count,
+            "seconds": round(seconds),
+            "pillow": Image.__version__,
+            "pydicom": pydicom.__version__,
             "mutated": {name: asdict(row) for name, row in mutated.items()},
             "largest": {name: asdict(row) for name, row in whole.items()},
-        }  # fmt: skip
+        }
         rounded = json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3))
         options.json.write_text(json.dumps(rounded, indent=1) + "\n")
     return 1 if defects else 0

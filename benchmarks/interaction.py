@@ -40,7 +40,7 @@ def scrub(page: Page, n: int) -> float:
             requestAnimationFrame(look);
         })""",
         [str(frame + way), frame + way],
-    )  # fmt: skip
+    )
 
 
 def drag(page: Page, n: int) -> float:
@@ -72,8 +72,10 @@ def paint(page: Page, n: int) -> float:
 def main(rounds: int) -> dict[str, object]:
     found: dict[str, object] = {"rounds": rounds}
     acts: dict[str, tuple[str, Callable[[Page, int], float]]] = {
-        "scrub": ("traverse", scrub), "drag": ("align", drag), "paint": ("edit", paint)
-    }  # fmt: skip
+        "scrub": ("traverse", scrub),
+        "drag": ("align", drag),
+        "paint": ("edit", paint),
+    }
     with serve() as (url, _), sync_playwright() as p:
         chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, (where, act) in acts.items():

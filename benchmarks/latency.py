@@ -29,8 +29,9 @@ def shown(page: Page, alt: str, before: str = "") -> str:
     page.wait_for_function(
         "([alt, before]) => [...document.images].some(e => e.alt.startsWith(alt) && e.src != before"
         " && e.complete && e.naturalWidth > 0)",
-        arg=[alt, before], polling="raf",
-    )  # fmt: skip
+        arg=[alt, before],
+        polling="raf",
+    )
     return page.evaluate("alt => [...document.images].find(e => e.alt.startsWith(alt)).src", alt)
 
 

@@ -32,7 +32,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from benchmarks.latency import YOURS, shown
 from benchmarks.machine import machine
-from explorer.presence import RETURN, TOGETHER
+from dafnet_explorer.session_lifetime import RETURN, TOGETHER
 from tools.screenshots import serve
 from tools.visitor import MARK, Visitor
 
@@ -266,9 +266,11 @@ def together(url: str, options: argparse.Namespace, expected: list) -> list[Life
 
     def live(k: int) -> None:
         try:
-            lives[k] = browse(url, k, options.seconds) if k < options.browsers else (
-                visit(url, k, options.seconds, expected[k])
-            )  # fmt: skip
+            lives[k] = (
+                browse(url, k, options.seconds)
+                if k < options.browsers
+                else (visit(url, k, options.seconds, expected[k]))
+            )
         except Exception as error:  # a session that ends early is a finding like others
             lives[k] = Life(wrong=[f"{type(error).__name__}: {error}"])
 
@@ -302,27 +304,38 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     own = [set().union(*(pictures.values() for pictures, _ in both)) for both in expected]
     common = set().union(*(life.common for life in lives)) - set().union(*own)
     for a, one in enumerate(lives):
-        wrong += [f"session {a} got a picture of session {b}'s upload" for b, theirs in enumerate(own)
-                  if a != b and theirs & (one.seen | one.common)]  # fmt: skip
+        wrong += [
+            f"session {a} got a picture of session {b}'s upload"
+            for b, theirs in enumerate(own)
+            if a != b and theirs & (one.seen | one.common)
+        ]
         same = [b for b in range(a) if (one.seen & lives[b].seen) - common]
         wrong += [f"sessions {a} and {b} got the same picture" for b in same]
     sliders = [t for life in lives for t in life.sliders]
     found: dict[str, object] = {
-        "date": date.today().isoformat(), "machine": machine(), "sessions": options.sessions,
-        "browsers": options.browsers, "seconds": options.seconds,
-        "actions": {"sliders": len(sliders), "checkpoints": sum(len(life.checkpoints) for life in lives),
-                    "pages": sum(len(life.pages) for life in lives),
-                    "judgements": sum(life.ahead >= 0 for life in lives)},
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "sessions": options.sessions,
+        "browsers": options.browsers,
+        "seconds": options.seconds,
+        "actions": {
+            "sliders": len(sliders),
+            "checkpoints": sum(len(life.checkpoints) for life in lives),
+            "pages": sum(len(life.pages) for life in lives),
+            "judgements": sum(life.ahead >= 0 for life in lives),
+        },
         "slider_alone_median_s": _median(slides),
-        "slider_median_s": _median(sliders), "slider_p95_s": _p95(sliders),
+        "slider_median_s": _median(sliders),
+        "slider_p95_s": _p95(sliders),
         "checkpoint_median_s": _median([t for life in lives for t in life.checkpoints]),
         "page_median_s": _median([t for life in lives for t in life.pages]),
         "most_judgements_ahead": max(life.ahead for life in lives),
         "pictures_compared": sum(len(life.seen) for life in lives),
         "memory_mb": {"begin": round(start), "with_all": round(most), "after": round(now)},
-        "seconds_until_memory_was_back": round(back), "cores_busy_after": round(idle, 2),
+        "seconds_until_memory_was_back": round(back),
+        "cores_busy_after": round(idle, 2),
         "wrong": wrong,
-    }  # fmt: skip
+    }
     return found
 
 
@@ -330,13 +343,17 @@ def broken(found: dict) -> list[str]:
     """Promises that were not kept, in words."""
     kept = found["memory_mb"]["after"] - found["memory_mb"]["begin"]
     return found["wrong"] + [
-        text for text, bad in (
-            (f"half of the light actions took {found['slider_median_s']} s or more; {MEDIAN:g} are promised",
-             found["slider_median_s"] >= MEDIAN),
+        text
+        for text, bad in (
+            (
+                f"half of the light actions took {found['slider_median_s']} s or more; {MEDIAN:g} are promised",
+                found["slider_median_s"] >= MEDIAN,
+            ),
             (f"{kept} MB were kept; {MEMORY} are promised", kept > MEMORY),
             (f"{found['cores_busy_after']} cores worked on for nobody", found["cores_busy_after"] > 0.2),
-        ) if bad
-    ]  # fmt: skip
+        )
+        if bad
+    ]
 
 
 def _median(values: list[float]) -> float:
@@ -353,16 +370,20 @@ def table(found: dict) -> str:
     rows = [
         (f"{found['date']}, {found['machine']}", ""),
         ("sessions at once, of them in Chromium", f"{found['sessions']}, {found['browsers']}"),
-        ("seconds; sliders, checkpoints, pages, judgements",
-         f"{found['seconds']}; {', '.join(str(n) for n in actions.values())}"),
+        (
+            "seconds; sliders, checkpoints, pages, judgements",
+            f"{found['seconds']}; {', '.join(str(n) for n in actions.values())}",
+        ),
         ("slider to picture, one alone: median", f"{found['slider_alone_median_s']:.2f} s"),
         ("slider to picture: median, 95 %", f"{found['slider_median_s']:.2f} s, {found['slider_p95_s']:.2f} s"),
-        ("other checkpoint, other page: median",
-         f"{found['checkpoint_median_s']:.2f} s, {found['page_median_s']:.2f} s"),
+        (
+            "other checkpoint, other page: median",
+            f"{found['checkpoint_median_s']:.2f} s, {found['page_median_s']:.2f} s",
+        ),
         ("most judgements to wait for", str(found["most_judgements_ahead"])),
         ("memory: begin, with all, after", f"{memory['begin']}, {memory['with_all']}, {memory['after']} MB"),
         ("anything wrong", "; ".join(found["wrong"][:5]) or "nothing"),
-    ]  # fmt: skip
+    ]
     return "\n".join(f"{what:52} {value}" for what, value in rows)
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 import torch.nn.functional as F
 
-from dafnet_core.blocks import instance_norm
+from dafnet_core.networks.blocks import instance_norm
 
 WAYS = {
     "ours": instance_norm,

@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dafnet_core.alignment import fuse
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.config import JUDGING_SEED, ModelConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import collate, phantom_slices
-from dafnet_core.model import DAFNet
+from dafnet_core.data.dataset import collate, phantom_slices
+from dafnet_core.networks.aligner import fuse
+from dafnet_core.networks.dafnet import DAFNet
 
 WAYS = {
     f"{precision}, {memory}": (precision == "bf16", memory == "channels_last")

@@ -24,8 +24,8 @@ from benchmarks.machine import report
 from benchmarks.predict import ceiling
 from dafnet_core.config import ModelConfig, TrainConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import phantom_slices
-from dafnet_core.engine import TrainState, noise_of_step, pick_device, train_step
+from dafnet_core.data.dataset import phantom_slices
+from dafnet_core.training.step import TrainState, noise_of_step, pick_device, train_step
 
 SIZE = 128
 MODELS = {  # name -> networks, decoder, pairs a step, share of --rounds

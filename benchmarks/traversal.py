@@ -20,7 +20,7 @@ import torch
 from benchmarks.machine import by_rounds
 from dafnet_core.analysis.traversal import traverse
 from dafnet_core.config import ModelConfig
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
 
 SIDE = 192
 

@@ -118,13 +118,29 @@ class ModelConfig(Config):
 
     # far beyond what anybody trains; they bound what a stranger's checkpoint can make this machine allocate
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
-        "channels": (2, 64), "z_dim": (1, 128), "width": (1, 256), "depth": (1, 6), "segmentor_width": (1, 256),
-        "modality_widths": (1, 1024), "modality_grid": (1, 64), "modality_dense": (1, 1024), "logvar_bias": (-30, 30),
-        "aligner_pool": (1, 8), "aligner_width": (1, 256), "aligner_grid": (1, 64), "aligner_dense": (1, 1024),
-        "align_passes": (1, 8), "control_points": (2, 16), "film_width": (1, 256), "film_blocks": (1, 32),
-        "spade_widths": (1, 512), "spade_hidden": (1, 512), "critic_width": (1, 256), "critic_grid": (1, 64),
+        "channels": (2, 64),
+        "z_dim": (1, 128),
+        "width": (1, 256),
+        "depth": (1, 6),
+        "segmentor_width": (1, 256),
+        "modality_widths": (1, 1024),
+        "modality_grid": (1, 64),
+        "modality_dense": (1, 1024),
+        "logvar_bias": (-30, 30),
+        "aligner_pool": (1, 8),
+        "aligner_width": (1, 256),
+        "aligner_grid": (1, 64),
+        "aligner_dense": (1, 1024),
+        "align_passes": (1, 8),
+        "control_points": (2, 16),
+        "film_width": (1, 256),
+        "film_blocks": (1, 32),
+        "spade_widths": (1, 512),
+        "spade_hidden": (1, 512),
+        "critic_width": (1, 256),
+        "critic_grid": (1, 64),
         "candidates": (1, 16),
-    }  # fmt: skip
+    }
     MOST_MODALITIES, MOST_CLASSES, MOST_STAGES = 8, 64, 8
 
     def __post_init__(self) -> None:
@@ -163,11 +179,22 @@ class ModelConfig(Config):
     def compact(cls, modalities: tuple[str, ...], classes: tuple[str, ...], **changes: Any) -> Self:
         """The small model that ships: instance norm, 16 filters, trainable on two CPU cores."""
         small = dict(
-            norm="instance", upsample="conv1x1_before", width=16, segmentor_width=16,
-            modality_grid=4, logvar_bias=-3.0, aligner="matching", aligner_pool=2, aligner_width=32, aligner_grid=8,
+            norm="instance",
+            upsample="conv1x1_before",
+            width=16,
+            segmentor_width=16,
+            modality_grid=4,
+            logvar_bias=-3.0,
+            aligner="matching",
+            aligner_pool=2,
+            aligner_width=32,
+            aligner_grid=8,
             align_passes=2,
-            spade_widths=(32, 32, 32, 16, 8, 8), spade_hidden=16, critic_width=16, critic_grid=6,
-        )  # fmt: skip
+            spade_widths=(32, 32, 32, 16, 8, 8),
+            spade_hidden=16,
+            critic_width=16,
+            critic_grid=6,
+        )
         return cls(modalities, classes, **(small | changes))
 
 
@@ -202,9 +229,10 @@ class TrainConfig(Config):
     target: str = option("", "modality whose annotations are rationed; the last one by default")
     annotations: float = option(1.0, "share of subjects whose target masks are used, 0 to 1 (Sec. V-A, V-B)")
     pairing: str = option(
-        "expert", "expert: by position; neighbours: weighted candidates (III-F); shuffled: up to two positions off",
+        "expert",
+        "expert: by position; neighbours: weighted candidates (III-F); shuffled: up to two positions off",
         ("expert", "neighbours", "shuffled"),
-    )  # fmt: skip
+    )
     candidates: int = option(1, "k, images of another modality that one image may be paired with (Sec. III-F)")
     decoder: str = option("film", "decoder", ("film", "spade"))
     model: str = option("compact", "network sizes", ("compact", "published"))
@@ -212,9 +240,10 @@ class TrainConfig(Config):
     channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
     z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
     without: tuple[str, ...] = option(
-        (), "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
+        (),
+        "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
         ("sup", "adv_mask", "rec", "adv_image", "rec_z", "kl", "fused", "warp", "swap", "aligner"),
-    )  # fmt: skip
+    )
     difficulty: str = option("mixed", "phantom difficulty; mixed: every other subject", ("standard", "hard", "mixed"))
     subjects: int = option(480, "training subjects of the phantom")
     validation_subjects: int = option(12, "validation subjects of the phantom, never trained on")
@@ -223,9 +252,10 @@ class TrainConfig(Config):
     spacing: float = option(0.0, "mm per pixel to resample a folder's images to; 0 fits each picture to the side")
     rotation: float = option(0.0, "augmentation: largest angle in degrees (the paper has 20)")
     warp: float = option(
-        0.0, "augmentation: known random warp of each modality, RMS of the relative displacement in pixels of a "
+        0.0,
+        "augmentation: known random warp of each modality, RMS of the relative displacement in pixels of a "
         "96-pixel side; registered data need it to teach the aligner",
-    )  # fmt: skip
+    )
     seed: int = option(0, f"seed of data, weights and noise; {JUDGING_SEED} and above are for judging")
     steps: int = option(1800, "training steps")
     finish_steps: int = option(300, "last steps, taken with exactly the loss weights below")
@@ -237,13 +267,14 @@ class TrainConfig(Config):
     w_kl: float = option(0.1, "weight of L_KL")
     w_fused: float = option(5.0, "weight of L_sup on fused anatomies, felt by the segmentor alone; 0 in the paper")
     w_warp: float = option(
-        0.0, "weight of the error of alignment under the known warps that --warp makes of registered data; "
-        "0 in the paper",
-    )  # fmt: skip
+        0.0,
+        "weight of the error of alignment under the known warps that --warp makes of registered data; 0 in the paper",
+    )
     w_swap: float = option(
-        0.0, "weight of the error of z found again by its modality's encoder in an image made of another modality's "
+        0.0,
+        "weight of the error of z found again by its modality's encoder in an image made of another modality's "
         "anatomy, on as many samples as L_rec^z; 0 in the paper",
-    )  # fmt: skip
+    )
     batch_size: int = option(4, "pairs per step")
     lr: float = option(1e-3, "learning rate of the generator")
     finish_lr: float = option(5e-4, "learning rate of the generator in the last steps")
@@ -264,9 +295,10 @@ class TrainConfig(Config):
     patience: int = option(0, "stop after so many validations without a better fused Dice; 0 never")
     device: str = option("auto", "auto: CUDA, else MPS, else CPU", ("auto", "cpu", "cuda", "mps"))
     precision: str = option(
-        "auto", "arithmetic of convolutions, geometry is always fp32; auto: bf16 where the processor computes in it",
+        "auto",
+        "arithmetic of convolutions, geometry is always fp32; auto: bf16 where the processor computes in it",
         ("auto", "fp32", "bf16", "fp16"),
-    )  # fmt: skip
+    )
     channels_last: str = option("auto", "memory format; auto: on CPU, where it measured faster", ("auto", "on", "off"))
     compile: str = option(
         "off",
@@ -282,9 +314,16 @@ class TrainConfig(Config):
         "adversarial_from": (-1, 10**7),
         **dict.fromkeys(("lr", "finish_lr", "critic_lr", "clip"), (1e-12, math.inf)),
         **dict.fromkeys((*(f"w_{f.name}" for f in fields(LossWeights)), "kl_phase1", "rec_phase1"), (0, 1e6)),
-        "fold": (0, 1000), "subjects": (1, 10**5), "validation_subjects": (1, 10**5), "phases": (1, 100),
-        "size": (64, 1024), "spacing": (0, 999), "rotation": (0, 180), "warp": (0, 48), "batch_size": (1, 1024),
-    }  # fmt: skip
+        "fold": (0, 1000),
+        "subjects": (1, 10**5),
+        "validation_subjects": (1, 10**5),
+        "phases": (1, 100),
+        "size": (64, 1024),
+        "spacing": (0, 999),
+        "rotation": (0, 180),
+        "warp": (0, 48),
+        "batch_size": (1, 1024),
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -324,7 +363,9 @@ class TrainConfig(Config):
             return final
         adversarial = min(max(step - self.adversarial_from, 0) / max(self.adversarial_ramp, 1), 1.0)
         return replace(
-            final, adv_mask=final.adv_mask * adversarial, adv_image=final.adv_image * adversarial,
+            final,
+            adv_mask=final.adv_mask * adversarial,
+            adv_image=final.adv_image * adversarial,
             rec=self.rec_phase1 if final.rec else 0.0,
             kl=self.kl_phase1 * min(step / max(self.kl_ramp, 1), 1.0) if final.kl else 0.0,
-        )  # fmt: skip
+        )

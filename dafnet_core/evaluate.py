@@ -24,22 +24,28 @@ from dafnet_core.analysis.decompose import (
     registration_errors,
     style_of_swapped,
 )
-from dafnet_core.analysis.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
 from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.informativeness import Cycle, cycle, informativeness
-from dafnet_core.analysis.paired import paired
-from dafnet_core.analysis.probe import Leakage, Probe, leakage, occupancies, pooled, probe
-from dafnet_core.analysis.segmentation import dice_by_subject, mean_by_subject, nanmean, number, summarise
-from dafnet_core.checkpoint import Checkpoint, CheckpointError, check_writable, in_words, load, write_aside
+from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, check_writable, in_words, load, write_aside
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import Slices
+from dafnet_core.data.dataset import Slices
 from dafnet_core.data.sources import DATA_HELP, JUDGING_WARP, judging_data
-from dafnet_core.model import DAFNet
+from dafnet_core.metrics.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_core.metrics.paired import paired
+from dafnet_core.metrics.probe import Leakage, Probe, leakage, occupancies, pooled, probe
+from dafnet_core.metrics.segmentation import dice_by_subject, mean_by_subject, nanmean, number, summarise
+from dafnet_core.networks.dafnet import DAFNet
 
 KINDS = ("single", "deformed", "fused")
 DEPENDENCE = (
-    "dcor", "dcor_ci95", "dcor_squared_unbiased", "dcor_squared_unbiased_ci95", "p_value", "n", "n_subjects",
-)  # fmt: skip
+    "dcor",
+    "dcor_ci95",
+    "dcor_squared_unbiased",
+    "dcor_squared_unbiased_ci95",
+    "p_value",
+    "n",
+    "n_subjects",
+)
 NULLS = "null_dcor", "null_dcor_squared_unbiased"
 COMPARED = (("fused", "single"), ("deformed", "single"), ("fused", "copy"))
 NO_TRUTH = "no subject of these data has a mask of this modality"
@@ -81,9 +87,14 @@ class Judged:
 
 
 def judge(
-    model: DAFNet, data: Slices, *, limit: int | None = None, statistics: bool = True, sample_z: int | None = None,
+    model: DAFNet,
+    data: Slices,
+    *,
+    limit: int | None = None,
+    statistics: bool = True,
+    sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
-) -> Judged:  # fmt: skip
+) -> Judged:
     """Every number of a model on subjects that it was not trained on.
 
     Args:
@@ -306,13 +317,20 @@ def evaluate_checkpoint(
     """
     config, preparation = checkpoint.config, checkpoint.preparation
     data = judging_data(
-        spec, split, size=preparation.height, spacing=preparation.spacing, modalities=config.modalities,
-        pairing=checkpoint.training["configuration"].get("pairing", "expert"), candidates=config.candidates,
-        split=checkpoint.training.get("split"), warp_seed=warp_seed,
-    )  # fmt: skip
+        spec,
+        split,
+        size=preparation.height,
+        spacing=preparation.spacing,
+        modalities=config.modalities,
+        pairing=checkpoint.training["configuration"].get("pairing", "expert"),
+        candidates=config.candidates,
+        split=checkpoint.training.get("split"),
+        warp_seed=warp_seed,
+    )
     for what, has, wants in (
-        ("modalities", data.modalities, config.modalities), ("classes", data.classes, config.classes),
-    ):  # fmt: skip
+        ("modalities", data.modalities, config.modalities),
+        ("classes", data.classes, config.classes),
+    ):
         if has != wants:
             raise ValueError(f"the checkpoint knows the {what} {', '.join(wants)}; {spec} holds {', '.join(has)}")
     if not len(data):
@@ -320,9 +338,10 @@ def evaluate_checkpoint(
     judged = judge(checkpoint.model, data, **how)
     version = {"phantom": phantom.VERSION} if spec.startswith("phantom") else {}
     return Judged(
-        {"data": spec, "split": split, "version": version | checkpoint.versions} | judged.found, judged.by_subject,
+        {"data": spec, "split": split, "version": version | checkpoint.versions} | judged.found,
+        judged.by_subject,
         judged.evidence,
-    )  # fmt: skip
+    )
 
 
 def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> dict[str, Any]:
@@ -350,14 +369,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", help="a .safetensors checkpoint")
     parser.add_argument("--data", default="phantom", help=DATA_HELP)
     parser.add_argument(
-        "--split", default="test", choices=("train", "val", "test", "all"),
+        "--split",
+        default="test",
+        choices=("train", "val", "test", "all"),
         help="by the split stored in the checkpoint; the phantom and data that it does not name are judged whole",
-    )  # fmt: skip
+    )
     parser.add_argument("--against", metavar="OTHER", help="another checkpoint, compared subject by subject")
     parser.add_argument(
-        "--warp-seed", type=_seed, default=0,
+        "--warp-seed",
+        type=_seed,
+        default=0,
         help=f"of the known warps that registered data are judged under ({JUDGING_WARP:g} px RMS of a 96-pixel side)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--sample-z", type=_seed, metavar="SEED", help="statistics of a sample of q(z | x, s), and not of its mean"
     )

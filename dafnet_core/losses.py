@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dafnet_core.alignment import pixel_centres, warp
 from dafnet_core.config import LossWeights
-from dafnet_core.discriminator import Critics
-from dafnet_core.factors import Batch, PairOutputs
-from dafnet_core.pairing import fused_weights
+from dafnet_core.networks.aligner import pixel_centres, warp
+from dafnet_core.networks.discriminators import Critics
+from dafnet_core.networks.pairing import fused_weights
 from dafnet_core.parallel import rank_and_size, summed
+from dafnet_core.types import Batch, PairOutputs
 
 EVERY_TERM = LossWeights(fused=1.0, warp=1.0, swap=1.0)
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1

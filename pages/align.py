@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.editing import realign
-from explorer import components, controls, evidence, figures, hands, session
+from dafnet_explorer import components, controls, edit_figures, evaluation_figures, figures, session
 
 AMOUNTS = 0, 2, 4, 6, 8, 10, 12, 16, 20  # pixels RMS
 SHAPES = 3  # warps of each amount
@@ -28,9 +28,14 @@ st.markdown(
 )
 names = [f"{found.names[j]} onto {found.names[i]}" for i, j in found.pairs]
 direction = st.segmented_control(
-    "Warp", names, default=names[0], required=True, key="onto", bind="query-params",
+    "Warp",
+    names,
+    default=names[0],
+    required=True,
+    key="onto",
+    bind="query-params",
     help="Which image's anatomy is deformed, and into whose frame",
-)  # fmt: skip
+)
 pair = names.index(direction)
 i, j = found.pairs[pair]
 about = session.about(checkpoint, session.data_name(subject), warp=direction)
@@ -41,27 +46,35 @@ def by_hand() -> None:
     known = session.warps(checkpoint, subject, found, pair)
     some = [colour if kind else None for colour, kind in zip(drawn, kinds, strict=True)]
     offsets = components.drag(
-        found.images[i], found.images[j], found.s[j].argmax(0), some if any(some) else drawn,
+        found.images[i],
+        found.images[j],
+        found.s[j].argmax(0),
+        some if any(some) else drawn,
         {name: made.offsets for name, made in known.items()},
-        titles=(f"{found.names[j]} (moving), and where it is looked up",
-                f"{found.names[i]} (fixed), and the anatomy of {found.names[j]} deformed"),
-        owner=f"{checkpoint.digest} {subject.digest} {direction}", key="warp",
-    )  # fmt: skip
+        titles=(
+            f"{found.names[j]} (moving), and where it is looked up",
+            f"{found.names[i]} (fixed), and the anatomy of {found.names[j]} deformed",
+        ),
+        owner=f"{checkpoint.digest} {subject.digest} {direction}",
+        key="warp",
+    )
     made = realign(checkpoint.model, found, pair, offsets.astype(np.float32))
-    dice = {name: hands.dice_of(w, subject.truth.get(i), len(classes)) for name, w in known.items()}
-    now = hands.dice_of(made, subject.truth.get(i), len(classes))
+    dice = {name: edit_figures.dice_of(w, subject.truth.get(i), len(classes)) for name, w in known.items()}
+    now = edit_figures.dice_of(made, subject.truth.get(i), len(classes))
     with st.container(horizontal=True, key="dice"):
         for name, value, before in zip(("deformed", "fused"), now, dice["predicted"], strict=True):
             st.metric(
-                f"Dice, {name} mask", "n/a" if np.isnan(value) else f"{value:.3f}",
-                f"{value - before:+.3f} against predicted" if abs(value - before) >= 0.0005 else None, width="content",
-            )  # fmt: skip
+                f"Dice, {name} mask",
+                "n/a" if np.isnan(value) else f"{value:.3f}",
+                f"{value - before:+.3f} against predicted" if abs(value - before) >= 0.0005 else None,
+                width="content",
+            )
     with st.container(key="sheet_align"):
         controls.image(
-            hands.realigned_sheet(found, pair, made, subject.truth, drawn, colours, theme),
+            edit_figures.realigned_sheet(found, pair, made, subject.truth, drawn, colours, theme),
             "Deformed and fused anatomy, their masks with Dice, the crosswise image, displacement and Jacobian",
         )
-    rows = hands.warp_rows(
+    rows = edit_figures.warp_rows(
         found, pair, {"yours": made} | known, subject.truth, len(classes), subject.sampling.get((i, j))
     )
     st.table(rows, hide_index=True)  # drawn faster than a dataframe, and the hand is waiting
@@ -72,7 +85,7 @@ def by_hand() -> None:
         else "Pink pixels fold: there the warp turns the image inside out, which no body does."
     )
     with st.container(horizontal=True):
-        controls.download("These numbers (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-align.csv")
+        controls.download("These numbers (CSV)", lambda: evaluation_figures.table_csv(rows, about), "dafnet-align.csv")
         arrays = {name: getattr(made, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
         controls.download("Your warp (NPZ)", lambda: figures.npz(arrays, about), "dafnet-align.npz")
 
@@ -88,26 +101,37 @@ def by_amount() -> None:
     )
     with st.container(horizontal=True):
         amount = st.slider(
-            "Warp, pixels RMS", 0, AMOUNTS[-1], 6, key="amount", bind="query-params",
+            "Warp, pixels RMS",
+            0,
+            AMOUNTS[-1],
+            6,
+            key="amount",
+            bind="query-params",
             help="Root mean square length of the displacement over the image",
-        )  # fmt: skip
+        )
         seed = st.number_input(
             "Shape", 0, 999, 0, key="warp-seed", bind="query-params", help="Another number, another warp"
         )
     made = session.misregistered(checkpoint, subject, found, (i, j), float(amount), seed)
     with st.container(key="sheet_misregistered"):
         controls.image(
-            hands.misregistered_sheet(made, (i, j), theme),
+            edit_figures.misregistered_sheet(made, (i, j), theme),
             "A known warp and the aligner's: grids, displacements, and what is left of the error",
         )
-    shown = [("error before, pixels", made.error_before), ("error after, pixels", made.error_after),
-             ("Dice not aligned", made.unaligned), ("Dice aligned", made.aligned)]  # fmt: skip
+    shown = [
+        ("error before, pixels", made.error_before),
+        ("error after, pixels", made.error_after),
+        ("Dice not aligned", made.unaligned),
+        ("Dice aligned", made.aligned),
+    ]
     for column, (name, value) in zip(st.columns(4), shown, strict=True):
         column.metric(name, "n/a" if np.isnan(value) else f"{value:.3f}")
     if not st.toggle(
-        "Follow it over the amount", key="range", bind="query-params",
+        "Follow it over the amount",
+        key="range",
+        bind="query-params",
         help=f"{SHAPES} warps of each of {len(AMOUNTS)} amounts; takes a few seconds the first time",
-    ):  # fmt: skip
+    ):
         return
     bar = st.progress(0.0, said := "Deforming more and more")
     spread = session.misregistration(
@@ -115,10 +139,12 @@ def by_amount() -> None:
     )
     bar.empty()
     st.plotly_chart(
-        hands.range_figure(spread, dark), key="spread", config=evidence.chart("misregistration", about),
+        edit_figures.range_figure(spread, dark),
+        key="spread",
+        config=evaluation_figures.chart("misregistration", about),
         alt="Dice and error over the amount of the warp, with the aligner and without it",
-    )  # fmt: skip
-    st.markdown(hands.breaking_points(spread))
+    )
+    st.markdown(edit_figures.breaking_points(spread))
 
 
 @st.fragment
@@ -139,7 +165,7 @@ def by_neighbours() -> None:
         )
     with st.container(key="small_candidates"):
         controls.image(
-            hands.candidates_sheet(around, (i, j), weighed, subject.truth.get(i), drawn, colours, theme),
+            edit_figures.candidates_sheet(around, (i, j), weighed, subject.truth.get(i), drawn, colours, theme),
             "Candidates with their overlaps, deformed anatomies and masks",
         )
 

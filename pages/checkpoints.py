@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from dafnet_core.card import card
-from dafnet_core.checkpoint import CheckpointError
+from dafnet_core.checkpoints.card import card
+from dafnet_core.checkpoints.file import CheckpointError
 from dafnet_core.config import plain
-from explorer import controls, evidence, figures, session
+from dafnet_explorer import controls, evaluation_figures, figures, session
 
 checkpoint = session.current_checkpoint()
 name = st.session_state["checkpoint"]
@@ -38,7 +38,7 @@ with parts:
             for module, part in checkpoint.model.named_children()
         ],
         hide_index=True,
-    )  # fmt: skip
+    )
 with configuration:
     st.json({"model": config.to_dict(), "training": checkpoint.training["configuration"]}, expanded=1)
 with curves:
@@ -46,7 +46,9 @@ with curves:
     if logs:
         dark = session.theme() is session.DARK
         for title, rows in logs.items():
-            st.plotly_chart(evidence.log_figure(rows, title, dark), key=f"log-{title}", alt=f"{title} over steps")
+            st.plotly_chart(
+                evaluation_figures.log_figure(rows, title, dark), key=f"log-{title}", alt=f"{title} over steps"
+            )
     else:
         st.info(
             "Training curves are shown where the run is at hand: train with `--out runs/NAME`, and choose runs/NAME at "

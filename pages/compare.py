@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from explorer import controls, evidence, figures, judging, session
-from explorer.sheets import png
+from dafnet_core.drawing import png
+from dafnet_explorer import background_evaluation, controls, evaluation_figures, figures, session
 
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
@@ -27,16 +27,20 @@ with st.container(key="sheet_compare"):
     )
 st.caption(f"Differences of intensity from -{figures.CHANGE_LIMIT:g} (blue) to {figures.CHANGE_LIMIT:g} (red).")
 
-controls.download("This sheet (PNG)", lambda: png(
+controls.download(
+    "This sheet (PNG)",
+    lambda: png(
         figures.compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme),
         session.about(checkpoint, session.data_name(subject), against_digest=other.digest),
-    ), "dafnet-compare.png")  # fmt: skip
+    ),
+    "dafnet-compare.png",
+)
 
 st.subheader("In numbers")
-asked = judging.pick_data(checkpoint, "population")
-both = [judging.judged(model, asked) for model in (checkpoint, other)] if asked else [None]
+asked = background_evaluation.pick_data(checkpoint, "population")
+both = [background_evaluation.judged(model, asked) for model in (checkpoint, other)] if asked else [None]
 if None not in both:
-    rows = evidence.comparison(*both)
+    rows = evaluation_figures.comparison(*both)
     numbers = both[0].found
     st.markdown(
         f"{numbers['n_subjects']} subjects, {numbers['n_slices']} slices. *difference* is that of the same subjects, "
@@ -45,5 +49,5 @@ if None not in both:
     )
     st.dataframe(rows, hide_index=True, height=520)
     about = session.about(checkpoint, asked.name, against_digest=other.digest, z=numbers["z"])
-    controls.download("This table (CSV)", lambda: evidence.table_csv(rows, about), "dafnet-compare.csv")
+    controls.download("This table (CSV)", lambda: evaluation_figures.table_csv(rows, about), "dafnet-compare.csv")
     st.caption(f"The same: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {asked.command}`")

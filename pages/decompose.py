@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from explorer import controls, figures, session
-from explorer.sheets import png
+from dafnet_core.drawing import png
+from dafnet_explorer import controls, figures, session
 
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
@@ -27,9 +27,10 @@ st.markdown(
     "modalities share, they share in one place. Coloured channels are those that the segmentor reads as one class."
 )
 show(
-    "channels", figures.channel_sheet(found, kinds, classes, colours, theme),
+    "channels",
+    figures.channel_sheet(found, kinds, classes, colours, theme),
     "Each modality's image and its anatomy channels, with the share of pixels that each holds",
-)  # fmt: skip
+)
 
 st.subheader("Modality factors z")
 st.markdown("How the image looks, in a few numbers: posterior mean and one standard deviation of each dimension.")
@@ -54,25 +55,28 @@ if found.pairs:
         if tab.open:
             with tab:
                 show(
-                    f"fused{i}", figures.fusion_sheet(found, i, kinds, classes, colours, theme),
+                    f"fused{i}",
+                    figures.fusion_sheet(found, i, kinds, classes, colours, theme),
                     f"Own, deformed and fused anatomy channels in the frame of {found.names[i]}",
-                )  # fmt: skip
+                )
 else:
     st.info("Only one modality is given: there is nothing to align or to fuse. Add the other one in the sidebar.")
 
 st.subheader("Masks")
 show(
-    "masks", figures.mask_sheet(found, subject.truth, classes, mask_colours, theme),
+    "masks",
+    figures.mask_sheet(found, subject.truth, classes, mask_colours, theme),
     "Masks from single, deformed and fused anatomies over the image, beside the truth",
-)  # fmt: skip
+)
 legend = " · ".join(
     f"<span style='color:{colour}'>■</span> {name}" for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
 )
 st.html(f"<div>{legend}</div>")
 st.dataframe(
-    figures.dice_table(found, subject.truth, classes, subject.why_no_truth), hide_index=True,
+    figures.dice_table(found, subject.truth, classes, subject.why_no_truth),
+    hide_index=True,
     column_config={"mask": st.column_config.TextColumn(help="which anatomy the mask was made from")},
-)  # fmt: skip
+)
 if subject.native:
     st.markdown("**On your own pixels**")
     show(
@@ -94,13 +98,19 @@ show(
 st.subheader("Inspect")
 names = list(found.names)
 chosen = st.segmented_control(
-    "Modality", names, default=names[0], required=True, key="inspected", bind="query-params",
+    "Modality",
+    names,
+    default=names[0],
+    required=True,
+    key="inspected",
+    bind="query-params",
     help="Whose image and reconstructions to look at",
-)  # fmt: skip
+)
 st.plotly_chart(
-    figures.inspection(found, names.index(chosen), classes, kinds, dark), key="inspection",
+    figures.inspection(found, names.index(chosen), classes, kinds, dark),
+    key="inspection",
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
-)  # fmt: skip
+)
 
 st.subheader("Take it with you")
 facts = session.about(checkpoint, session.data_name(subject), classes=classes, versions=checkpoint.versions)

@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.editing import ERASE, Edit, edited, matching_channels, one_hot, paint
-from explorer import components, controls, evidence, figures, hands, session
-from explorer.sheets import png
+from dafnet_core.drawing import png
+from dafnet_explorer import components, controls, edit_figures, evaluation_figures, figures, session
 
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
@@ -25,14 +25,19 @@ st.markdown(
 names = list(found.names)
 with st.container(horizontal=True):
     chosen = st.segmented_control(
-        "Anatomy and z of", names, default=names[0], required=True, key="edited", bind="query-params",
+        "Anatomy and z of",
+        names,
+        default=names[0],
+        required=True,
+        key="edited",
+        bind="query-params",
         help="Which image's anatomy to paint on, and whose z to begin with",
-    )  # fmt: skip
+    )
     other = session.pick_other(checkpoint, "painted-with", needed=True)
 i = names.index(chosen)
 labels = found.s[i].argmax(0).astype(np.uint8)
 truth = subject.truth.get(i)
-titles = hands.channel_titles(kinds, classes)
+titles = edit_figures.channel_titles(kinds, classes)
 about = session.about(checkpoint, session.data_name(subject), modality=chosen)
 
 
@@ -58,10 +63,14 @@ def work() -> None:
     left, right = st.columns([2, 3])
     with left:
         strokes = components.paint(
-            found.images[i], labels, list(zip(titles, drawn, strict=True)), title=f"Anatomy of {chosen}",
-            owner=f"{checkpoint.digest} {subject.digest} {chosen}", key="brush",
+            found.images[i],
+            labels,
+            list(zip(titles, drawn, strict=True)),
+            title=f"Anatomy of {chosen}",
+            owner=f"{checkpoint.digest} {subject.digest} {chosen}",
+            key="brush",
             start=max(range(len(kinds)), key=lambda c: (kinds[c] is not None, found.s[i, c].sum())),
-        )  # fmt: skip
+        )
     with right:
         pictures = st.container()
     with st.expander("Move z", expanded=False):
@@ -78,19 +87,21 @@ def work() -> None:
     with pictures:
         with st.container(key="small_edit"):
             controls.image(
-                hands.edit_sheet(rows, colours, theme),
+                edit_figures.edit_sheet(rows, colours, theme),
                 "The painted anatomy, the image before and after, their difference, and the mask after",
             )
         st.markdown("**What did you change?**")
         shown = [
             ("pixels painted", f"{int(mine.changed.sum())}"),
-            ("change inside", _number(mine.inside)), ("change outside", _number(mine.outside)),
-            ("Dice before", _number(mine.dice[0])), ("Dice after", _number(mine.dice[1])),
-        ]  # fmt: skip
+            ("change inside", _number(mine.inside)),
+            ("change outside", _number(mine.outside)),
+            ("Dice before", _number(mine.dice[0])),
+            ("Dice after", _number(mine.dice[1])),
+        ]
         with st.container(horizontal=True):
             for name, value in shown:
                 st.metric(name, value, width="content")
-        st.table(hands.edit_rows(mine, titles), hide_index=True)  # drawn faster than a dataframe
+        st.table(edit_figures.edit_rows(mine, titles), hide_index=True)  # drawn faster than a dataframe
         st.caption(
             "Change is the mean absolute change of intensity, in [-1, 1], where channels changed and elsewhere. Dice "
             + ("is against the truth." if truth is not None else "needs a truth, which this image does not have.")
@@ -103,12 +114,12 @@ def work() -> None:
         )
         with st.container(horizontal=True):
             controls.download(
-                "This sheet (PNG)", lambda: png(hands.edit_sheet(rows, colours, theme), about), "dafnet-edit.png"
+                "This sheet (PNG)", lambda: png(edit_figures.edit_sheet(rows, colours, theme), about), "dafnet-edit.png"
             )
             arrays = {"s_before": labels, "s_after": painted, "z": z, "images": mine.images, "masks": mine.masks}
             controls.download("Arrays (NPZ)", lambda: figures.npz(arrays, about), "dafnet-edit.npz")
-            table = hands.edit_rows(mine, titles)
-            controls.download("Pixels (CSV)", lambda: evidence.table_csv(table, about), "dafnet-edit.csv")
+            table = edit_figures.edit_rows(mine, titles)
+            controls.download("Pixels (CSV)", lambda: evaluation_figures.table_csv(table, about), "dafnet-edit.csv")
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import controls, evidence, figures, judging, session
+from dafnet_explorer import background_evaluation, controls, evaluation_figures, figures, session
 
 checkpoint = session.current_checkpoint()
 dark = session.theme() is session.DARK
@@ -12,7 +12,7 @@ st.markdown(
     "*distance correlation*: 0 for independent, 1 for determined by each other. But estimated from few images it is "
     "**far from 0 for independent factors too**. So here it never stands alone."
 )
-asked = judging.pick_data(checkpoint, "population")
+asked = background_evaluation.pick_data(checkpoint, "population")
 shown = [(figures.DECODERS[checkpoint.config.decoder], checkpoint)]
 if asked and (other := session.pick_other(checkpoint, "other", needed=True)):
     title = figures.DECODERS[other[1].config.decoder]
@@ -20,18 +20,23 @@ if asked and (other := session.pick_other(checkpoint, "other", needed=True)):
 
 parts = []
 for title, model in shown:
-    judged = judging.judged(model, asked) if asked else None
+    judged = background_evaluation.judged(model, asked) if asked else None
     found = judged.found if judged else next(iter(model.metrics.values()), None)
     parts.append((title, model, judged, found))
 
-chart = evidence.chart("dependence", session.about(checkpoint, ""))
-done = [(title, judged.evidence.dependence["s_z"]) for title, _, judged, _ in parts
-        if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
+chart = evaluation_figures.chart("dependence", session.about(checkpoint, ""))
+done = [
+    (title, judged.evidence.dependence["s_z"])
+    for title, _, judged, _ in parts
+    if judged and "s_z" in judged.evidence.dependence
+]
 if done:
     st.plotly_chart(
-        evidence.dependence_figure(done, dark), key="nulls", config=chart,
+        evaluation_figures.dependence_figure(done, dark),
+        key="nulls",
+        config=chart,
         alt="Both statistics as lines over their null distributions",
-    )  # fmt: skip
+    )
     st.caption(
         "Grey: the same statistic after one factor's subjects were permuted, which is what independence between "
         "subjects looks like in these very data: what depends on the modality or the place of a slice alone is left in "
@@ -50,7 +55,7 @@ for title, _, judged, found in parts:
             f"{d['n']} images of {d['n_subjects']} subjects."
         )
         continue
-    st.dataframe(evidence.dependence_rows(found), hide_index=True)
+    st.dataframe(evaluation_figures.dependence_rows(found), hide_index=True)
 
 st.subheader("What this does and does not mean")
 st.markdown(
@@ -60,14 +65,19 @@ st.markdown(
     "An empty z is perfectly independent of everything: read the rows of the image beside it, and its accuracy on the "
     "page Probe."
 )
-curves = [(title, judging.curve(model, asked, judged.evidence)) for title, model, judged, _ in parts
-          if judged and "s_z" in judged.evidence.dependence]  # fmt: skip
+curves = [
+    (title, background_evaluation.curve(model, asked, judged.evidence))
+    for title, model, judged, _ in parts
+    if judged and "s_z" in judged.evidence.dependence
+]
 if curves:
     st.subheader("The same images, fewer of them")
     st.plotly_chart(
-        evidence.curve_figure(curves, dark), key="curve", config=chart,
+        evaluation_figures.curve_figure(curves, dark),
+        key="curve",
+        config=chart,
         alt="Both statistics over the number of subjects",
-    )  # fmt: skip
+    )
     st.caption(
         "Dotted: subjects permuted. Where solid and dotted lines fall together, the fall is bias and no "
         "property of the model; the paper's 0.55 and 0.78 come without their number of images."
@@ -79,13 +89,17 @@ with st.container(horizontal=True):
             about = session.about(model, asked.name, z=found["z"])
             controls.download(
                 f"{title}: table (CSV)",
-                lambda found=found, about=about: evidence.table_csv(evidence.dependence_rows(found), about),
+                lambda found=found, about=about: evaluation_figures.table_csv(
+                    evaluation_figures.dependence_rows(found), about
+                ),
                 "dafnet-dependence.csv",
                 key=f"csv-{model.digest}",
             )
             controls.download(
                 f"{title}: all numbers and nulls (JSON)",
-                lambda judged=judged, about=about: evidence.as_json(evidence.with_nulls(judged), about),
+                lambda judged=judged, about=about: evaluation_figures.as_json(
+                    evaluation_figures.with_nulls(judged), about
+                ),
                 "dafnet-numbers.json",
                 key=f"json-{model.digest}",
             )

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dafnet_core.analysis.decompose import decompose
-from explorer import components, controls, evidence, figures, judging, session
-from explorer.sheets import png
+from dafnet_core.drawing import png
+from dafnet_explorer import background_evaluation, components, controls, evaluation_figures, figures, session
 
 MOST = 6  # rows and columns
 RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
@@ -19,8 +19,8 @@ st.markdown(
     "probe's probability that it has reached the column's modality. If content and style are apart, both are high in "
     "every cell."
 )
-asked = judging.pick_data(checkpoint, "population")
-judged = judging.judged(checkpoint, asked) if asked else None
+asked = background_evaluation.pick_data(checkpoint, "population")
+judged = background_evaluation.judged(checkpoint, asked) if asked else None
 if judged is None:
     st.stop()
 if judged.evidence.probe is None:
@@ -32,15 +32,24 @@ middle = [names.index(n) for n in names if f"slice {e.positions.max() // 2 + 1},
 left, right = st.columns(2)
 with left:
     rows = st.multiselect(
-        "Anatomies of", names, [names[n] for n in middle[:4]], max_selections=MOST, key="mix-rows",
-        bind="query-params", help="Whose anatomies stand in the rows; up to six",
-    )  # fmt: skip
+        "Anatomies of",
+        names,
+        [names[n] for n in middle[:4]],
+        max_selections=MOST,
+        key="mix-rows",
+        bind="query-params",
+        help="Whose anatomies stand in the rows; up to six",
+    )
 with right:
     columns = st.multiselect(
-        "Modality factors of", [*names, *RANDOM], [*(names[n] for n in middle[:4]), "random z 1"], max_selections=MOST,
-        key="mix-columns", bind="query-params",
+        "Modality factors of",
+        [*names, *RANDOM],
+        [*(names[n] for n in middle[:4]), "random z 1"],
+        max_selections=MOST,
+        key="mix-columns",
+        bind="query-params",
         help="A random z is drawn from N(0, I); it is judged as the modality that the probe names",
-    )  # fmt: skip
+    )
 with st.container(horizontal=True, vertical_alignment="bottom"):
     seed = st.number_input(
         "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Another number, other random z"
@@ -53,7 +62,7 @@ if not rows or not columns:
 chosen = [names.index(n) for n in rows]
 taken = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
 shown = [("chosen at the left", checkpoint, judged)]
-if other and (theirs := judging.judged(other[1], asked)):
+if other and (theirs := background_evaluation.judged(other[1], asked)):
     if theirs.evidence.probe is None:
         st.info(f"{other[0]}: these data do not allow a probe of the modality.")
     else:
@@ -66,7 +75,7 @@ def choose(row: int, column: int) -> None:
 
 
 for n, (title, model, found) in enumerate(shown):
-    mixed = judging.mixture(model, asked, found.evidence, chosen, taken, seed)
+    mixed = background_evaluation.mixture(model, asked, found.evidence, chosen, taken, seed)
     parts = found.evidence.encodings
     styles = [parts.images[k] if k >= 0 else None for k in taken]
     reached = [parts.names[m] for m in mixed.modalities]
@@ -99,10 +108,10 @@ for n, (title, model, found) in enumerate(shown):
             "dafnet-mix.png",
             key=f"png-{n}",
         )
-        table = evidence.mixture_rows(mixed, rows, columns, reached)
+        table = evaluation_figures.mixture_rows(mixed, rows, columns, reached)
         controls.download(
             "Its verdicts (CSV)",
-            lambda table=table, about=about: evidence.table_csv(table, about),
+            lambda table=table, about=about: evaluation_figures.table_csv(table, about),
             "dafnet-mix.csv",
             key=f"verdicts-{n}",
         )
@@ -128,18 +137,19 @@ def look_closer() -> None:
             bind="query-params",
             help="The cell's column",
         )
-    mixed = judging.mixture(checkpoint, asked, judged.evidence, chosen, taken, seed)
+    mixed = background_evaluation.mixture(checkpoint, asked, judged.evidence, chosen, taken, seed)
     image, modality = mixed.made.images[r, k], e.names[mixed.modalities[k]]
     again = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
-    own = judging.mixture(checkpoint, asked, judged.evidence, chosen[r : r + 1], chosen[r : r + 1], seed)
+    own = background_evaluation.mixture(checkpoint, asked, judged.evidence, chosen[r : r + 1], chosen[r : r + 1], seed)
     text = figures.kept_text(e.anatomies[chosen[r]], again, checkpoint.config.classes)
     style = e.images[taken[k]] if taken[k] >= 0 else None
     st.plotly_chart(
         figures.mixture_inspection(
             image, own.made.images[0, 0], e.images[chosen[r]], style, text, theme is session.DARK
         ),
-        key="mix-closer", alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
-    )  # fmt: skip
+        key="mix-closer",
+        alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
+    )
     st.caption(
         f"Judged as {modality}: kept {mixed.made.dice[r, k]:.3f} (Dice), reached {mixed.reached[r, k]:.1%}, "
         f"channels that stay {mixed.made.agreement[r, k]:.3f}."

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import controls, evidence, figures, judging, session
+from dafnet_explorer import background_evaluation, controls, evaluation_figures, figures, session
 
 checkpoint = session.current_checkpoint()
 dark = session.theme() is session.DARK
@@ -14,8 +14,8 @@ st.markdown(
     "what is shown, the same regression should read from s no more than from true masks. Subjects are never split: "
     "each is judged by a classifier that has not seen any of its slices."
 )
-asked = judging.pick_data(checkpoint, "population")
-judged = judging.judged(checkpoint, asked) if asked else None
+asked = background_evaluation.pick_data(checkpoint, "population")
+judged = background_evaluation.judged(checkpoint, asked) if asked else None
 found = judged.found if judged else next(iter(checkpoint.metrics.values()), None)
 if found is None:
     st.stop()
@@ -35,13 +35,16 @@ else:
     for column, (pair, swap) in zip(columns[2:], found["swap"].items(), strict=True):
         a, b = pair.split("_to_")
         column.metric(
-            f"{a} → {b}", f"{swap['accuracy']:.3f}",
+            f"{a} → {b}",
+            f"{swap['accuracy']:.3f}",
             help=f"Share of images g(s of {a}, z of {b}) whose z, encoded again, is taken for {b}",
-        )  # fmt: skip
+        )
     st.plotly_chart(
-        evidence.probe_figure(probe, dark), key="bars", config=evidence.chart("probe", about),
+        evaluation_figures.probe_figure(probe, dark),
+        key="bars",
+        config=evaluation_figures.chart("probe", about),
         alt="Accuracy from all of z and from each dimension alone",
-    )  # fmt: skip
+    )
     st.caption(
         f"{found['n_slices'] * len(names)} images of {found['n_subjects']} subjects. Dashed: chance, "
         f"{probe['chance']:.2f}. Whiskers: 95 % intervals that take each subject for one trial, so they are wide "
@@ -54,7 +57,7 @@ st.markdown(
     "the **true masks**, and leakage is what s tells beyond them."
 )
 if "leakage" in found:
-    st.dataframe(evidence.leakage_rows(found), hide_index=True)
+    st.dataframe(evaluation_figures.leakage_rows(found), hide_index=True)
 else:
     st.caption("This card was written before leakage was measured.")
 if judged is None:
@@ -63,24 +66,36 @@ if judged is None:
 e = judged.evidence.encodings
 if probe["accuracy"] is not None:
     with st.expander("Confusion matrix"):
-        st.dataframe(evidence.confusion_rows(probe, names), hide_index=True)
+        st.dataframe(evaluation_figures.confusion_rows(probe, names), hide_index=True)
 
 st.subheader("Every image's z")
-axes = evidence.z_axes(e)
+axes = evaluation_figures.z_axes(e)
 with st.container(horizontal=True):
     across = st.selectbox("Across", axes, key="across", bind="query-params", help="What the horizontal axis shows")
     up = st.selectbox(
-        "Up", axes[1:], 1, key="up", disabled=across == axes[0], bind="query-params",
+        "Up",
+        axes[1:],
+        1,
+        key="up",
+        disabled=across == axes[0],
+        bind="query-params",
         help="What the vertical axis shows",
-    )  # fmt: skip
+    )
     colour = st.selectbox(
-        "Colour", evidence.colourings(e), key="colour", bind="query-params", help="What the points' colours show"
+        "Colour",
+        evaluation_figures.colourings(e),
+        key="colour",
+        bind="query-params",
+        help="What the points' colours show",
     )
 event = st.plotly_chart(
-    evidence.scatter(e, across, up, colour, dark), key="scatter", on_select="rerun", selection_mode="points",
-    config=evidence.chart("z", about),
+    evaluation_figures.scatter(e, across, up, colour, dark),
+    key="scatter",
+    on_select="rerun",
+    selection_mode="points",
+    config=evaluation_figures.chart("z", about),
     alt="A point an image, placed by its z; choose one to see its slice",
-)  # fmt: skip
+)
 chosen = event.selection.points if event else []
 if chosen:
     with st.container(key="sheet_probe"):
@@ -91,7 +106,7 @@ if chosen:
 else:
     st.caption("Choose a point to see its slice.")
 
-readings = judging.readings(checkpoint, asked, judged.evidence)
+readings = background_evaluation.readings(checkpoint, asked, judged.evidence)
 if readings:
     st.subheader("What else is in them?")
     st.markdown(
@@ -99,16 +114,16 @@ if readings:
         "belong to z, the heart's size to s. Held-out accuracy or R² (0 says nothing, below 0 is worse than the "
         "mean), with 95 % intervals."
     )
-    st.dataframe(evidence.reading_rows(readings), hide_index=True)
+    st.dataframe(evaluation_figures.reading_rows(readings), hide_index=True)
 
 st.subheader("Take it with you")
 with st.container(horizontal=True):
-    controls.download("All numbers (JSON)", lambda: evidence.as_json(found, about), "dafnet-numbers.json")
-    controls.download("z of every image (CSV)", lambda: evidence.z_csv(e, about), "dafnet-z.csv")
+    controls.download("All numbers (JSON)", lambda: evaluation_figures.as_json(found, about), "dafnet-numbers.json")
+    controls.download("z of every image (CSV)", lambda: evaluation_figures.z_csv(e, about), "dafnet-z.csv")
     if readings:
         controls.download(
             "What is known (CSV)",
-            lambda: evidence.table_csv(evidence.reading_rows(readings), about),
+            lambda: evaluation_figures.table_csv(evaluation_figures.reading_rows(readings), about),
             "dafnet-known.csv",
         )
 st.caption(f"The same numbers: `python -m dafnet_core.evaluate CHECKPOINT {asked.command}`")

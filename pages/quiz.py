@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer import controls, evidence, figures, session
+from dafnet_explorer import controls, evaluation_figures, figures, session
 
 NAMES = {"z": "one dimension of z", "anatomy": "the anatomy s", "warp": "the warp", "decoder": "the decoder"}
 HINTS = {
@@ -23,9 +23,13 @@ st.markdown(
 )
 with st.container(horizontal=True):
     seed = st.number_input(
-        "Class seed", 0, 9999, key="quiz-seed", bind="query-params",
+        "Class seed",
+        0,
+        9999,
+        key="quiz-seed",
+        bind="query-params",
         help="It is in the link with checkpoint and sample: whoever opens the same link is asked the same",
-    )  # fmt: skip
+    )
     number = st.number_input(
         "Question", 1, 999, key="question", bind="query-params", help="The next one of the same seed"
     )
@@ -40,9 +44,14 @@ asked = (seed, number, checkpoint.digest, subject.digest, question.kinds)
 
 def answer(kind: str) -> None:
     row = {
-        "seed": seed, "question": number, "subject": session.data_name(subject), "checkpoint": checkpoint.digest,
-        "asked": question.kind, "answered": kind, "correct": kind == question.kind,
-    }  # fmt: skip
+        "seed": seed,
+        "question": number,
+        "subject": session.data_name(subject),
+        "checkpoint": checkpoint.digest,
+        "asked": question.kind,
+        "answered": kind,
+        "correct": kind == question.kind,
+    }
     answers.setdefault(asked, row)  # the first answer counts
 
 
@@ -74,10 +83,14 @@ if asked not in answers:
     with st.container(key="small_question"):
         controls.image(figures.quiz_sheet(question, theme), "An image before and after one factor was changed")
     chosen = st.radio(
-        "What was changed?", question.kinds, None, format_func=NAMES.get, captions=[HINTS[k] for k in question.kinds],
+        "What was changed?",
+        question.kinds,
+        None,
+        format_func=NAMES.get,
+        captions=[HINTS[k] for k in question.kinds],
         help="Each kind is asked equally often",
         key=f"answer-{seed}-{number}-{checkpoint.digest[:8]}-{subject.digest[:8]}",
-    )  # fmt: skip
+    )
     st.button(
         "Show the answer",
         help="The first answer counts",
@@ -111,6 +124,6 @@ if answers:
     st.markdown(f"**{right} of {len(rows)} right.** Guessing gets one in {len(question.kinds)}.")
     controls.download(
         "Your answers (CSV)",
-        lambda: evidence.table_csv(rows, session.about(checkpoint, session.data_name(subject))),
+        lambda: evaluation_figures.table_csv(rows, session.about(checkpoint, session.data_name(subject))),
         "dafnet-quiz.csv",
     )

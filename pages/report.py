@@ -4,8 +4,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from explorer import controls, judging, session
-from explorer.report import CONTENTS, report
+from dafnet_explorer import background_evaluation, controls, session
+from dafnet_explorer.report import CONTENTS, report
 
 checkpoint, subject, found, kinds = session.current()
 
@@ -31,15 +31,23 @@ with st.container(horizontal=True):
         help="Modalities whose traversal is in the report",
     )
     steps = st.segmented_control(
-        "Steps", (5, 7, 9), default=7, required=True, key="report-steps", bind="query-params",
+        "Steps",
+        (5, 7, 9),
+        default=7,
+        required=True,
+        key="report-steps",
+        bind="query-params",
         help="Images a dimension, from -3 to 3",
-    )  # fmt: skip
-judged = judging.already_judged(checkpoint)
+    )
+judged = background_evaluation.already_judged(checkpoint)
 asked = st.selectbox(
-    "Numbers of evaluate", [None, *judged], len(judged), key="report-numbers",
+    "Numbers of evaluate",
+    [None, *judged],
+    len(judged),
+    key="report-numbers",
     format_func=lambda asked: asked.command if asked else "those that the checkpoint carries",
     help="What the pages Mix, Probe, Independence, Truth and Compare judged can be chosen too",
-)  # fmt: skip
+)
 
 name = st.session_state["checkpoint"]
 own = name in st.session_state.get("own-checkpoints", {})
@@ -57,9 +65,13 @@ moved = {
     if name in chosen
 }
 facts = session.about(
-    checkpoint, session.data_name(subject), checkpoint_file=file if own else f"{file}.safetensors", modalities=names,
-    numbers=asked.command if asked else "of the checkpoint", **choices,
-)  # fmt: skip
+    checkpoint,
+    session.data_name(subject),
+    checkpoint_file=file if own else f"{file}.safetensors",
+    modalities=names,
+    numbers=asked.command if asked else "of the checkpoint",
+    **choices,
+)
 controls.download(
     "Report (ZIP)", lambda: report(checkpoint, subject, found, kinds, moved, metrics, facts, link), "dafnet-report.zip"
 )

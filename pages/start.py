@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from explorer import controls, session
-from explorer.figures import channel_colours, start_sheet
+from dafnet_explorer import controls, session
+from dafnet_explorer.figures import channel_colours, start_sheet
 
 checkpoint, subject, found, kinds = session.current()
 st.title("What an image shows, and how it looks")

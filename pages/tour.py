@@ -7,7 +7,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.analysis.decompose import kl_per_dimension, registration_errors
-from explorer import controls, evidence, figures, session
+from dafnet_explorer import controls, evaluation_figures, figures, session
 
 checkpoint, subject, found, kinds = session.current()
 theme = session.theme()
@@ -88,17 +88,20 @@ def aligned() -> str:
 paints, modulation, plus_one = decoder()
 STATIONS = (
     Station(
-        "Two images of one subject", "Sec. I, III-A",
+        "Two images of one subject",
+        "Sec. I, III-A",
         "These are images of the same slice of the same body, made in two ways, here called *modalities*. They show "
         "the same things, but **look different**, and the things **lie elsewhere**, since hearts beat and patients "
         "breathe. Somebody has to draw every mask by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
         lambda: figures.pair_sheet(found, subject.truth, len(classes), mask_colours, theme),
         "Follow an outline over the tiles that show both images in turn: it jumps.",
-        ("decompose",), two=True,
+        ("decompose",),
+        two=True,
     ),
     Station(
-        "Where things are: the anatomy s", "Sec. III-A",
+        "Where things are: the anatomy s",
+        "Sec. III-A",
         f"A network puts every pixel into exactly one of {config.channels} channels, as if it cut the image out of "
         "coloured paper. A channel is on or off: it has no shades, so it cannot keep how bright a place is. Each "
         "modality has the first half of that network (φ) to itself and shares the second (ρ), so the same thing lands "
@@ -114,7 +117,8 @@ STATIONS = (
         "straight through to the probabilities.",
     ),
     Station(
-        "How it looks: the modality factor z", "Sec. III-A",
+        "How it looks: the modality factor z",
+        "Sec. III-A",
         f"What **s** leaves out goes into {config.z_dim} numbers for the whole image. The encoder gives a range for "
         "each, a mean and a deviation, and not one value. All are pulled towards one bell curve, so each says only "
         "what it must.",
@@ -129,7 +133,8 @@ STATIONS = (
         "The paper prints KL(p ‖ q); its code, and this app, take KL(q ‖ p).",
     ),
     Station(
-        "Put together again", "Sec. III-D",
+        "Put together again",
+        "Sec. III-D",
         "A decoder g paints the anatomy in the style that **z** says, and what it makes is compared with the image "
         f"itself. {paints} No expert takes part in this, so images that nobody has annotated teach the model too.",
         gathered(r"y_i = g(s_i, z_i), \qquad L_{rec} = \lVert x_i - g(s_i, z_i) \rVert_1", modulation),
@@ -139,7 +144,8 @@ STATIONS = (
         f"Here L_rec is the mean over pixels, of intensities in [-1, 1].{plus_one}",
     ),
     Station(
-        "Swap the modality factor", "Sec. III-D, III-E",
+        "Swap the modality factor",
+        "Sec. III-D, III-E",
         "If **s** says only where things are, and **z** only how they look, an anatomy can be painted with the other "
         "image's **z**: everything stays in its place, and the modality changes. So that the decoder does not ignore "
         "**z**, in training a random one is painted and read back from its own picture.",
@@ -156,7 +162,8 @@ STATIONS = (
         two=True,
     ),
     Station(
-        "Align", "Sec. III-B",
+        "Align",
+        "Sec. III-B",
         "Both anatomies speak one language, so one can be laid upon the other, however different the images look. A "
         f"network sees both and moves {config.control_points} x {config.control_points} control points; a thin-plate "
         "spline, which bends like a sheet of metal, moves every pixel between them.",
@@ -172,7 +179,8 @@ STATIONS = (
         two=True,
     ),
     Station(
-        "Fuse", "Sec. III-B",
+        "Fuse",
+        "Sec. III-B",
         "Aligned anatomies are joined: a pixel is on in a channel if either has it on. Nothing that one modality alone "
         "has seen is lost, and the maximum takes any number of modalities. What one of them saw wrong is kept as well.",
         r"s_i^{fused} = \max(s_i, s_j^{deformed})",
@@ -182,7 +190,8 @@ STATIONS = (
         two=True,
     ),
     Station(
-        "Segment", "Sec. III-C, IV-A",
+        "Segment",
+        "Sec. III-C, IV-A",
         "One small network h reads the organs from any anatomy: single, deformed or fused. Dice compares its mask with "
         "an expert's: 1 is the same, 0 has no pixel in common. A modality **without any annotation** learns too: by "
         "being put together again, by a critic that knows how masks look, and because its anatomy, deformed onto the "
@@ -198,7 +207,8 @@ STATIONS = (
         "Here Dice is the mean over the organs that the truth contains.",
     ),
     Station(
-        "Move z", "Sec. V-H.2, Fig. 9",
+        "Move z",
+        "Sec. V-H.2, Fig. 9",
         "One dimension of **z** at a time goes from -3 to 3, which is nearly all of its bell curve, while **s** and "
         "the others stay. Behind each row stand two maps: how strictly a pixel follows (correlation: red with, blue "
         "against, grey not at all), and how far it goes.",
@@ -213,7 +223,8 @@ STATIONS = (
         "The paper says this in words and in its figure; rows are sorted by how much they do.",
     ),
     Station(
-        "Is it really taken apart?", "Sec. V-H.1, V-H.3",
+        "Is it really taken apart?",
+        "Sec. V-H.1, V-H.3",
         "If s and z tell nothing about each other, images that are alike in one need not be alike in the other. "
         "*Distance correlation* compares the two tables of distances: 0 for independent factors, 1 for factors that "
         "determine each other. But of few images it is **far from 0 for independent factors too**, so beside it stands "
@@ -229,7 +240,7 @@ STATIONS = (
         r"$d$ are distances less the mean of their row and column, plus that of all. Shown before that, for every "
         "sample at this slice; neighbours are the modalities of one subject.",
     ),
-)  # fmt: skip
+)
 
 
 def step(by: int) -> None:
@@ -291,9 +302,10 @@ if several and told:
     d = carded["dependence"]
     if not picture:
         st.plotly_chart(
-            evidence.probe_figure(carded["probe"], theme is session.DARK), key="carded",
+            evaluation_figures.probe_figure(carded["probe"], theme is session.DARK),
+            key="carded",
             alt="Accuracy of the modality from all of z and from each dimension alone",
-        )  # fmt: skip
+        )
     st.markdown(
         f"On {carded['n_subjects']} subjects that it never saw (`{carded['data']}`, of its card): dCor of s and z is "
         f"{d['dcor']:.3f}, p = {d['p_value']:.3f}. That counts only if z says something: the modality is told from it "

@@ -6,9 +6,9 @@ import streamlit as st
 from dafnet_core.analysis.decompose import decompose, kl_per_dimension
 from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
-from dafnet_core.checkpoint import Checkpoint
-from explorer import components, controls, figures, session
-from explorer.sheets import Tile, grey, png, sheet, stack
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.drawing import Tile, grey, png, sheet, stack
+from dafnet_explorer import components, controls, figures, session
 
 FRAMES = 33  # of a dimension that is scrubbed through
 
@@ -35,17 +35,32 @@ st.markdown(
 with st.container(horizontal=True):
     names = list(found.names)
     chosen = st.segmented_control(
-        "Anatomy and z of", names, default=names[0], required=True, key="moved", bind="query-params",
+        "Anatomy and z of",
+        names,
+        default=names[0],
+        required=True,
+        key="moved",
+        bind="query-params",
         help="Whose anatomy stays, and whose z is moved",
-    )  # fmt: skip
+    )
     sort = st.segmented_control(
-        "Sort dimensions by", figures.SORTS, default=figures.SORTS[0], required=True, key="sort", bind="query-params",
+        "Sort dimensions by",
+        figures.SORTS,
+        default=figures.SORTS[0],
+        required=True,
+        key="sort",
+        bind="query-params",
         help="Which rows come first",
-    )  # fmt: skip
+    )
     steps = st.segmented_control(
-        "Steps", (5, 7, 9), default=7, required=True, key="steps", bind="query-params",
+        "Steps",
+        (5, 7, 9),
+        default=7,
+        required=True,
+        key="steps",
+        bind="query-params",
         help="Images a dimension, from -3 to 3",
-    )  # fmt: skip
+    )
 i = names.index(chosen)
 order: list[int] = []
 
@@ -109,23 +124,36 @@ def look_closer() -> None:
     left, right = st.columns([2, 3])
     with left:
         d = st.selectbox(
-            "Dimension", range(len(moved.z)), int(moved.effect.argmax()), format_func=lambda d: f"z{d + 1}",
-            key="dimension", bind="query-params", help="Whose tiles to look at; the one that does most comes first",
-        )  # fmt: skip
+            "Dimension",
+            range(len(moved.z)),
+            int(moved.effect.argmax()),
+            format_func=lambda d: f"z{d + 1}",
+            key="dimension",
+            bind="query-params",
+            help="Whose tiles to look at; the one that does most comes first",
+        )
         fine = session.frames(checkpoint, found.s[i], found.z_mean[i], d, FRAMES)
         components.scrub(
-            fine, [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
+            fine,
+            [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
             title=f"Image of {chosen} while z{d + 1} goes from {-LIMIT:g} to {LIMIT:g}",
-            owner=f"{checkpoint.digest} {subject.digest} {chosen} {d}", start=FRAMES // 2, key="scrub",
-        )  # fmt: skip
+            owner=f"{checkpoint.digest} {subject.digest} {chosen} {d}",
+            start=FRAMES // 2,
+            key="scrub",
+        )
         st.caption(
             "Move the pointer over the picture, or hold an arrow key on its slider: frames follow in the browser."
         )
     with right:
         step = st.select_slider(
-            "Step", range(steps), steps - 1, format_func=lambda k: f"{moved.values[k]:+.1f}", key="step",
-            bind="query-params", help="The tile of the sheet that is shown with its maps; they zoom together",
-        )  # fmt: skip
+            "Step",
+            range(steps),
+            steps - 1,
+            format_func=lambda k: f"{moved.values[k]:+.1f}",
+            key="step",
+            bind="query-params",
+            help="The tile of the sheet that is shown with its maps; they zoom together",
+        )
         modality = checkpoint.config.modalities.index(chosen)
         again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
         st.plotly_chart(
@@ -170,13 +198,23 @@ def combine() -> None:
     with st.container(horizontal=True):
         order = np.argsort(-moved.effect).tolist()
         down = st.selectbox(
-            "Down", range(n_z), order[0], format_func=lambda d: f"z{d + 1}", key="down",
-            bind="query-params", help="The dimension that changes from row to row",
-        )  # fmt: skip
+            "Down",
+            range(n_z),
+            order[0],
+            format_func=lambda d: f"z{d + 1}",
+            key="down",
+            bind="query-params",
+            help="The dimension that changes from row to row",
+        )
         across = st.selectbox(
-            "Across", range(n_z), order[1], format_func=lambda d: f"z{d + 1}", key="across-z",
-            bind="query-params", help="The dimension that changes from column to column",
-        )  # fmt: skip
+            "Across",
+            range(n_z),
+            order[1],
+            format_func=lambda d: f"z{d + 1}",
+            key="across-z",
+            bind="query-params",
+            help="The dimension that changes from column to column",
+        )
     if down == across:
         st.info("Choose two different dimensions.")
         return

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dafnet_core.analysis.truth import dci
-from explorer import controls, evidence, judging, session
+from dafnet_explorer import background_evaluation, controls, evaluation_figures, session
 
 checkpoint = session.current_checkpoint()
 dark = session.theme() is session.DARK
@@ -16,8 +16,8 @@ st.markdown(
     "nothing of them anywhere else."
 )
 # all of them: with fewer even the oracle cannot be told everything
-asked = judging.pick_data(checkpoint, "truth-population", -1)
-judged = judging.judged(checkpoint, asked) if asked else None
+asked = background_evaluation.pick_data(checkpoint, "truth-population", -1)
+judged = background_evaluation.judged(checkpoint, asked) if asked else None
 if judged is None:
     st.stop()
 e = judged.evidence.encodings
@@ -25,15 +25,22 @@ if not e.known:
     st.info("Nothing but masks is known of these subjects. This page is for the phantom.")
     st.stop()
 modality = st.segmented_control(
-    "In images of", e.names, default=e.names[-1], required=True, key="truth-of", bind="query-params",
+    "In images of",
+    e.names,
+    default=e.names[-1],
+    required=True,
+    key="truth-of",
+    bind="query-params",
     help="Whose z, s and warp are asked",
-)  # fmt: skip
-readings = judging.truth(checkpoint, asked, modality, judged.evidence)
+)
+readings = background_evaluation.truth(checkpoint, asked, modality, judged.evidence)
 about = session.about(checkpoint, asked.name, modality=modality, z=e.z_is)
 st.plotly_chart(
-    evidence.truth_figure(readings, dark), key="truth", config=evidence.chart("truth", about),
+    evaluation_figures.truth_figure(readings, dark),
+    key="truth",
+    config=evaluation_figures.chart("truth", about),
     alt="What is known, in rows, read from every representation, in columns",
-)  # fmt: skip
+)
 st.caption(
     f"{e.n_subjects} subjects; the intervals under the cursor are wide with few of them. z1 and so on: one dimension "
     "alone. s shapes: centroids and second moments of channels. Two controls: the *oracle* is what is known itself, "
@@ -52,5 +59,7 @@ st.caption(
     "z should tell only those of style, so its informativeness over all of them is never 1."
 )
 controls.download(
-    "This matrix (CSV)", lambda: evidence.table_csv(evidence.truth_rows(readings), about), "dafnet-truth.csv"
+    "This matrix (CSV)",
+    lambda: evaluation_figures.table_csv(evaluation_figures.truth_rows(readings), about),
+    "dafnet-truth.csv",
 )

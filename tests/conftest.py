@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.machine import machine
 from dafnet_core.config import ModelConfig
-from dafnet_core.factors import Batch
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.types import Batch
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -54,7 +54,7 @@ def make_config() -> Callable[..., ModelConfig]:
         names = changes.pop("modalities", ("a", "b"))
         small = dict(
             width=4, segmentor_width=4, modality_grid=2, aligner_width=4, aligner_grid=2, critic_width=4, critic_grid=2
-        )  # fmt: skip
+        )
         return ModelConfig.compact(names, ("background", "one", "two"), **(small | changes))
 
     return make

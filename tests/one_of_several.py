@@ -10,8 +10,8 @@ import torch
 from torch import distributed as dist
 
 from dafnet_core.config import ModelConfig, TrainConfig
-from dafnet_core.engine import TrainState, noise_of_step, train_step
-from dafnet_core.factors import Batch
+from dafnet_core.training.step import TrainState, noise_of_step, train_step
+from dafnet_core.types import Batch
 
 
 def main(rank: int, size: int, store: str, out: str) -> None:
@@ -23,7 +23,7 @@ def main(rank: int, size: int, store: str, out: str) -> None:
     config = TrainConfig(batch_size=4, precision="fp32", clip=1e9, adversarial_from=-1, adversarial_ramp=0, kl_ramp=0)
     small = dict(
         width=4, segmentor_width=4, modality_grid=2, aligner_width=4, aligner_grid=2, critic_width=4, critic_grid=2
-    )  # fmt: skip
+    )
     shape = ModelConfig.compact(("a", "b"), ("background", "one", "two"), **small)
     state = TrainState.create(shape, config, torch.device("cpu"))
     g = torch.Generator().manual_seed(3)

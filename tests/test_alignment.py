@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
 
-from dafnet_core.alignment import (
+from dafnet_core.networks.aligner import (
     alike,
     control_points,
     fuse,
@@ -16,7 +16,7 @@ from dafnet_core.alignment import (
     spline_matrix,
     warp,
 )
-from dafnet_core.blocks import arithmetic
+from dafnet_core.networks.blocks import arithmetic
 
 
 def offsets(scale=0.2, batch=1, seed=0, dtype=torch.float64):

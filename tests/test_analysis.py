@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from dafnet_core.alignment import pixel_centres
 from dafnet_core.analysis.decompose import (
     channel_classes,
     decompose,
@@ -19,8 +18,9 @@ from dafnet_core.analysis.decompose import (
 )
 from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.informativeness import cycle, informativeness
-from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
-from dafnet_core.analysis.segmentation import dice_per_class, overlap_counts, summarise
+from dafnet_core.metrics.registration import grid_to_pixels, identity_pixels, position_error
+from dafnet_core.metrics.segmentation import dice_per_class, overlap_counts, summarise
+from dafnet_core.networks.aligner import pixel_centres
 
 RNG = np.random.default_rng(0)
 

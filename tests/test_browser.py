@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from dafnet_core.analysis.registration import jacobian, positions_of
 from dafnet_core.data.formats.scan import clean_name
-from explorer import components
+from dafnet_core.metrics.registration import jacobian, positions_of
+from dafnet_explorer import components
 from tools.screenshots import PAGES, serve
 
 pytestmark = pytest.mark.browser

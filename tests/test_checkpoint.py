@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dafnet_core.card import card
-from dafnet_core.checkpoint import FORMAT, Checkpoint, CheckpointError, load, save
+from dafnet_core.checkpoints.card import card
+from dafnet_core.checkpoints.file import FORMAT, Checkpoint, CheckpointError, load, save
 from dafnet_core.config import JUDGING_SEED, ModelConfig
-from dafnet_core.data.datasets import phantom_slices
+from dafnet_core.data.dataset import phantom_slices
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.evaluate import judge
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 
@@ -23,11 +23,18 @@ SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 @pytest.fixture
 def checkpoint(make_model):
     training = {
-        "data": "a test", "data_licence": "MIT", "step": 3, "minutes": 0.1, "machine": "a CPU", "target": "b",
-        "split": {"train": ["x", "y"], "val": ["z"], "test": []}, "annotated_target_subjects": ["x"],
-        "command": "python train.py", "configuration": {"seed": 0, "data": "FOLDER"},
+        "data": "a test",
+        "data_licence": "MIT",
+        "step": 3,
+        "minutes": 0.1,
+        "machine": "a CPU",
+        "target": "b",
+        "split": {"train": ["x", "y"], "val": ["z"], "test": []},
+        "annotated_target_subjects": ["x"],
+        "command": "python train.py",
+        "configuration": {"seed": 0, "data": "FOLDER"},
         "validation": {"segmentation": {n: {"fused": {"dice_mean": 0.5}} for n in "ab"}},
-    }  # fmt: skip
+    }
     return Checkpoint(make_model().eval(), Preparation(32, 48, 1.5), ("#000000", "#D55E00", "#009E73"), training)
 
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from dafnet_core.analysis.registration import identity_pixels
 from dafnet_core.config import TrainConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.datasets import (
+from dafnet_core.data.dataset import (
     Augmentation,
     Sample,
     Slices,
@@ -26,6 +25,7 @@ from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.sources import judging_data, phantom_values, training_data
 from dafnet_core.data.splits import draw_annotated, split_subjects
 from dafnet_core.data.studies import Study
+from dafnet_core.metrics.registration import identity_pixels
 
 SIDE = 32
 
@@ -173,9 +173,13 @@ def test_the_known_warp_says_where_to_look():
     texture /= np.abs(texture).max()
     images = np.stack([texture, texture])[:, None, None]
     data = Slices(
-        ("a", "b"), ("background", "x"), Preparation(64, 64),
-        [Study("one", tuple(images), (None, None), (np.zeros(1),) * 2)], warp=4.0, warp_seed=7,
-    )  # fmt: skip
+        ("a", "b"),
+        ("background", "x"),
+        Preparation(64, 64),
+        [Study("one", tuple(images), (None, None), (np.zeros(1),) * 2)],
+        warp=4.0,
+        warp_seed=7,
+    )
     s, (positions, regions) = data[0], data.truth(0)
     inner = (slice(14, 50),) * 2
     for (i, j), position in positions.items():
@@ -258,8 +262,11 @@ def test_training_data_of_the_phantom_hides_what_may_not_be_used():
 
 def test_what_data_are_called():
     assert phantom_values("phantom:subjects=3,phases=2") == {
-        "seed": 9000, "subjects": 3, "phases": 2, "difficulty": "standard",
-    }  # fmt: skip
+        "seed": 9000,
+        "subjects": 3,
+        "phases": 2,
+        "difficulty": "standard",
+    }
     for wrong in ("phantom:seeds=3", "photos", "phantom:subjects=none", "phantom:difficulty=easy"):
         with pytest.raises(ValueError, match="expected"):
             phantom_values(wrong)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dafnet_core.decoders import SpadeLayer, decode, film, make_decoder
+from dafnet_core.networks.decoders import SpadeLayer, decode, film, make_decoder
 
 
 def anatomy(b=2, c=8, h=48, w=80):

@@ -7,7 +7,7 @@ from dafnet_core.analysis.candidates import weigh
 from dafnet_core.analysis.decompose import decompose
 from dafnet_core.analysis.editing import ERASE, Stroke, edited, matching_channels, one_hot, paint, realign
 from dafnet_core.analysis.misregistration import Range, misregister, misregistration_range
-from dafnet_core.analysis.registration import identity_pixels, jacobian, nearest_offsets, positions_of
+from dafnet_core.metrics.registration import identity_pixels, jacobian, nearest_offsets, positions_of
 
 
 @pytest.fixture

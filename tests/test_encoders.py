@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from dafnet_core.blocks import instance_norm, one_hot
 from dafnet_core.config import ModelConfig
-from dafnet_core.discriminator import Critics
-from dafnet_core.encoders import AnatomyEncoder, sample_z
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.blocks import instance_norm, one_hot
+from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.networks.discriminators import Critics
+from dafnet_core.networks.encoders import AnatomyEncoder, sample_z
 
 CARDIAC = (("cine", "LGE"), ("background", "LV", "myocardium", "RV"))
 

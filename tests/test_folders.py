@@ -12,7 +12,7 @@ from PIL import Image
 
 from dafnet_core.data import phantom
 from dafnet_core.data.chaos import FOLDS
-from dafnet_core.data.folders import DataError, read_chaos, read_nnunet
+from dafnet_core.data.nnunet import DataError, read_chaos, read_nnunet
 from dafnet_core.data.prepare import prepare, scale_intensity
 from dafnet_core.data.readers import read
 

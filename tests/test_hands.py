@@ -5,9 +5,9 @@ import pytest
 
 from dafnet_core.analysis.editing import ERASE, Edit, Stroke
 from dafnet_core.analysis.misregistration import Range
-from dafnet_core.analysis.registration import identity_pixels
-from explorer import components, hands
-from explorer.sheets import rgb
+from dafnet_core.drawing import rgb
+from dafnet_core.metrics.registration import identity_pixels
+from dafnet_explorer import components, edit_figures
 
 GOOD = {"channel": 2, "radius": 3, "points": [[1, 2], [3, 4]]}
 
@@ -20,11 +20,20 @@ def test_strokes_come_as_they_were_made():
 @pytest.mark.parametrize(
     "strokes",
     [
-        None, 7, "text", [None], [{}], [GOOD | {"channel": 4}], [GOOD | {"channel": -2}], [GOOD | {"radius": -1}],
-        [GOOD | {"radius": 10**9}], [GOOD | {"points": [[1]]}], [GOOD | {"points": "ab"}],
+        None,
+        7,
+        "text",
+        [None],
+        [{}],
+        [GOOD | {"channel": 4}],
+        [GOOD | {"channel": -2}],
+        [GOOD | {"radius": -1}],
+        [GOOD | {"radius": 10**9}],
+        [GOOD | {"points": [[1]]}],
+        [GOOD | {"points": "ab"}],
         [GOOD | {"points": [[1, 2]] * (components.MOST_POINTS + 1)}],
     ],
-)  # fmt: skip
+)
 def test_strokes_that_no_canvas_of_ours_sends_are_none(strokes):
     assert components.strokes_of({"strokes": strokes}, 4) == ()
 
@@ -40,19 +49,19 @@ def test_offsets_that_cannot_be_used_leave_those_of_the_beginning(now):
 
 def test_the_jacobian_s_colours_tell_folds_from_everything_else():
     still = identity_pixels(8, 8)
-    assert not (hands.jacobian_pixels(still) == rgb(hands.FOLD)).all(-1).any()
-    assert (hands.jacobian_pixels(still * [-1, 1]) == rgb(hands.FOLD)).all()
+    assert not (edit_figures.jacobian_pixels(still) == rgb(edit_figures.FOLD)).all(-1).any()
+    assert (edit_figures.jacobian_pixels(still * [-1, 1]) == rgb(edit_figures.FOLD)).all()
 
 
 def test_channels_that_are_one_class_are_told_apart_by_their_number():
-    titles = hands.channel_titles((1, None, 1, 2), ("background", "LV", "RV"))
+    titles = edit_figures.channel_titles((1, None, 1, 2), ("background", "LV", "RV"))
     assert titles == ["LV (channel 1)", "channel 2", "LV (channel 3)", "RV"]
 
 
 def test_breaking_points_are_put_into_words():
     amounts, flat = np.array([0.0, 10]), np.full((2, 1), 0.9)
     steep = np.array([[0.9], [0.4]])
-    said = hands.breaking_points(Range(amounts, flat, flat, flat, steep))
+    said = edit_figures.breaking_points(Range(amounts, flat, flat, flat, steep))
     assert said.startswith("Aligned masks hold up to 10, unaligned masks break at 2.0 pixels")
 
 
@@ -60,5 +69,5 @@ def test_an_edit_s_table_leaves_out_channels_that_were_never_there():
     pixels = np.array([[10, 4], [0, 0], [0, 6]])
     nothing = np.zeros((2, 2))
     made = Edit(pixels, nothing > 0, nothing[None], nothing[None], (1.0, 1.0), 0.1, 0.0)
-    rows = hands.edit_rows(made, ["a", "b", "c"])
+    rows = edit_figures.edit_rows(made, ["a", "b", "c"])
     assert [(row["channel"], row["change"]) for row in rows] == [("a", -6), ("c", 6)]

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from explorer.jobs import Jobs
+from dafnet_explorer.jobs import Jobs
 
 
 def until(condition):

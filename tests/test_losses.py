@@ -10,11 +10,8 @@ from sklearn.metrics import f1_score, log_loss
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from dafnet_core.alignment import pixel_centres
 from dafnet_core.config import LossWeights, TrainConfig
 from dafnet_core.data.deform import sampling, smooth_displacement
-from dafnet_core.discriminator import Critics
-from dafnet_core.factors import Batch, Noise
 from dafnet_core.losses import (
     critic_terms,
     cross_entropy,
@@ -25,6 +22,9 @@ from dafnet_core.losses import (
     reconstruction_loss,
     warp_error,
 )
+from dafnet_core.networks.aligner import pixel_centres
+from dafnet_core.networks.discriminators import Critics
+from dafnet_core.types import Batch, Noise
 
 
 def test_kl_is_that_of_torch_distributions():

@@ -9,10 +9,10 @@ import torch
 from dafnet_core.analysis.decompose import decompose
 from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.mixing import mix, mix_rows
-from dafnet_core.analysis.probe import probe
-from dafnet_core.analysis.segmentation import dice_per_class, nanmean
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.evaluate import evaluate_checkpoint
+from dafnet_core.metrics.probe import probe
+from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 
 
 @pytest.fixture(params=["film", "spade"])

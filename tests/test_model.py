@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.config import ModelConfig, TrainConfig
-from dafnet_core.data.datasets import collate, phantom_slices
-from dafnet_core.discriminator import Critics
-from dafnet_core.engine import NotFiniteError, TrainState, learning_rate_factor, noise_of_step, train_step
-from dafnet_core.factors import Batch, Noise
+from dafnet_core.data.dataset import collate, phantom_slices
 from dafnet_core.losses import generator_terms
-from dafnet_core.pairing import PairWeighting, anatomy_dice
+from dafnet_core.networks.discriminators import Critics
+from dafnet_core.networks.pairing import PairWeighting, anatomy_dice
+from dafnet_core.training.step import NotFiniteError, TrainState, learning_rate_factor, noise_of_step, train_step
+from dafnet_core.types import Batch, Noise
 
 CPU = torch.device("cpu")
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints" / "cardiac-film.safetensors"
@@ -37,12 +37,24 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
     out = model(make_batch(b, m, k), noise)
     plane = (32, 48)
     expected = {
-        "s": (m, b, k, 8, *plane), "mean": (m, b, 8), "logvar": (m, b, 8), "z": (m, b, 8),
-        "deformed": (p, b, k, 8, *plane), "offsets": (p, b, k, 25, 2), "grid": (p, b, *plane, 2), "weights": (p, b, k),
-        "logits": (m, b, 3, *plane), "deformed_logits": (p, b, k, 3, *plane), "fused_logits": (m, b, k, 3, *plane),
-        "images": (m, b, *plane), "deformed_images": (p, b, k, *plane), "z_drawn": (m, 1, 8), "z_found": (m, 1, 8),
-        "z_swapped": (p, 1, 8), "z_swapped_found": (p, 1, 8),
-    }  # fmt: skip
+        "s": (m, b, k, 8, *plane),
+        "mean": (m, b, 8),
+        "logvar": (m, b, 8),
+        "z": (m, b, 8),
+        "deformed": (p, b, k, 8, *plane),
+        "offsets": (p, b, k, 25, 2),
+        "grid": (p, b, *plane, 2),
+        "weights": (p, b, k),
+        "logits": (m, b, 3, *plane),
+        "deformed_logits": (p, b, k, 3, *plane),
+        "fused_logits": (m, b, k, 3, *plane),
+        "images": (m, b, *plane),
+        "deformed_images": (p, b, k, *plane),
+        "z_drawn": (m, 1, 8),
+        "z_found": (m, 1, 8),
+        "z_swapped": (p, 1, 8),
+        "z_swapped_found": (p, 1, 8),
+    }
     assert {f.name: tuple(getattr(out, f.name).shape) for f in fields(out) if f.name != "pairs"} == expected
     assert torch.allclose(out.weights.sum(-1), torch.ones(p, b))
     terms = generator_terms(out, make_batch(b, m, k), Critics(model.config))
@@ -197,7 +209,7 @@ def test_core_never_imports_streamlit_or_plotly():
 def test_one_set_of_weights_runs_at_any_size(kind):
     changes = dict(width=4, critic_width=4) if kind == "published" else {}
     config = getattr(ModelConfig, kind)(("a", "b"), ("background", "one"), decoder="spade", **changes)
-    from dafnet_core.model import DAFNet
+    from dafnet_core.networks.dafnet import DAFNet
 
     model = DAFNet(config).eval()
     for height, width in [(32, 48), (64, 64), (112, 96)]:

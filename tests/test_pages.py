@@ -12,11 +12,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dafnet_core.analysis.decompose import decompose, overlaps
-from dafnet_core.analysis.segmentation import dice_from_counts, nanmean
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
+from dafnet_core.drawing import LIGHT, Tile, channel, class_colours, coloured, grey, overlay, png, sheet, warp_lines
 from dafnet_core.evaluate import evaluate_checkpoint
-from explorer import evidence, figures, judging, session, subjects
-from explorer.sheets import LIGHT, Tile, channel, class_colours, coloured, grey, overlay, png, sheet, warp_lines
+from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
+from dafnet_explorer import background_evaluation, evaluation_figures, figures, session, subjects
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "checkpoints" / "cardiac-film.safetensors"
@@ -111,7 +111,7 @@ def judged(checkpoint):
 @pytest.fixture
 def few(monkeypatch):
     """Pages judge three subjects; what they found is kept for the next test."""
-    monkeypatch.setattr(judging, "POPULATIONS", (3, 4))
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (3, 4))
 
 
 def test_probe_shows_the_numbers_of_evaluate(app, few, judged):
@@ -141,9 +141,13 @@ def test_independence_never_shows_a_statistic_without_its_null_and_n(app, few, j
     assert table["subjects permuted"][0] == f"{found['null_dcor_mean']:.3f}"
     assert table["subjects"][0] == "3"
     assert set(table["between"]) == {
-        "s and z", "s and z, cine alone", "s and z, LGE alone", "image and s", "image and z"
-    }  # fmt: skip
-    nulls = json.loads(evidence.as_json(evidence.with_nulls(judged), {}))["nulls"]["s_z"]["dcor"]
+        "s and z",
+        "s and z, cine alone",
+        "s and z, LGE alone",
+        "image and s",
+        "image and z",
+    }
+    nulls = json.loads(evaluation_figures.as_json(evaluation_figures.with_nulls(judged), {}))["nulls"]["s_z"]["dcor"]
     assert len(nulls) == 999
     assert np.mean(nulls) == pytest.approx(found["null_dcor_mean"])
 
@@ -179,7 +183,7 @@ def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
 
 
 def test_truth_begins_with_most_subjects_whatever_was_judged_before(app, monkeypatch):
-    monkeypatch.setattr(judging, "POPULATIONS", (3, 4))
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (3, 4))
     for page, first in (("probe", 3), ("truth", 4)):
         app.run().switch_page(f"pages/{page}.py").run()
         wait_for_jobs(app)
@@ -187,7 +191,7 @@ def test_truth_begins_with_most_subjects_whatever_was_judged_before(app, monkeyp
 
 
 def test_truth_shows_its_matrix_and_z_in_three_numbers(app, monkeypatch):
-    monkeypatch.setattr(judging, "POPULATIONS", (4,))
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (4,))
     app.run().switch_page("pages/truth.py").run()
     wait_for_jobs(app)
     assert not app.exception
@@ -196,7 +200,7 @@ def test_truth_shows_its_matrix_and_z_in_three_numbers(app, monkeypatch):
 
 
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
-    monkeypatch.setattr(judging, "POPULATIONS", (24,))
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
     app.run().switch_page("pages/probe.py").run()
     assert "Until then, from the checkpoint's card" in said(app)  # at once
     next(b for b in app.button if b.label == "Cancel").click()
@@ -246,17 +250,17 @@ def test_a_run_at_hand_can_be_chosen_and_shows_its_curves(app, tmp_path, monkeyp
     app.run()
     assert not app.exception
     assert len(app.get("plotly_chart")) == 1
-    found = evidence.log_figure(session.run_logs("runs/mine")["Loss terms of training"], "title", dark=False)
+    found = evaluation_figures.log_figure(session.run_logs("runs/mine")["Loss terms of training"], "title", dark=False)
     assert [(t.name, t.x, t.y) for t in found.data] == [("sup", (0, 1), (2.0, 1.5)), ("rec", (0, 1), (0.9, 0.8))]
 
 
 def test_tables_and_pictures_say_what_made_them():
     about = {"checkpoint_digest": "abc", "data": "upload", "steps": 7}
-    text = evidence.table_csv([{"x": 1, "y": 2}, {"x": 3, "z": 4}], about).decode().splitlines()
+    text = evaluation_figures.table_csv([{"x": 1, "y": 2}, {"x": 3, "z": 4}], about).decode().splitlines()
     assert text == ['# checkpoint_digest: "abc"', '# data: "upload"', "# steps: 7", "x,y,z", "1,2,", "3,,4"]
     picture = Image.open(io.BytesIO(png(sheet([[Tile(np.zeros((8, 8, 3), np.uint8))]]), about)))
     assert (picture.text["checkpoint_digest"], picture.text["steps"]) == ("abc", "7")
-    assert evidence.chart("z", about)["toImageButtonOptions"] == {"format": "svg", "filename": "dafnet-z-abc"}
+    assert evaluation_figures.chart("z", about)["toImageButtonOptions"] == {"format": "svg", "filename": "dafnet-z-abc"}
 
 
 def test_choices_of_the_sidebar_change_the_subject(app):
@@ -377,10 +381,21 @@ def test_uploaded_pixels_get_their_masks_back_at_their_own_size(checkpoint):
 
 def test_every_control_has_one_sentence_of_help():
     """Of every widget in the sources, but those whose help is the page's own parameter."""
-    widgets = {"selectbox", "slider", "select_slider", "segmented_control", "number_input", "toggle", "multiselect",
-               "radio", "file_uploader", "button", "download_button"}  # fmt: skip
+    widgets = {
+        "selectbox",
+        "slider",
+        "select_slider",
+        "segmented_control",
+        "number_input",
+        "toggle",
+        "multiselect",
+        "radio",
+        "file_uploader",
+        "button",
+        "download_button",
+    }
     seen = 0
-    for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("explorer/*.py")):
+    for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("dafnet_explorer/*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in widgets:
                 seen += 1
@@ -393,27 +408,37 @@ def test_what_is_chosen_is_in_the_link():
     choices = {"selectbox", "slider", "select_slider", "segmented_control", "number_input", "toggle", "multiselect"}
     without = [
         ast.unparse(node.args[0])
-        for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("explorer/*.py"))
+        for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("dafnet_explorer/*.py"))
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in choices
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in choices
         and "bind" not in {k.arg for k in node.keywords}
-    ]  # fmt: skip
-    assert sorted(without) == sorted([
-        "'Subject'", "'Data'", "f'Volume of {name}'", "f'Slice of {name}'", "f'Label {label} means'",
-        "'Numbers of evaluate'",
-    ])  # fmt: skip
+    ]
+    assert sorted(without) == sorted(
+        [
+            "'Subject'",
+            "'Data'",
+            "f'Volume of {name}'",
+            "f'Slice of {name}'",
+            "f'Label {label} means'",
+            "'Numbers of evaluate'",
+        ]
+    )
 
 
 def test_pictures_are_shown_as_they_are():
     """No page lets Streamlit make a lossy JPEG of a sheet."""
-    for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("explorer/*.py")):
+    for file in (*ROOT.glob("pages/*.py"), *ROOT.glob("dafnet_explorer/*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.image":
                 assert "output_format='PNG'" in ast.unparse(node), f"{file.name}, line {node.lineno}"
 
 
 def test_a_download_holds_no_path_of_the_server():
-    found = json.loads(evidence.as_json({"data": "/home/somebody/hearts", "n_subjects": 3}, {"data": "hearts"}))
+    found = json.loads(
+        evaluation_figures.as_json({"data": "/home/somebody/hearts", "n_subjects": 3}, {"data": "hearts"})
+    )
     assert found == {"data": "hearts", "n_subjects": 3}
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dafnet_core import engine
 from dafnet_core.config import TrainConfig
-from dafnet_core.engine import TrainState, noise_of_step, pick_device, recompute_statistics, train_step
-from dafnet_core.factors import Batch
+from dafnet_core.training import step as training_step
+from dafnet_core.training.step import TrainState, noise_of_step, pick_device, recompute_statistics, train_step
+from dafnet_core.types import Batch
 
 ROOT = Path(__file__).resolve().parent.parent
 META = torch.device("meta")
@@ -23,10 +23,13 @@ def together(size, folder):
     processes = [
         subprocess.Popen(
             [sys.executable, "tests/one_of_several.py", str(rank), str(size), str(folder / f"store{size}"), str(out)],
-            cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank, out in enumerate(outs)
-    ]  # fmt: skip
+    ]
     errors = [p.communicate(timeout=180)[1] for p in processes]
     assert [p.returncode for p in processes] == [0] * size, errors
     return [torch.load(out, weights_only=True) for out in outs]
@@ -77,15 +80,16 @@ def test_noise_belongs_to_the_sample_and_not_to_the_process():
 @pytest.fixture
 def nothing_fetched(monkeypatch):
     """The one place of a step that may wait for the device gives zeros."""
-    monkeypatch.setattr(engine, "_fetch", lambda values: [0.0] * len(values))
+    monkeypatch.setattr(training_step, "_fetch", lambda values: [0.0] * len(values))
 
 
 @pytest.mark.parametrize("decoder", ["film", "spade"])
 @pytest.mark.parametrize("averaging", ["ema", "swa"])
 def test_a_training_step_leaves_nothing_on_the_cpu(make_config, make_batch, nothing_fetched, decoder, averaging):
     """On torch's meta device any tensor that was left on the CPU, and any hidden fetch, is an error."""
-    config = TrainConfig(batch_size=2, averaging=averaging, adversarial_from=-1, adversarial_ramp=0, swa_from=0.0,
-                         w_swap=1.0)  # fmt: skip
+    config = TrainConfig(
+        batch_size=2, averaging=averaging, adversarial_from=-1, adversarial_ramp=0, swa_from=0.0, w_swap=1.0
+    )
     state = TrainState.create(make_config(decoder=decoder, candidates=2), config, META)
     batch = make_batch(k=2).to(META)
     for step in range(2):
@@ -97,7 +101,7 @@ def test_a_training_step_leaves_nothing_on_the_cpu(make_config, make_batch, noth
 @pytest.mark.parametrize("kind", ["compact", "published"])
 def test_prediction_leaves_nothing_on_the_cpu(make_config, kind):
     from dafnet_core.config import ModelConfig
-    from dafnet_core.model import DAFNet
+    from dafnet_core.networks.dafnet import DAFNet
 
     model = DAFNet(getattr(ModelConfig, kind)(("a", "b"), ("background", "x"), candidates=2)).to(META).eval()
     images = torch.zeros(1, 2, 2, 192, 192, device=META)
@@ -149,7 +153,7 @@ def test_a_device_that_is_not_there_is_said():
 
 
 def test_published_sizes_refuse_several_processes_without_cuda(make_config, monkeypatch):
-    monkeypatch.setattr(engine, "rank_and_size", lambda: (0, 2))
+    monkeypatch.setattr(training_step, "rank_and_size", lambda: (0, 2))
     with pytest.raises(ValueError, match="CUDA only"):
         TrainState.create(make_config(norm="batch"), TrainConfig(), torch.device("cpu"))
 

@@ -235,8 +235,12 @@ def test_papillary_muscles_are_blood_pool_and_scar_is_myocardium():
     assert classes["scar"] == classes["myocardium"] == 2
     assert classes["RV blood"] == 3
     assert {name for name, label in classes.items() if label} == {
-        "LV blood", "papillary muscle", "myocardium", "scar", "RV blood",
-    }  # fmt: skip
+        "LV blood",
+        "papillary muscle",
+        "myocardium",
+        "scar",
+        "RV blood",
+    }
 
 
 def test_masks_are_the_tissue_map_seen_through_the_displacement():

@@ -151,8 +151,14 @@ def test_the_third_sixth_of_each_institution_is_left_out():
     names = [f"TCGA_CS_{n}_20000101" for n in range(1001, 1008)] + ["TCGA_EZ_0001_20000101", "TCGA_EZ_0002_20000101"]
     kept = keep_for_training(names[::-1])
     assert [name[5:12] for name in kept] == [
-        "CS_1001", "CS_1002", "CS_1004", "CS_1005", "CS_1007", "EZ_0001", "EZ_0002",
-    ]  # fmt: skip
+        "CS_1001",
+        "CS_1002",
+        "CS_1004",
+        "CS_1005",
+        "CS_1007",
+        "EZ_0001",
+        "EZ_0002",
+    ]
 
 
 def test_who_lacks_a_sequence_is_dropped_before_every_third_is_left_out(source, tmp_path, capsys):

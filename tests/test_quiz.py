@@ -13,8 +13,8 @@ from dafnet_core.analysis import quiz
 from dafnet_core.analysis.decompose import decompose
 from dafnet_core.analysis.traversal import render
 from dafnet_core.data.deform import deform
-from explorer import evidence, figures
-from explorer.sheets import LIGHT
+from dafnet_core.drawing import LIGHT
+from dafnet_explorer import evaluation_figures, figures
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -193,7 +193,7 @@ def test_the_page_tells_nothing_before_the_answer_and_counts_the_first_one_alone
     assert app.success
     assert not app.radio  # it cannot be answered again
     assert "1 of 1 right" in " ".join(m.value for m in app.markdown)
-    lines = evidence.table_csv([row], {"data": "x"}).decode().splitlines()
+    lines = evaluation_figures.table_csv([row], {"data": "x"}).decode().splitlines()
     assert lines[1:] == [
         "seed,question,subject,checkpoint,asked,answered,correct",
         f'7,1,"{row["subject"]}",{row["checkpoint"]},{row["asked"]},warp,{row["correct"]}',

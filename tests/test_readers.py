@@ -286,11 +286,19 @@ def test_rescale_is_applied_and_monochrome1_inverted(pixels):
 def test_a_shuffled_series_is_sorted_by_position_and_not_by_number(pixels):
     series = generate_uid()
     files = [
-        (f"{k}.dcm", dicom_bytes(pixels + 1000 * k, SeriesInstanceUID=series, InstanceNumber=9 - k,
-                                 PixelSpacing=[1, 2], ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-                                 ImagePositionPatient=[-5, -7, -30 + 8 * k]))
+        (
+            f"{k}.dcm",
+            dicom_bytes(
+                pixels + 1000 * k,
+                SeriesInstanceUID=series,
+                InstanceNumber=9 - k,
+                PixelSpacing=[1, 2],
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+                ImagePositionPatient=[-5, -7, -30 + 8 * k],
+            ),
+        )
         for k in (2, 0, 3, 1)
-    ]  # fmt: skip
+    ]
     scan = read(*files)
     assert [scan.slice(k).pixels[0, 0] for k in range(4)] == [0, 1000, 2000, 3000]
     assert scan.slice_spacing == pytest.approx(8)
@@ -301,10 +309,19 @@ def test_a_shuffled_series_is_sorted_by_position_and_not_by_number(pixels):
 def test_a_series_at_repeated_positions_becomes_volumes(pixels):
     series = generate_uid()
     files = [
-        (f"{t}{k}", dicom_bytes(pixels + 1000 * t + 5000 * k, SeriesInstanceUID=series, InstanceNumber=t,
-                                ImageOrientationPatient=[1, 0, 0, 0, 1, 0], ImagePositionPatient=[0, 0, k]))
-        for k in range(3) for t in range(2)
-    ]  # fmt: skip
+        (
+            f"{t}{k}",
+            dicom_bytes(
+                pixels + 1000 * t + 5000 * k,
+                SeriesInstanceUID=series,
+                InstanceNumber=t,
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+                ImagePositionPatient=[0, 0, k],
+            ),
+        )
+        for k in range(3)
+        for t in range(2)
+    ]
     scan = read(*files)
     assert (scan.volumes, scan.slices) == (2, 3)
     assert scan.slice(2, volume=1).pixels[0, 0] == 11000
@@ -397,9 +414,12 @@ def test_luminance_and_chroma_give_their_luminance(pixels):
     for chroma, note in ((128, "Equal colour channels"), (90, "turned to grey")):
         stored = np.dstack([small, np.full_like(small, chroma), np.full_like(small, 128)])
         data = dicom_bytes(
-            small, SamplesPerPixel=3, PlanarConfiguration=0, PhotometricInterpretation="YBR_FULL",
+            small,
+            SamplesPerPixel=3,
+            PlanarConfiguration=0,
+            PhotometricInterpretation="YBR_FULL",
             PixelData=stored.tobytes(),
-        )  # fmt: skip
+        )
         scan = read(("x.dcm", data))
         assert np.array_equal(scan.values[0, 0], small)
         assert any(note in n for n in scan.notes)

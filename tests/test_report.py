@@ -18,12 +18,12 @@ from streamlit.testing.v1 import AppTest
 
 from dafnet_core.analysis.decompose import channel_classes, decompose
 from dafnet_core.analysis.traversal import steps_between, traverse
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.data.readers import read
 from dafnet_core.evaluate import Judged
-from explorer import figures, judging, session, subjects
-from explorer.jobs import Job, Jobs
-from explorer.report import CONTENTS, MEASURES, evaluate_rows, report
+from dafnet_explorer import background_evaluation, figures, session, subjects
+from dafnet_explorer.jobs import Job, Jobs
+from dafnet_explorer.report import CONTENTS, MEASURES, evaluate_rows, report
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = "/report?checkpoint=cardiac-film&subject=1&slice=4&difficulty=standard"
@@ -262,11 +262,11 @@ def test_the_page_gives_a_report_whose_link_gives_it_again(downloads, traversed)
 
 
 def test_the_page_takes_what_was_judged_and_hides_its_folder(checkpoint, downloads, monkeypatch):
-    asked, job = judging.Asked("/home/me/hearts", 7), Job()
+    asked, job = background_evaluation.Asked("/home/me/hearts", 7), Job()
     job.future.set_result(Judged(checkpoint.metrics["hard"] | {"data": asked.data}, {}))
     jobs = Jobs()
     jobs._jobs[checkpoint.digest, asked] = job
-    monkeypatch.setattr(judging, "_jobs", lambda: jobs)
+    monkeypatch.setattr(background_evaluation, "_jobs", lambda: jobs)
     shown()
     found = opened(downloads[-1]())
     assert json.loads(found["evaluate.json"]) == {

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dafnet_core.analysis.dependence import (
+from dafnet_core.analysis.encodings import Encoded, Encodings
+from dafnet_core.metrics.dependence import (
     Dependence,
     anatomy_distances,
     dependence,
     dependence_curve,
     euclidean_distances,
 )
-from dafnet_core.analysis.encodings import Encoded, Encodings
-from dafnet_core.analysis.paired import paired
-from dafnet_core.analysis.probe import leakage, occupancies, pooled, principal_axes, probe, read_known, regress
+from dafnet_core.metrics.paired import paired
+from dafnet_core.metrics.probe import leakage, occupancies, pooled, principal_axes, probe, read_known, regress
 
 # --- probe: is the modality in z?
 
@@ -379,15 +379,19 @@ def test_intervals_are_those_of_leaving_each_subject_out_with_dcor(sizes):
     found = dependence(a, b, subjects, permutations=0)
     kept = [np.ix_(subjects != k, subjects != k) for k in range(5)]
     biased = [
-        (dcor.mean_product(*(dcor.double_centered(x[rows]) for x in (a, b))),
-         *(dcor.mean_product(c, c) for c in (dcor.double_centered(x[rows]) for x in (a, b))))
+        (
+            dcor.mean_product(*(dcor.double_centered(x[rows]) for x in (a, b))),
+            *(dcor.mean_product(c, c) for c in (dcor.double_centered(x[rows]) for x in (a, b))),
+        )
         for rows in kept
-    ]  # fmt: skip
+    ]
     corrected = [
-        (dcor.u_product(*(dcor.u_centered(x[rows]) for x in (a, b))),
-         *(dcor.u_product(c, c) for c in (dcor.u_centered(x[rows]) for x in (a, b))))
+        (
+            dcor.u_product(*(dcor.u_centered(x[rows]) for x in (a, b))),
+            *(dcor.u_product(c, c) for c in (dcor.u_centered(x[rows]) for x in (a, b))),
+        )
         for rows in kept
-    ]  # fmt: skip
+    ]
     for value, interval, without in (
         (found.dcor, found.dcor_ci95, [np.sqrt(ab / np.sqrt(aa * bb)) for ab, aa, bb in biased]),
         (
@@ -408,8 +412,9 @@ def test_null_distributions_are_the_statistics_of_permuted_subjects(sizes):
     blocks, rng = [np.flatnonzero(subjects == k) for k in range(4)], np.random.default_rng(3)
     for biased, corrected in zip(found.null_dcor, found.null_dcor_squared_unbiased, strict=True):
         drawn = [blocks[k] for k in rng.permutation(4)]
-        rows = np.concatenate([other[(2 * np.arange(n) + 1) * len(other) // (2 * n)]
-                               for n, other in zip(sizes, drawn, strict=True)])  # fmt: skip
+        rows = np.concatenate(
+            [other[(2 * np.arange(n) + 1) * len(other) // (2 * n)] for n, other in zip(sizes, drawn, strict=True)]
+        )
         moved = b[np.ix_(rows, rows)]
         v, u = ((dcor.double_centered(a), dcor.double_centered(moved)), (dcor.u_centered(a), dcor.u_centered(moved)))
         assert biased**2 == pytest.approx(np.vdot(*v) / np.sqrt(np.vdot(v[0], v[0]) * np.vdot(v[1], v[1])), abs=1e-9)

@@ -15,9 +15,17 @@ ROOT = Path(__file__).resolve().parent.parent
 LESSON = (ROOT / "docs" / "lesson.md").read_text()
 LINKS = sorted(set(re.findall(r"\(http://localhost:8501(/[^)]*)\)", LESSON)))
 SECTIONS = {
-    1: "Sec. I, III-A", 2: "Sec. III-A", 3: "Sec. III-A", 4: "Sec. III-D", 5: "Sec. III-D, III-E", 6: "Sec. III-B",
-    7: "Sec. III-B", 8: "Sec. III-C, IV-A", 9: "Sec. V-H.2, Fig. 9", 10: "Sec. V-H.1, V-H.3",
-}  # fmt: skip
+    1: "Sec. I, III-A",
+    2: "Sec. III-A",
+    3: "Sec. III-A",
+    4: "Sec. III-D",
+    5: "Sec. III-D, III-E",
+    6: "Sec. III-B",
+    7: "Sec. III-B",
+    8: "Sec. III-C, IV-A",
+    9: "Sec. V-H.2, Fig. 9",
+    10: "Sec. V-H.1, V-H.3",
+}
 
 
 @pytest.fixture
@@ -142,7 +150,9 @@ def test_a_link_of_the_lesson_opens_a_page_and_sets_what_a_widget_is_bound_to(li
     pages = registered()
     assert parts.path[1:] in pages
     chosen = parse_qs(parts.query, strict_parsing=bool(parts.query))
-    everywhere = bound(ROOT / "explorer" / "session.py") | bound(ROOT / "explorer" / "judging.py")
+    everywhere = bound(ROOT / "dafnet_explorer" / "session.py") | bound(
+        ROOT / "dafnet_explorer" / "background_evaluation.py"
+    )
     assert chosen.keys() <= bound(pages[parts.path[1:]]) | everywhere
     allowed = {"station": range(1, 11), "subject": range(1, 9), "slice": range(1, 9), "population": (8, 16, 24)}
     for name, (value,) in chosen.items():

@@ -12,12 +12,12 @@ import pytest
 import torch
 from chaos_tree import write_chaos
 
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.config import ModelConfig, TrainConfig
-from dafnet_core.data.datasets import phantom_slices
+from dafnet_core.data.dataset import phantom_slices
 from dafnet_core.data.sources import training_data
 from dafnet_core.evaluate import judge
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
 from train import opened_start
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,9 +39,18 @@ def test_the_documented_command_trains_and_leaves_a_loadable_checkpoint(tmp_path
     done = call("--data", "phantom", "--decoder", "film", "--steps", 30, "--out", run)
     assert done.returncode == 0, done.stderr
     assert {p.name for p in run.iterdir()} == {
-        "config.json", "split.json", "log.csv", "epochs.csv", "validation.csv", "sheets", "state.pt",
-        "best.safetensors", "best.md", "last.safetensors", "last.md",
-    }  # fmt: skip
+        "config.json",
+        "split.json",
+        "log.csv",
+        "epochs.csv",
+        "validation.csv",
+        "sheets",
+        "state.pt",
+        "best.safetensors",
+        "best.md",
+        "last.safetensors",
+        "last.md",
+    }
     assert load(run / "best.safetensors").config.modalities == ("cine", "LGE")
     assert TrainConfig.from_dict(json.loads((run / "config.json").read_text())).steps == 30
     with open(run / "log.csv", newline="") as file:
@@ -302,9 +311,10 @@ def test_what_looks_sick_is_said_in_words():
     import train
 
     well = {
-        "kl_per_dimension": [0.9, 0.01], "channel_occupancy": {"cine": [0.5, 0.5, 0.0]},
+        "kl_per_dimension": [0.9, 0.01],
+        "channel_occupancy": {"cine": [0.5, 0.5, 0.0]},
         "registration": {"error_before_px": 4.0, "error_after_px": 2.0},
-    }  # fmt: skip
+    }
     recent = [{"shift": "0.05", "grad_norm": "4"}] * 30
     config = TrainConfig()
     assert train.complaints(well, recent, config) == []

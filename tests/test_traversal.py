@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dafnet_core.analysis.traversal import STILL, Traversal, interpolate, render, sheet, steps_between, traverse
-from dafnet_core.decoders import FilmDecoder, SpadeDecoder
+from dafnet_core.networks.decoders import FilmDecoder, SpadeDecoder
 
 
 @pytest.fixture(params=["film", "spade"])

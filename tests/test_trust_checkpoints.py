@@ -17,12 +17,12 @@ import torch
 from safetensors.torch import save as to_safetensors
 from streamlit.testing.v1 import AppTest
 
-from dafnet_core import checkpoint as module
-from dafnet_core.card import card
-from dafnet_core.checkpoint import Checkpoint, CheckpointError, described, from_bytes, load, save
+from dafnet_core.checkpoints import file as module
+from dafnet_core.checkpoints.card import card
+from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, described, from_bytes, load, save
 from dafnet_core.config import ModelConfig, TrainConfig, plain
 from dafnet_core.data.prepare import Preparation
-from explorer import evidence, report
+from dafnet_explorer import evaluation_figures, report
 
 pytestmark = pytest.mark.trust
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,11 +38,19 @@ def shipped():
 def good(make_model, tmp_path):
     """The bytes of a small checkpoint that is whole."""
     training = {
-        "data": "a test", "data_licence": "MIT", "step": 3, "minutes": 0.1, "machine": "a CPU", "target": "b",
-        "split": {"train": ["x"], "val": ["z"], "test": []}, "annotated_target_subjects": ["x"], "start": None,
-        "command": "python train.py", "configuration": {"seed": 0, "data": "FOLDER"},
+        "data": "a test",
+        "data_licence": "MIT",
+        "step": 3,
+        "minutes": 0.1,
+        "machine": "a CPU",
+        "target": "b",
+        "split": {"train": ["x"], "val": ["z"], "test": []},
+        "annotated_target_subjects": ["x"],
+        "start": None,
+        "command": "python train.py",
+        "configuration": {"seed": 0, "data": "FOLDER"},
         "validation": {"segmentation": {n: {"fused": {"dice_mean": None}} for n in "ab"}},
-    }  # fmt: skip
+    }
     save(
         Checkpoint(make_model().eval(), Preparation(32, 48), ("#000000", "#D55E00", "#009E73"), training),
         tmp_path / "a",
@@ -168,7 +176,7 @@ def test_a_header_that_lies_about_its_length_or_is_endless_is_refused(good):
         ({"classes": ["background"]}, "the background and others"),
         ({"surprise": 1}, "has no surprise"),
     ],
-)  # fmt: skip
+)
 def test_networks_that_nobody_trains_are_refused_before_they_are_made(good, change, words):
     assert words in refusal(told(good, model=lambda m: m | change))
 
@@ -237,7 +245,7 @@ def test_the_limits_hold_the_published_model_and_large_images(make_model):
         ({"metrics": {"x": {}}}, "metrics.x.data is missing"),
         ({"metrics": {"<b>": {}}}, "a key of metrics"),
     ],
-)  # fmt: skip
+)
 def test_a_description_that_cannot_be_is_refused(good, changes, words):
     assert re.search(words, refusal(told(good, **changes)))
 
@@ -246,9 +254,14 @@ def test_json_that_readers_disagree_about_is_refused(good):
     header, weights = parts(good)
     texts = header["__metadata__"]
     for text, words in (
-        ('{"data": NaN}', "NaN"), ('{"a": 1, "a": 2}', "twice"), ('{"a": 1e999}', "no computer"), ("[" * 5000, ""),
-        ("[" * 40 + "]" * 40, "levels"), ('{"a": ' + "9" * 5000 + "}", ""), ('"\\ud800"', ""),
-    ):  # fmt: skip
+        ('{"data": NaN}', "NaN"),
+        ('{"a": 1, "a": 2}', "twice"),
+        ('{"a": 1e999}', "no computer"),
+        ("[" * 5000, ""),
+        ("[" * 40 + "]" * 40, "levels"),
+        ('{"a": ' + "9" * 5000 + "}", ""),
+        ('"\\ud800"', ""),
+    ):
         changed = copy.deepcopy(header)
         changed["__metadata__"]["training"] = text
         assert words in refusal(whole(changed, weights))
@@ -303,16 +316,16 @@ def shown(found):
     for numbers in found.metrics.values():
         report.evaluate_rows(numbers)
         if numbers["probe"]["accuracy"] is not None:
-            evidence.probe_figure(numbers["probe"], dark=False)
+            evaluation_figures.probe_figure(numbers["probe"], dark=False)
             max(numbers["probe"]["per_dimension"])
             [f"{way.split('_to_')[1]} {v['accuracy']:.3f}" for way, v in numbers["swap"].items()]
         else:
             numbers["why"].get("probe.accuracy")
         if "leakage" in numbers:
-            evidence.leakage_rows(numbers)
+            evaluation_figures.leakage_rows(numbers)
         d = numbers["dependence"]
         if "within" in d:
-            evidence.dependence_rows(numbers)
+            evaluation_figures.dependence_rows(numbers)
         else:
             f"{d['dcor']:.3f} {d['dcor_squared_unbiased']:.3f} {d['p_value']:.3f} {d['n']} {d['n_subjects']}"
         if None not in (numbers["probe"]["accuracy"], d["dcor"]):

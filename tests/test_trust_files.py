@@ -20,12 +20,12 @@ from valid_files import FILES, NAME, PATIENT, PIXELS, dicom_bytes, npy_bytes, pi
 
 from benchmarks import fuzz_readers
 from dafnet_core.analysis.decompose import channel_classes, decompose
-from dafnet_core.checkpoint import load
-from dafnet_core.data import apart
+from dafnet_core.checkpoints.file import load
+from dafnet_core.data import reader_process
 from dafnet_core.data.formats.scan import MAX_NAME, PRIVACY_NOTE, clean_name, quoted
 from dafnet_core.data.readers import ReadError, read
-from explorer import figures, session, subjects, uploads
-from explorer.report import report
+from dafnet_explorer import figures, session, subjects, uploads
+from dafnet_explorer.report import report
 
 pytestmark = pytest.mark.trust
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,7 +180,7 @@ def test_any_name_is_shown_short_and_without_what_means_something_to_markdown(na
 
 SICK = """
 import os, signal, time
-from dafnet_core.data import apart, readers
+from dafnet_core.data import reader_process, readers
 
 healthy = readers._decode
 
@@ -197,18 +197,18 @@ def decode(blobs, mask):
     return healthy(blobs, mask)
 
 readers._decode = decode
-apart.serve()
+reader_process.serve()
 """
 
 
 @pytest.fixture(scope="module")
 def sick():
     """Readers whose decoder crashes, hangs and eats memory as the file says."""
-    return apart.Readers(count=1, seconds=3, program=SICK)
+    return reader_process.Readers(count=1, seconds=3, program=SICK)
 
 
 def test_a_reader_apart_gives_what_the_reader_gives():
-    reader = apart.Reader()
+    reader = reader_process.Reader()
     for kind, valid in FILES.items():
         here, there = read(*valid.whole()), reader.read(*valid.whole())
         assert np.array_equal(here.values, there.values), kind
@@ -241,7 +241,7 @@ def test_a_decoder_that_fails_is_told_in_a_sentence_and_the_next_file_is_read(si
 
 
 def test_a_reader_that_died_while_it_was_idle_is_replaced():
-    reader = apart.Reader()
+    reader = reader_process.Reader()
     reader.read(("a", npy_bytes(PIXELS)))
     reader._process.kill()
     reader._process.wait()
@@ -250,7 +250,8 @@ def test_a_reader_that_died_while_it_was_idle_is_replaced():
 
 
 def test_readers_apart_end_with_the_process_that_asked_them():
-    code = "from dafnet_core.data.apart import Reader; r = Reader(); print(r.pid, flush=True); import os; os._exit(9)"
+    code = "from dafnet_core.data.reader_process import Reader; r = Reader(); print(r.pid, flush=True); "
+    code += "import os; os._exit(9)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     pid, deadline = int(done.stdout), time.monotonic() + 10
     while alive(pid):
@@ -266,7 +267,7 @@ def alive(pid):
 
 
 def test_the_fuzzer_counts_crashes_and_hangs_and_is_not_stopped_by_them(monkeypatch):
-    reader, row = apart.Reader(seconds=1, program=SICK), fuzz_readers.Row()
+    reader, row = reader_process.Reader(seconds=1, program=SICK), fuzz_readers.Row()
     for content in (b"crash", b"hang", b"neither", npy_bytes(PIXELS)):
         row.note(reader, (("a", content),), "a file")
     reader.close()
@@ -285,8 +286,12 @@ def test_the_command_line_answers_for_names_that_no_terminal_can_show(tmp_path):
     for encoding in ("utf-8", "ascii"):
         done = subprocess.run(
             [sys.executable, "-m", "dafnet_core.data.readers", bad, tmp_path / "\u8111.npy"],
-            cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONIOENCODING": encoding},
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+        )
         assert (done.returncode, done.stderr) == (2, "")
         refused, loaded = map(json.loads, done.stdout.splitlines())
         assert "text file" in refused["error"]

@@ -25,8 +25,9 @@ LOGIN = {"Authorization": "Basic " + b64encode(f"{NAME}:{PASSWORD}".encode()).de
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 if not (CHROMIUM and NGINX and shutil.which("openssl")) and not os.environ.get("DAFNET_REQUIRE_BROWSER"):
-    pytest.skip("needs nginx, openssl and Chromium (Debian: apt-get install nginx openssl chromium)",
-                allow_module_level=True)  # fmt: skip
+    pytest.skip(
+        "needs nginx, openssl and Chromium (Debian: apt-get install nginx openssl chromium)", allow_module_level=True
+    )
 
 MAIN = """
 {user}
@@ -119,8 +120,12 @@ def ask(site):
 
 def test_nothing_is_had_without_the_password(ask):
     wrong = {"Authorization": "Basic " + b64encode(b"class:guessed").decode()}
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-               "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
     for path in ("/", "/decompose", "/_stcore/health", "/_stcore/host-config", "/static/js/index.js", "/media/x"):
         assert ask(path)[0] == ask(path, wrong)[0] == 401
     assert ask("/_stcore/stream", upgrade)[0] == 401
@@ -190,5 +195,11 @@ def test_a_class_works_through_it(site, tmp_path):
     # that and nothing else: what passed through lies in no file of the proxy
     kept = [f for f in folder.rglob("*") if f.is_file()]
     assert {f.name for f in kept} <= {
-        "site.conf", "nginx.conf", "key.pem", "fullchain.pem", "htpasswd", "nginx.pid", "error.log"
-    }  # fmt: skip
+        "site.conf",
+        "nginx.conf",
+        "key.pem",
+        "fullchain.pem",
+        "htpasswd",
+        "nginx.pid",
+        "error.log",
+    }

@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from dafnet_core.data.formats.scan import MAX_FILE_BYTES
-from explorer.server import lose_nothing
+from dafnet_explorer.server import lose_nothing
 from tools.screenshots import PAGES, serve
 from tools.visitor import Visitor
 
@@ -199,8 +199,18 @@ def test_an_upload_touches_no_disk(server, visitor):
 SECRETS = str(ROOT).encode(), str(Path.home()).encode(), sys.prefix.encode(), b"root:x:0", b"session.pick_checkpoint"
 
 
-@pytest.mark.parametrize("base", ["", "/static", "/media", "/app/static", "/component/dafnet_tiles",
-                                  "/_stcore/bidi-components/dafnet_tiles", "/_stcore/upload_file"])  # fmt: skip
+@pytest.mark.parametrize(
+    "base",
+    [
+        "",
+        "/static",
+        "/media",
+        "/app/static",
+        "/component/dafnet_tiles",
+        "/_stcore/bidi-components/dafnet_tiles",
+        "/_stcore/upload_file",
+    ],
+)
 def test_no_path_leads_out_of_what_is_served(server, base):
     for up in ("..", "%2e%2e", "..%2f..", "..%5c..", "%252e%252e", "/"):
         for file in ("etc/passwd", "app.py", ".streamlit/config.toml"):
@@ -244,7 +254,7 @@ BROKEN = """
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from explorer import server
+from dafnet_explorer import server
 
 def main():
     st.navigation([st.Page("raises.py", default=True), st.Page("unreadable.py")]).run()
@@ -323,13 +333,16 @@ def cut_off():
     return prefix
 
 
-@pytest.mark.parametrize("code", [
-    "import socket; socket.create_connection(('192.0.2.1', 80), 1)",
-    "import socket; socket.getaddrinfo('example.org', 443)",
-    "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 53))",
-    "import urllib.request; urllib.request.urlopen('http://192.0.2.1', timeout=1)",
-    "from streamlit import net_util; net_util.get_external_ip()",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import socket; socket.create_connection(('192.0.2.1', 80), 1)",
+        "import socket; socket.getaddrinfo('example.org', 443)",
+        "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 53))",
+        "import urllib.request; urllib.request.urlopen('http://192.0.2.1', timeout=1)",
+        "from streamlit import net_util; net_util.get_external_ip()",
+    ],
+)
 def test_the_guard_sees_whoever_goes_outside(code, cut_off, tmp_path):
     log = tmp_path / "log"
     environment = os.environ | {"PYTHONPATH": str(OUTSIDE), "DAFNET_OUTSIDE": str(log)}

@@ -27,20 +27,20 @@ from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
 from dafnet_core.analysis.traversal import steps_between, traverse, traverse_one
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.data import phantom
-from explorer import caches, judging, session, subjects
+from dafnet_explorer import background_evaluation, caches, session, subjects
 from tools.visitor import Visitor
 
 pytestmark = pytest.mark.trust
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "explorer").rglob("*.py"))]
+SOURCES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "dafnet_explorer").rglob("*.py"))]
 MOST = 1500  # MB that all caches may hold at worst
 # The server, with short times for those who leave, which writes down at a signal what it still holds of uploads
 SPY = """
 import collections, gc, json, os, re, signal, sys
-from explorer import presence
-presence.RETURN, presence.TOGETHER = 1.0, 0.1
+from dafnet_explorer import session_lifetime
+session_lifetime.RETURN, session_lifetime.TOGETHER = 1.0, 0.1
 
 def look(*_):
     gc.unfreeze()  # what is spared from collection is not listed
@@ -77,9 +77,11 @@ def server(tmp_path_factory):
         s.bind(("127.0.0.1", 0))
         port = str(s.getsockname()[1])
     process = subprocess.Popen(
-        [sys.executable, "-c", SPY], cwd=ROOT, stdout=subprocess.DEVNULL,
+        [sys.executable, "-c", SPY],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
         env=os.environ | {"PORT": port, "SPIED": str(spied), "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
 
     def held():
         spied.unlink(missing_ok=True)
@@ -225,7 +227,7 @@ def test_every_cache_has_a_bound():
 
 def entries():
     """How many results each cache of the explorer keeps."""
-    trees, found = [ast.parse(path.read_text()) for path in (ROOT / "explorer").glob("*.py")], {}
+    trees, found = [ast.parse(path.read_text()) for path in (ROOT / "dafnet_explorer").glob("*.py")], {}
     for node in (node for tree in trees for node in ast.walk(tree)):
         for call in getattr(node, "decorator_list", []):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "cached":
@@ -272,14 +274,25 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_misregistered": megabytes(misregister(model, subject.images, (0, 1), (0, 1), reference, 6.0)),
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and one alone beside them
-        "_jobs": 0.0, "_visit": 0.001, "_kind": 0.001, "data_sets": 0.001, "_freeze": 0.001, "_readers": 0.001,
-        "_ranges": 0.01, "_readings": small, "_truth": small, "_curve": small,
-        "_samples_apart": small, "_gallery": small,
-    }  # fmt: skip
+        "_jobs": 0.0,
+        "_visit": 0.001,
+        "_kind": 0.001,
+        "data_sets": 0.001,
+        "_freeze": 0.001,
+        "_readers": 0.001,
+        "_ranges": 0.01,
+        "_readings": small,
+        "_truth": small,
+        "_curve": small,
+        "_samples_apart": small,
+        "_gallery": small,
+    }
     known = entries()
     assert known.keys() == sizes.keys(), "a new cache: say how large its results are"
     each = {name: count * sizes[name] for name, count in known.items()}
-    each["_jobs"] = 6 * megabytes(judged) * max(judging.POPULATIONS) * phantom.SLICES  # results are kept there
+    each["_jobs"] = (
+        6 * megabytes(judged) * max(background_evaluation.POPULATIONS) * phantom.SLICES
+    )  # results are kept there
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.OWN) * sizes[n] for n in known if n in KEPT_APART)
@@ -287,9 +300,22 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
 
 
 KEPT_APART = {
-    "_sample", "_decomposition", "_traversal", "_frames", "_question", "_realigned", "_misregistered", "_candidates",
-    "_mixture", "_readings", "_truth", "_curve", "_samples_apart", "_gallery", "_ranges",
-}  # fmt: skip
+    "_sample",
+    "_decomposition",
+    "_traversal",
+    "_frames",
+    "_question",
+    "_realigned",
+    "_misregistered",
+    "_candidates",
+    "_mixture",
+    "_readings",
+    "_truth",
+    "_curve",
+    "_samples_apart",
+    "_gallery",
+    "_ranges",
+}
 
 
 def arrays(found):

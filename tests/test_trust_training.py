@@ -19,8 +19,8 @@ from test_folders import Folder, marked, shown_by
 
 import train
 from dafnet_core import evaluate
-from dafnet_core.checkpoint import load
-from dafnet_core.data.datasets import phantom_slices
+from dafnet_core.checkpoints.file import load
+from dafnet_core.data.dataset import phantom_slices
 from dafnet_core.data.phantom import write_folder
 
 pytestmark = pytest.mark.trust
@@ -38,9 +38,13 @@ class Server:
         self.apart = shutil.which("unshare") and not subprocess.run([*APART, "true"], capture_output=True).returncode
         self.said, self.count = folder, 0
         self.process = subprocess.Popen(
-            [*(APART if self.apart else []), sys.executable, "tests/training_server.py"], cwd=ROOT, text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [*(APART if self.apart else []), sys.executable, "tests/training_server.py"],
+            cwd=ROOT,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def ask(self, **job):
         self.process.stdin.write(json.dumps(job) + "\n")
@@ -341,7 +345,7 @@ def refused(capsys, command, *arguments):
         (["--export", "checkpoints/cardiac-film.safetensors"], "add --force"),
         (["--resume"], "holds no config.json"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_option_ends_with_one_sentence_and_leaves_nothing(capsys, tmp_path, options, words):
     assert words in refused(capsys, train.main, *TINY, "--steps", 1, "--out", tmp_path / "a" / "run", *options)
     assert not list(tmp_path.iterdir())
@@ -384,7 +388,7 @@ def test_a_broken_run_is_not_resumed_and_stays_as_it_is(server, straight, capsys
         ("config.json", b"\xff\xfe", "config.json is no configuration"),
         ("split.json", b"{}", "split.json is no split"),
         ("split.json", b'{"train": [], "val": [], "test": []}', "no longer those that this run began with"),
-    ):  # fmt: skip
+    ):
         shutil.copytree(straight, run)
         (run / name).write_bytes(content)
         before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
@@ -485,7 +489,7 @@ def test_data_that_cannot_be_trained_or_judged_on_are_refused(capsys, tmp_path):
         ([SHIPPED, "--json", "checkpoints"], "is a folder; name a file"),
         ([], "required: checkpoint"),
     ],
-)  # fmt: skip
+)
 def test_evaluate_refuses_with_one_sentence_before_it_judges(capsys, monkeypatch, arguments, words):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(evaluate, "judge", lambda *_, **__: pytest.fail("it judged"))

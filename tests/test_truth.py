@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dafnet_core.analysis.encodings import Encoded, Encodings
-from dafnet_core.analysis.probe import Reading, read_known
 from dafnet_core.analysis.truth import controls, dci, representations, score, shape_moments
+from dafnet_core.metrics.probe import Reading, read_known
 
 
 def planted(n_subjects: int = 16) -> Encodings:

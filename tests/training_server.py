@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 import train
-from dafnet_core.data.datasets import Slices
+from dafnet_core.data.dataset import Slices
 
 
 def die_in_write(n):

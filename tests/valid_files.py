@@ -137,9 +137,12 @@ def group(**parts):
 def located(k):
     """Tags that say where slice k of an axial series lies."""
     return {
-        "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.2", "InstanceNumber": k, "PixelSpacing": [1, 2],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 8 * k],
-    }  # fmt: skip
+        "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.2",
+        "InstanceNumber": k,
+        "PixelSpacing": [1, 2],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "ImagePositionPatient": [0, 0, 8 * k],
+    }
 
 
 # ---- one of each format ----------------------------------------------------------------------------------
@@ -237,7 +240,7 @@ def _made():
         "gif": Valid((picture_bytes("GIF", SMALL, SMALL // 2),)),
         "npy": Valid((npy_bytes(PIXELS),)),
         "npz": Valid((npy_bytes(PIXELS),), npz_bytes),
-    }  # fmt: skip
+    }
 
 
 SMALL = (PIXELS % 251).astype(np.uint8)

@@ -30,8 +30,8 @@ STEPS = {
     "import": "import app, train, dafnet_core.evaluate",
     "predict": f"""
 from dafnet_core.analysis.decompose import decompose
-from dafnet_core.checkpoint import load
-from explorer import subjects
+from dafnet_core.checkpoints.file import load
+from dafnet_explorer import subjects
 checkpoint = load("{CHECKPOINT}")
 subject = subjects.sample(checkpoint, 0, 3, "standard")
 found = decompose(checkpoint.model, subject.images, subject.modalities)
@@ -40,7 +40,7 @@ dice = 2 * ((mask == 1) & (truth == 1)).sum() / ((mask == 1).sum() + (truth == 1
 assert dice > 0.9, dice
 """,
     "evaluate": f"""
-from dafnet_core.checkpoint import load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.evaluate import evaluate_checkpoint
 found = evaluate_checkpoint(load("{CHECKPOINT}"), "phantom:seed=9000,subjects=2,difficulty=standard")
 """,

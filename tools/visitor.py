@@ -21,9 +21,13 @@ WAIT = 120.0  # seconds for any answer
 MARK = re.compile(rb"mark-[0-9a-f]{16}")  # what names of uploads look like in tests; looked for in all that comes
 SIDEBAR = 1  # where its elements' paths begin
 FIELDS = {  # of a widget's state, by the kind of element
-    "slider": "double_array_value", "selectbox": "string_value", "button_group": "string_array_value",
-    "checkbox": "bool_value", "number_input": "double_value", "button": "trigger_value",
-}  # fmt: skip
+    "slider": "double_array_value",
+    "selectbox": "string_value",
+    "button_group": "string_array_value",
+    "checkbox": "bool_value",
+    "number_input": "double_value",
+    "button": "trigger_value",
+}
 
 
 @dataclass(frozen=True)
@@ -133,8 +137,10 @@ class Visitor:
         head = f'--{line}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n\r\n'
         body = head.encode() + data + f"\r\n--{line}--\r\n".encode()
         headers = self._cookie | {
-            "X-Xsrftoken": self._token, "Content-Type": f"multipart/form-data; boundary={line}", "Origin": self.url
-        }  # fmt: skip
+            "X-Xsrftoken": self._token,
+            "Content-Type": f"multipart/form-data; boundary={line}",
+            "Origin": self.url,
+        }
         with urllib.request.urlopen(
             urllib.request.Request(self.url + place.upload_url, body, headers, method="PUT"), timeout=WAIT
         ):
@@ -191,11 +197,17 @@ class Visitor:
 
     def _connect(self, *session: str) -> None:
         self._until_left = ExitStack()
-        self._socket = self._until_left.enter_context(connect(
-            f"{self.url.replace('http', 'ws', 1)}/_stcore/stream", origin=self.url,
-            subprotocols=["streamlit", self._token, *session], additional_headers=self._cookie,
-            max_size=None, open_timeout=WAIT, close_timeout=5,
-        ))  # fmt: skip
+        self._socket = self._until_left.enter_context(
+            connect(
+                f"{self.url.replace('http', 'ws', 1)}/_stcore/stream",
+                origin=self.url,
+                subprotocols=["streamlit", self._token, *session],
+                additional_headers=self._cookie,
+                max_size=None,
+                open_timeout=WAIT,
+                close_timeout=5,
+            )
+        )
 
     def _drawn(self) -> list[tuple[Element, str]]:
         return [(s.element, s.fragment) for _, s in sorted(self._shown.items())]
@@ -258,9 +270,10 @@ class Visitor:
             self._draw(tuple(message.metadata.delta_path), message.delta.new_element, message.delta.fragment_id)
         elif kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
             self._shown = {
-                path: s for path, s in self._shown.items()
+                path: s
+                for path, s in self._shown.items()
                 if s.run == self._runs or (self._partly and s.fragment not in self._partly)
-            }  # fmt: skip
+            }
 
     def _draw(self, path: tuple[int, ...], element: Element, fragment: str) -> None:
         self._shown[path] = Shown(element, fragment, self._runs)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.model import DAFNet, inference_arithmetic
-from dafnet_core.pairing import anatomy_dice
+from dafnet_core.networks.dafnet import DAFNet, inference_arithmetic
+from dafnet_core.networks.pairing import anatomy_dice
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,9 @@ def weigh(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...], pair: 
         weighted = (probs * weights[:, None, None, None]).sum(0).argmax(0).to(torch.uint8).cpu().numpy()
         weights = weights.cpu().numpy()
     return Weighed(
-        anatomy_dice(fixed, deformed).cpu().numpy(), deformed.cpu().numpy(),
-        probs.argmax(1).to(torch.uint8).cpu().numpy(), weights, weighted,
-    )  # fmt: skip
+        anatomy_dice(fixed, deformed).cpu().numpy(),
+        deformed.cpu().numpy(),
+        probs.argmax(1).to(torch.uint8).cpu().numpy(),
+        weights,
+        weighted,
+    )

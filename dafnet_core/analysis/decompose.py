@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.analysis.registration import grid_to_pixels, identity_pixels, position_error
-from dafnet_core.analysis.segmentation import overlap_counts
 from dafnet_core.losses import kl_divergence
-from dafnet_core.model import DAFNet
+from dafnet_core.metrics.registration import grid_to_pixels, identity_pixels, position_error
+from dafnet_core.metrics.segmentation import overlap_counts
+from dafnet_core.networks.dafnet import DAFNet
 
 CHANNEL_IS_CLASS = 0.8  # share of a channel's pixels that one class must hold for the channel to be called that class
 
@@ -81,15 +81,24 @@ def decompose(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...] | N
         return array(probs[:, 0].argmax(1).to(torch.uint8))
 
     return Decomposition(
-        names=tuple(model.config.modalities[m] for m in found.modalities), pairs=found.pairs,
-        images=np.asarray(images if images.ndim == 3 else images[:, 0], np.float32), s=array(found.s[:, 0, 0]),
-        deformed=array(found.deformed[:, 0, 0]), fused=array(found.fused[:, 0, 0]),
+        names=tuple(model.config.modalities[m] for m in found.modalities),
+        pairs=found.pairs,
+        images=np.asarray(images if images.ndim == 3 else images[:, 0], np.float32),
+        s=array(found.s[:, 0, 0]),
+        deformed=array(found.deformed[:, 0, 0]),
+        fused=array(found.fused[:, 0, 0]),
         positions=grid_to_pixels(array(found.grid[:, 0, 0]).astype(np.float64)),
-        offsets=array(found.offsets[:, 0, 0]), weights=array(found.weights[:, 0]),
-        z_mean=array(made.mean[:, 0]), z_std=array(torch.exp(made.logvar[:, 0] / 2)),
-        single=labels(found.single), deformed_masks=labels(found.deformed_masks), fused_masks=labels(found.fused_masks),
-        own=array(made.own[:, 0]), cross=array(made.cross[:, 0, 0]), swapped=array(made.swapped[:, 0]),
-    )  # fmt: skip
+        offsets=array(found.offsets[:, 0, 0]),
+        weights=array(found.weights[:, 0]),
+        z_mean=array(made.mean[:, 0]),
+        z_std=array(torch.exp(made.logvar[:, 0] / 2)),
+        single=labels(found.single),
+        deformed_masks=labels(found.deformed_masks),
+        fused_masks=labels(found.fused_masks),
+        own=array(made.own[:, 0]),
+        cross=array(made.cross[:, 0, 0]),
+        swapped=array(made.swapped[:, 0]),
+    )
 
 
 def style_of_swapped(model: DAFNet, found: Decomposition) -> np.ndarray:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.alignment import fuse, spline_grid, warp
 from dafnet_core.analysis.decompose import Decomposition
-from dafnet_core.analysis.registration import grid_to_pixels, jacobian
-from dafnet_core.analysis.segmentation import dice_per_class, nanmean
-from dafnet_core.model import DAFNet, inference_arithmetic
+from dafnet_core.metrics.registration import grid_to_pixels, jacobian
+from dafnet_core.metrics.segmentation import dice_per_class, nanmean
+from dafnet_core.networks.aligner import fuse, spline_grid, warp
+from dafnet_core.networks.dafnet import DAFNet, inference_arithmetic
 
 ERASE = -1  # as a stroke's channel: give the pixels back to the channels they had
 
@@ -187,7 +187,11 @@ def edited(
     classes = len(model.config.classes)
     dice = [float("nan") if truth is None else float(nanmean(dice_per_class(m, truth, classes))) for m in masks]
     return Edit(
-        pixels=np.stack([np.bincount(part.ravel(), minlength=channels) for part in both], 1), changed=changed,
-        masks=masks, images=images, dice=(dice[0], dice[1]), inside=float(nanmean(np.where(changed, moved, np.nan))),
+        pixels=np.stack([np.bincount(part.ravel(), minlength=channels) for part in both], 1),
+        changed=changed,
+        masks=masks,
+        images=images,
+        dice=(dice[0], dice[1]),
+        inside=float(nanmean(np.where(changed, moved, np.nan))),
         outside=float(nanmean(np.where(changed, np.nan, moved))),
-    )  # fmt: skip
+    )

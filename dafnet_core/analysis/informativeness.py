@@ -10,7 +10,7 @@ import torch
 from dafnet_core.analysis.decompose import Decomposition, decompose
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.losses import kl_divergence
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
 
 ACTIVE = 0.1  # nats: a z dimension that says less is idle
 

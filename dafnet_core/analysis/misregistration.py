@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from dafnet_core.analysis.decompose import Decomposition, decompose
-from dafnet_core.analysis.registration import identity_pixels, position_error
-from dafnet_core.analysis.segmentation import dice_per_class, nanmean
 from dafnet_core.data.deform import deform, sampling, smooth_displacement
-from dafnet_core.model import DAFNet
+from dafnet_core.metrics.registration import identity_pixels, position_error
+from dafnet_core.metrics.segmentation import dice_per_class, nanmean
+from dafnet_core.networks.dafnet import DAFNet
 
 BREAKS = 0.1  # of Dice: an aligner that has lost more than this against no warp is called broken
 
@@ -46,9 +46,16 @@ class Misregistered:
 
 
 def misregister(
-    model: DAFNet, images: np.ndarray, modalities: tuple[int, ...], pair: tuple[int, int], reference: np.ndarray,
-    amount: float, *, seed: int = 0, base: np.ndarray | None = None,
-) -> Misregistered:  # fmt: skip
+    model: DAFNet,
+    images: np.ndarray,
+    modalities: tuple[int, ...],
+    pair: tuple[int, int],
+    reference: np.ndarray,
+    amount: float,
+    *,
+    seed: int = 0,
+    base: np.ndarray | None = None,
+) -> Misregistered:
     """Deform one modality by a smooth random warp and align it again.
 
     Args:
@@ -82,9 +89,15 @@ def misregister(
         return float(nanmean(dice_per_class(labels, reference, classes)))
 
     return Misregistered(
-        amount, applied, true, found, position_error(still, true, organs),
-        position_error(found.positions[p], true, organs), dice(found.deformed_masks[p]), dice(found.single[j]),
-    )  # fmt: skip
+        amount,
+        applied,
+        true,
+        found,
+        position_error(still, true, organs),
+        position_error(found.positions[p], true, organs),
+        dice(found.deformed_masks[p]),
+        dice(found.single[j]),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from dafnet_core.analysis.encodings import Encodings
-from dafnet_core.analysis.probe import Probe
-from dafnet_core.analysis.segmentation import dice_from_counts, nanmean, overlap_counts
 from dafnet_core.analysis.traversal import render
-from dafnet_core.model import DAFNet
+from dafnet_core.metrics.probe import Probe
+from dafnet_core.metrics.segmentation import dice_from_counts, nanmean, overlap_counts
+from dafnet_core.networks.dafnet import DAFNet
 
 BATCH = 8  # images encoded at once
 
@@ -59,10 +59,12 @@ def mix(model: DAFNet, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) 
     rows, columns = images.shape[:2]
     classes = len(model.config.classes)
     labels = s.argmax(1)
-    masks = np.concatenate([
-        model.segment(torch.from_numpy(np.array(part, np.float32))[None].to(device)).argmax(1).cpu().numpy()
-        for part in s
-    ])  # fmt: skip
+    masks = np.concatenate(
+        [
+            model.segment(torch.from_numpy(np.array(part, np.float32))[None].to(device)).argmax(1).cpu().numpy()
+            for part in s
+        ]
+    )
     agreement, dice = np.empty((rows, columns)), np.empty((rows, columns))
     again = np.empty((rows, columns, z.shape[1]))
     for m in sorted(set(modalities)):

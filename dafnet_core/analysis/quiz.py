@@ -15,10 +15,10 @@ from scipy import ndimage
 
 from dafnet_core.analysis.decompose import Decomposition, decompose
 from dafnet_core.analysis.editing import one_hot
-from dafnet_core.analysis.segmentation import dice_per_class, nanmean
 from dafnet_core.analysis.traversal import LIMIT, render
 from dafnet_core.data.deform import deform, smooth_displacement
-from dafnet_core.model import DAFNet
+from dafnet_core.metrics.segmentation import dice_per_class, nanmean
+from dafnet_core.networks.dafnet import DAFNet
 
 KINDS = ("z", "anatomy", "warp", "decoder")
 SEEN = 0.2  # intensities in [-1, 1]: a place that changes by a tenth of the range is seen to change
@@ -141,10 +141,16 @@ def ask(
                 before = _labels(found, i), found.z_mean[i]
                 makers = model, other[0] if kind == "decoder" else model
                 return Question(
-                    kind, kinds, found.names[i], np.stack([found.own[i], after]), found.fused_masks[i] > 0,
-                    np.stack([before[0], s]), (before[1], z), displacement,
+                    kind,
+                    kinds,
+                    found.names[i],
+                    np.stack([found.own[i], after]),
+                    found.fused_masks[i] > 0,
+                    np.stack([before[0], s]),
+                    (before[1], z),
+                    displacement,
                     _dice(makers, (found.own[i], after), found.names[i]),
-                )  # fmt: skip
+                )
     raise ValueError("no change of any factor is seen in this image; choose another one")
 
 
@@ -153,9 +159,13 @@ def _labels(found: Decomposition, i: int) -> np.ndarray:
 
 
 def _ways(
-    kind: str, rng: np.random.Generator, model: DAFNet, found: Decomposition, i: int,
+    kind: str,
+    rng: np.random.Generator,
+    model: DAFNet,
+    found: Decomposition,
+    i: int,
     other: tuple[DAFNet, Decomposition] | None,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:  # fmt: skip
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
     """Image after, its anatomy and z, and the displacement, of one change of a kind after the other."""
     if kind == "decoder":
         yield other[1].own[i], _labels(other[1], i), other[1].z_mean[i], None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.model import DAFNet
+from dafnet_core.networks.dafnet import DAFNet
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
 STILL = 0.01  # intensities in [-1, 1]: a pixel that moves by less has no correlation

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dafnet_core.alignment import pixel_centres
 from dafnet_core.analysis.encodings import Encodings
-from dafnet_core.analysis.probe import Reading, occupancies
-from dafnet_core.analysis.segmentation import nanmean
+from dafnet_core.metrics.probe import Reading, occupancies
+from dafnet_core.metrics.segmentation import nanmean
+from dafnet_core.networks.aligner import pixel_centres
 
 
 def shape_moments(labels: np.ndarray, channels: int) -> np.ndarray:
@@ -98,9 +98,11 @@ def dci(readings: Sequence[Reading], modality: str, dimensions: Sequence[str], w
     table = np.array([[told[d, k] for k in known] for d in dimensions])
     importance = np.nan_to_num(table)
     return Dci(
-        importance, _concentration(importance), _concentration(importance.T),
+        importance,
+        _concentration(importance),
+        _concentration(importance.T),
         np.array([told[whole, k] for k in known]),
-    )  # fmt: skip
+    )
 
 
 def _concentration(rows: np.ndarray) -> float:

@@ -65,9 +65,12 @@ def deform(images: torch.Tensor, displacement: np.ndarray, *, labels: bool = Fal
     positions = displacement + np.stack([x, y], -1)
     grid = torch.from_numpy((2 * positions + 1) / np.float32([width, height]) - 1).float()
     return F.grid_sample(
-        images.float(), grid.expand(len(images), -1, -1, -1), mode="nearest" if labels else "bilinear",
-        padding_mode="border", align_corners=False,
-    ).to(images.dtype)  # fmt: skip
+        images.float(),
+        grid.expand(len(images), -1, -1, -1),
+        mode="nearest" if labels else "bilinear",
+        padding_mode="border",
+        align_corners=False,
+    ).to(images.dtype)
 
 
 def sampling(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:

@@ -151,9 +151,14 @@ def _ribs(a: Anatomy, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         u, v = half_a * math.cos(angle), half_b * math.sin(angle)
         along = math.atan2(half_b * math.cos(angle), -half_a * math.sin(angle)) + a.body_tilt
         rib = _ellipse(
-            x, y, a.body_centre[0] + c * u - s * v, a.body_centre[1] + s * u + c * v,
-            8.0, 0.42 * a.chest_muscle, along,
-        )  # fmt: skip
+            x,
+            y,
+            a.body_centre[0] + c * u - s * v,
+            a.body_centre[1] + s * u + c * v,
+            8.0,
+            0.42 * a.chest_muscle,
+            along,
+        )
         np.minimum(nearest, rib, out=nearest)
     return nearest
 

@@ -10,8 +10,8 @@ from typing import Any
 from dafnet_core.config import JUDGING_SEED, TrainConfig
 from dafnet_core.data import phantom
 from dafnet_core.data.chaos import read_chaos
-from dafnet_core.data.datasets import Slices, phantom_slices
-from dafnet_core.data.folders import read_nnunet
+from dafnet_core.data.dataset import Slices, phantom_slices
+from dafnet_core.data.nnunet import read_nnunet
 from dafnet_core.data.splits import Split, draw_annotated, split_subjects
 from dafnet_core.data.studies import Collection, DataError
 
@@ -163,9 +163,17 @@ def phantom_values(spec: str) -> dict[str, Any]:
 
 
 def judging_data(
-    spec: str, part: str, *, size: int, spacing: float | None, modalities: tuple[str, ...],
-    pairing: str = "expert", candidates: int = 1, split: Mapping[str, Any] | None = None, warp_seed: int = 0,
-) -> Slices:  # fmt: skip
+    spec: str,
+    part: str,
+    *,
+    size: int,
+    spacing: float | None,
+    modalities: tuple[str, ...],
+    pairing: str = "expert",
+    candidates: int = 1,
+    split: Mapping[str, Any] | None = None,
+    warp_seed: int = 0,
+) -> Slices:
     """Data to judge a checkpoint on.
 
     Args:

@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dafnet_core.data.formats.dicom_stack import (
-    arrange,
-    frame_count,
-    functional_group,
-    list_frames,
-    stack_geometry,
-)
+from dafnet_core.data.formats.dicom_stack import arrange, frame_count, functional_group, list_frames, stack_geometry
 from dafnet_core.data.formats.numbers import as_labels, grey
 from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape
 from dafnet_core.data.formats.source import MAX_UNPACKED_BYTES, Blob, Patience
@@ -52,12 +46,23 @@ _NOT_PICTURES = {
     "DOC": "a document",
     "REG": "a registration",
 }
-# fmt: off
 _OTHER_MODALITIES = {"CT", "CR", "DX", "US", "PT", "NM", "MG", "XA", "RF", "OT", "SC", "XC", "SM", "ES"}
-_IDENTIFYING = ("PatientName", "PatientID", "PatientBirthDate", "PatientBirthName", "PatientMotherBirthName",
-                "PatientAddress", "PatientTelephoneNumbers", "PatientComments", "OtherPatientNames", "OtherPatientIDs",
-                "OtherPatientIDsSequence", "ResponsiblePerson", "MedicalRecordLocator", "AccessionNumber")
-# fmt: on
+_IDENTIFYING = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "PatientComments",
+    "OtherPatientNames",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "ResponsiblePerson",
+    "MedicalRecordLocator",
+    "AccessionNumber",
+)
 
 
 def read_dicom(items: list[Blob], mask: bool) -> Scan:

@@ -1,0 +1,290 @@
+"""Checkpoints: weights and all that is needed to use them, in one safetensors file, never a pickle."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_bytes
+
+import dafnet_core
+from dafnet_core.checkpoints.schema import PREPARATION, check_metrics, check_training, colour, each, parse, rows, words
+from dafnet_core.config import ModelConfig, plain
+from dafnet_core.data.prepare import Preparation
+from dafnet_core.networks.dafnet import DAFNet
+
+FORMAT = 1
+MAX_BYTES = 512 * 2**20
+MAX_HEADER = 8 * 2**20  # shipped ones have 40 KB; names of subjects make it longer
+MAX_MAP = 32 * 2**20  # values of the largest feature map of one slice: 128 MB in float32
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of this project, or not a whole one; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and what must be known to use it.
+
+    Attributes:
+        model: in eval mode, float32, channels_last.
+        preparation: how its inputs are made from raw slices.
+        colours: one hex colour a class; the background's is ignored.
+        training: data, licence, difficulty, seed, steps and all other facts of the run.
+        metrics: numbers on data never trained on, or {} where none were measured.
+        versions: of python, torch and this project when it was written.
+        digest: blake2b of the file, "" for one that was never saved.
+    """
+
+    model: DAFNet
+    preparation: Preparation
+    colours: tuple[str, ...]
+    training: dict[str, Any]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.model.config
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk names no file
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Ask before long work whether a file can be written in the end; nothing is left.
+
+    Raises:
+        OSError: it cannot.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{path} cannot be written: {there} is a file, and no folder; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone say yes on a disk that is read-only
+            pass
+    except OSError as error:
+        raise PermissionError(f"{path} cannot be written: {there} takes no files; choose another place") from error
+
+
+def in_words(error: OSError) -> str:
+    """What the operating system refused, as a sentence with a remedy."""
+    if error.strerror is None:
+        return str(error)
+    remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place, or mend this"
+    return f"{error.filename or 'a file'}: {error.strerror.lower()}; {remedy}"
+
+
+def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> None:
+    """Write a checkpoint; `half` stores float16 (a shipped file of half the size, rounded once).
+
+    Raises:
+        CheckpointError: `load` would refuse it; nothing is written.
+    """
+    state = checkpoint.model.state_dict()
+    tensors = {
+        name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
+        for name, t in state.items()
+    }
+    metadata = {
+        "dafnet_format": FORMAT,
+        "model": checkpoint.config.to_dict(),
+        "preparation": checkpoint.preparation.to_dict(),
+        "colours": checkpoint.colours,
+        "training": checkpoint.training,
+        "metrics": checkpoint.metrics,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "dafnet": dafnet_core.__version__,
+        },
+    }
+    try:
+        texts = {key: json.dumps(value, allow_nan=False) for key, value in metadata.items()}
+        described(texts)
+        check_finite(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not written, as it could not be read again ({error})") from error
+    write_aside(Path(path), to_bytes(tensors, texts))
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint, strictly.
+
+    Raises:
+        CheckpointError: not there, or as in `from_bytes`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file; name a .safetensors checkpoint")
+    _check_size(path.stat().st_size, path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+    return from_bytes(data, str(path))
+
+
+def _check_size(size: int, path: str | Path) -> None:
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path}: {size >> 20} MB; a checkpoint has at most {MAX_BYTES >> 20} MB")
+
+
+def from_bytes(data: bytes, path: str) -> Checkpoint:
+    """A checkpoint from the content of its file, strictly; nothing is executed.
+
+    What the file claims is checked before anything of that size is made: first its header, then the networks that it
+    describes, which exist without memory until its weights are found to fit them.
+
+    Args:
+        path: what messages call it.
+
+    Raises:
+        CheckpointError: too large, not safetensors, truncated, another format, a description that is wrong, or
+            weights that do not fit it.
+    """
+    path = plain(path)  # of a file that somebody named
+    _check_size(len(data), path)
+    try:
+        header = _header(data)
+        texts = header.pop("__metadata__", {})
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({plain(str(error))}); train or export it again"
+        ) from error
+    try:
+        config, preparation, facts = described(texts)
+        with torch.device("meta"):
+            model = DAFNet(config)
+        _check_weights(header, model.state_dict())
+        tensors = from_safetensors(data)
+        check_finite(tensors)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({plain(str(error))}); train or export it again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {plain(str(error))}; train or export it again") from error
+    floats = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    model.load_state_dict(floats, assign=True)
+    model.eval().to(memory_format=torch.channels_last)
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    return Checkpoint(model, preparation, digest=digest, **facts)
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """What stands before the weights; its length is known to be sane before it is read."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > len(data) - 8:
+        raise ValueError(f"{len(data)} bytes, of which the header claims {length}")
+    if length > MAX_HEADER:
+        raise ValueError(f"a header of {length >> 20} MB; expected at most {MAX_HEADER >> 20} MB")
+    header = parse(data[8 : 8 + length])
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+        raise ValueError("its header is no object")
+    return header
+
+
+def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str, Any]]:
+    """The configuration, the preparation and the other attributes of a Checkpoint from its metadata, JSON by name.
+
+    Raises:
+        ValueError: another format, something missing, or something that cannot be.
+    """
+    try:
+        values = {key: parse(text) for key, text in texts.items()}
+    except TypeError:
+        raise ValueError("its metadata are no text") from None
+    except ValueError as error:
+        raise ValueError(f"its metadata are not JSON ({error})") from error
+    found = values.get("dafnet_format", "none")
+    if type(found) is not int or found != FORMAT:
+        raise ValueError(f"format {plain(str(found), 20)}, expected {FORMAT}")
+    if missing := sorted({"model", "preparation", "colours", "training", "metrics", "versions"} - set(values)):
+        raise ValueError(f"its metadata lack {', '.join(missing)}")
+    try:
+        config = ModelConfig.from_dict(values["model"])
+        PREPARATION(values["preparation"], "preparation")
+        preparation = Preparation.from_dict(values["preparation"])
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"its description of the networks or their input is incomplete or wrong ({error})") from error
+    check_maps(config, preparation)
+    rows(colour, len(config.classes))(values["colours"], "colours")
+    each(words)(values["versions"], "versions")
+    check_training(values["training"], config)
+    check_metrics(values["metrics"], config)
+    facts = {key: values[key] for key in ("training", "metrics", "versions")}
+    return config, preparation, facts | {"colours": tuple(values["colours"])}
+
+
+def check_maps(config: ModelConfig, preparation: Preparation) -> None:
+    """Refuse networks that cannot see their input, or whose feature maps would fill the memory.
+
+    Raises:
+        ValueError: saying what is too large.
+    """
+    height, width = preparation.height, preparation.width
+    if height % config.multiple or width % config.multiple or min(height, width) < 2 * config.multiple:
+        raise ValueError(
+            f"its input is {height} x {width}; {config.depth} poolings need multiples of {config.multiple}"
+        )
+    modalities = len(config.modalities)
+    aligned = config.channels * modalities * (modalities - 1) * config.candidates
+    filters = max(config.width, config.segmentor_width, config.film_width, config.spade_hidden, aligned)
+    if height * width * filters > MAX_MAP:
+        raise ValueError(
+            f"{filters} maps of {height} x {width} are more than this program computes ({MAX_MAP >> 20} million values)"
+        )
+
+
+def _check_weights(header: dict[str, Any], expected: dict[str, torch.Tensor]) -> None:
+    """Compare the weights that a header announces with those of the networks."""
+    if missing := sorted(set(expected) - set(header)):
+        raise ValueError(f"weight {missing[0]} is missing ({len(missing)} in all)")
+    if unknown := sorted(set(header) - set(expected)):
+        raise ValueError(f"weight {plain(unknown[0], 60)} is unknown ({len(unknown)} in all)")
+    for name, wanted in expected.items():
+        if not isinstance(header[name], dict):
+            raise ValueError(f"{name} is not described")
+        kind, shape = header[name].get("dtype"), header[name].get("shape")
+        if shape != list(wanted.shape):
+            found = tuple(shape) if isinstance(shape, list) else shape
+            raise ValueError(f"{name} is {plain(str(found), 60)}, expected {tuple(wanted.shape)}")
+        kinds = ("F32", "F16") if wanted.is_floating_point() else ("I64",)
+        if kind not in kinds:
+            raise ValueError(f"{name} is of type {plain(str(kind), 20)}, expected {' or '.join(kinds)}")
+
+
+def check_finite(tensors: dict[str, torch.Tensor]) -> None:
+    """Raises ValueError where a weight is NaN or infinite, also as float32 or float16."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{name} holds NaN or Inf")

@@ -1,0 +1,333 @@
+"""Subjects as samples: slices paired across modalities, their candidates, and how they become batches."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+import torch
+
+from dafnet_core.data import phantom
+from dafnet_core.data.deform import deform, field_rms, foreground, rotation, sampling, smooth_displacement
+from dafnet_core.data.prepare import Preparation, scale_intensity
+from dafnet_core.data.studies import Study
+from dafnet_core.types import Batch
+
+SHUFFLE = 2  # positions by which shuffled pairs may differ (Sec. V-C)
+PAIRINGS = ("expert", "neighbours", "shuffled")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice position of one subject in all M modalities.
+
+    Attributes:
+        images: (M, K, H, W) float32 in [-1, 1]; candidate 0 is the slice itself.
+        masks: (M, H, W) uint8 labels, each in its modality's own frame.
+        annotated: (M,) bool.
+        subject, position: whose slice and which one.
+        displacements: (M, H, W, 2) float32 xy in pixels, by which images and masks were deformed; None for not at all.
+        regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    annotated: np.ndarray
+    subject: str
+    position: int
+    displacements: np.ndarray | None = None
+    regions: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to each training sample anew in each epoch; the amounts of TrainConfig."""
+
+    rotation: float = 0.0  # largest angle, degrees; one a sample
+    warp: float = 0.0  # RMS of the displacement between two modalities, pixels of a 96-pixel side; one field a modality
+
+
+UNCHANGED = Augmentation()
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Samples of one size as a Batch."""
+    known: dict[str, torch.Tensor] = {}
+    if all(s.displacements is not None and s.regions is not None for s in samples):
+        height, width = samples[0].masks.shape[1:]
+        fields = np.stack([s.displacements for s in samples]) * np.float32([2 / width, 2 / height])
+        regions = np.stack([s.regions for s in samples])
+        known = {"displacements": torch.from_numpy(fields), "regions": torch.from_numpy(regions)}
+    return Batch(
+        images=torch.from_numpy(np.stack([s.images for s in samples])),
+        masks=torch.from_numpy(np.stack([s.masks for s in samples])).long(),
+        annotated=torch.from_numpy(np.stack([s.annotated for s in samples])),
+        **known,
+    )
+
+
+def deformed(sample: Sample, displacements: np.ndarray) -> Sample:
+    """A sample with images and masks of modality i deformed by displacements[i], (M, H, W, 2) xy in pixels."""
+    images = deform(torch.from_numpy(sample.images), displacements).numpy()
+    masks = deform(torch.from_numpy(sample.masks)[:, None], displacements, labels=True)[:, 0].numpy()
+    return replace(sample, images=images, masks=masks, displacements=displacements)
+
+
+def augment(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Sample:
+    """A sample turned by one random angle, then warped by one random field a modality."""
+    m, height, width = sample.masks.shape
+    turn = rotation(np.deg2rad(rng.uniform(-how.rotation, how.rotation)), height, width)
+    fields = np.repeat(turn[None], m, 0)
+    if how.warp:
+        fields = fields + random_fields(rng, m, height, width, how.warp)
+    fields = fields.astype(np.float32)
+    regions = region_of(sample, fields) if how.warp else None
+    return replace(deformed(sample, fields), regions=regions)
+
+
+def region_of(registered: Sample, fields: np.ndarray) -> np.ndarray:
+    """The head or body of a registered sample as each modality shows it, deformed by its field: (M, H, W) bool."""
+    region = torch.from_numpy(foreground(registered.images[:, 0]).astype(np.uint8))
+    return deform(region.expand(len(fields), 1, -1, -1), fields, labels=True)[:, 0].numpy() > 0
+
+
+def random_fields(rng: np.random.Generator, m: int, height: int, width: int, amount: float) -> np.ndarray:
+    """Independent smooth displacements of m modalities, (m, H, W, 2) xy in pixels; `amount` as in Augmentation."""
+    rms = field_rms(amount, max(height, width))
+    return np.stack([smooth_displacement(rng, height, width, rms) for _ in range(m)])
+
+
+class Slices:
+    """Slices of subjects as samples, paired by their position in the patient.
+
+    The modality with the most slices gives the positions; each other one gives its nearest slice. Positions
+    farther than half a slice distance outside of another modality's stack have no partner and are left out.
+
+    Args:
+        modalities, classes: names; class 0 is the background.
+        preparation: how the studies' slices were made.
+        studies: subjects; their arrays may be made when first asked for (PhantomStudies).
+        pairing: "expert" (by position), "neighbours" (candidates are the nearest slices) or "shuffled" (every
+            modality but the first is up to two positions off, anew in each epoch; Sec. V-C).
+        candidates: K; with "expert" the further candidates are frames of the same slice.
+        unannotated: for a modality's index, subjects whose masks of it must never be used.
+        warp: evaluate registered data under known smooth warps of this amount (Augmentation), seeded by
+            `warp_seed`; 0 for none.
+    """
+
+    def __init__(
+        self,
+        modalities: tuple[str, ...],
+        classes: tuple[str, ...],
+        preparation: Preparation,
+        studies: Sequence[Study],
+        *,
+        pairing: str = "expert",
+        candidates: int = 1,
+        unannotated: Mapping[int, frozenset[str]] | None = None,
+        warp: float = 0.0,
+        warp_seed: int = 0,
+    ) -> None:
+        if pairing not in PAIRINGS:
+            raise ValueError(f"pairing is {pairing!r}; expected one of {', '.join(PAIRINGS)}")
+        self.modalities, self.classes, self.preparation, self.studies = modalities, classes, preparation, studies
+        self.pairing, self.candidates, self.unannotated = pairing, candidates, unannotated or {}
+        self.warp, self.warp_seed = warp, warp_seed
+        self._index = [
+            (number, position) for number, study in enumerate(studies) for position in _matched(study.positions)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return tuple(study.name for study in self.studies)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.sample(index, np.random.default_rng([0, index]))
+        return deformed(sample, self._fields(index)) if self.warp else sample
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """One sample; `rng` decides by how much shuffled pairs are off."""
+        number, slices = self._index[index]
+        study = self.studies[number]
+        images, masks, annotated = [], [], []
+        for i, at in enumerate(slices):
+            if self.pairing == "shuffled" and i > 0:
+                at = int(np.clip(at + rng.integers(-SHUFFLE, SHUFFLE + 1), 0, study.images[i].shape[1] - 1))
+            chosen = self._candidates(study.images[i].shape[:2], at)
+            images.append(np.stack([study.images[i][frame, position] for frame, position in chosen]))
+            known = study.masks[i] is not None and study.name not in self.unannotated.get(i, ())
+            # a mask that must not be used is not even handed on
+            masks.append(study.masks[i][at] if known else np.zeros(images[-1].shape[1:], np.uint8))
+            annotated.append(known)
+        return Sample(
+            np.stack(images).astype(np.float32, copy=False), np.stack(masks), np.array(annotated), study.name, slices[0]
+        )
+
+    def _candidates(self, stack: tuple[int, int], at: int) -> list[tuple[int, int]]:
+        """(frame, slice) of K candidates, nearest first; the last is repeated where there are fewer."""
+        frames, slices = stack
+        if self.pairing == "expert":
+            order = sorted(range(frames), key=lambda f: min(f, frames - f))
+            found = [(f, at) for f in order]
+        else:
+            found = [(0, j) for j in sorted(range(slices), key=lambda j: abs(j - at))]
+        found = found[: self.candidates]
+        return found + [found[-1]] * (self.candidates - len(found))
+
+    def _fields(self, index: int) -> np.ndarray:
+        size = self.preparation.height, self.preparation.width
+        number, slices = self._index[index]
+        # by name and place, so that a slice is warped alike whichever other subjects are judged with it
+        name = zlib.crc32(self.studies[number].name.encode())
+        rng = np.random.default_rng([self.warp_seed, name, slices[0]])
+        return random_fields(rng, len(self.modalities), *size, self.warp)
+
+    def truth(self, index: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
+        """The known misregistration of a sample whose slices pair by position: ({}, {}) where nobody knows it.
+
+        Returns:
+            For each ordered pair (fixed, moving) the position (H, W, 2) xy in pixels of the moving image to look
+            at; for each modality the region (H, W) bool over which errors are judged: organs of the phantom, the
+            head or body of registered data.
+        """
+        pairs = list(permutations(range(len(self.modalities)), 2))
+        number, slices = self._index[index]
+        study = self.studies[number]
+        if self.warp:
+            fields = self._fields(index)
+            regions = region_of(self.sample(index, np.random.default_rng(0)), fields)
+            return {(i, j): sampling(fields[i], fields[j]) for i, j in pairs}, dict(enumerate(regions))
+        if not isinstance(study, PhantomStudy):
+            return {}, {}
+        pair = study.pair(slices[0])
+        return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
+
+    def known(self, index: int) -> dict[str, bool | float]:
+        """What else is true of a sample, by name; {} where nothing is known."""
+        number, slices = self._index[index]
+        study = self.studies[number]
+        return study.known(slices[0]) if isinstance(study, PhantomStudy) else {}
+
+    def batch_at(
+        self, step: int, batch_size: int, seed: int, *, how: Augmentation = UNCHANGED, part: tuple[int, int] = (0, 1)
+    ) -> Batch:
+        """The batch of a training step: shuffled anew each epoch, a function of its arguments alone.
+
+        Args:
+            how: augmentation.
+            part: (r, n): only samples r, r + n, ... of the batch, for one of n processes.
+        """
+        epoch, chosen = self.epoch_of(step, batch_size), self._order(step, batch_size, seed)
+        found = []
+        for n in range(part[0], batch_size, part[1]):
+            rng = np.random.default_rng([seed, epoch, int(chosen[n])])
+            sample = self.sample(int(chosen[n]), rng)
+            found.append(augment(sample, how, rng) if how != UNCHANGED else sample)
+        return collate(found)
+
+    def epoch_of(self, step: int, batch_size: int) -> int:
+        """The epoch, from 0, that a training step belongs to."""
+        return step // max(len(self) // batch_size, 1)
+
+    def _order(self, step: int, batch_size: int, seed: int) -> np.ndarray:
+        at = step % max(len(self) // batch_size, 1)
+        order = np.random.default_rng([seed, self.epoch_of(step, batch_size)]).permutation(len(self))
+        return np.resize(order[at * batch_size : (at + 1) * batch_size], batch_size)
+
+
+def _matched(positions: tuple[np.ndarray, ...]) -> list[tuple[int, ...]]:
+    """Slices of all modalities that lie at the same place: one tuple of slice indices a position."""
+    most = max(range(len(positions)), key=lambda i: len(positions[i]))
+    found = []
+    for place in positions[most]:
+        nearest = [int(np.abs(p - place).argmin()) for p in positions]
+        reach = [0.5 * np.abs(np.diff(p)).max() if len(p) > 1 else np.inf for p in positions]
+        if all(abs(p[n] - place) <= r + 1e-6 for p, n, r in zip(positions, nearest, reach, strict=True)):
+            found.append(tuple(nearest))
+    return found
+
+
+class PhantomStudy:
+    """A phantom subject in the shape of a Study, its slices generated when first asked for and then kept.
+
+    Args:
+        seed, subject, size, slices, difficulty, phases: of `phantom.generate`.
+    """
+
+    def __init__(self, seed: int, subject: int, size: int, slices: int, difficulty: str, phases: int = 1) -> None:
+        self.name = phantom.case_name(seed, subject)
+        self.positions = (np.arange(slices, dtype=np.float64) * phantom.SLICE_DISTANCE_MM,) * 2
+        self._asked = (seed, subject), dict(size=size, slices=slices, difficulty=difficulty)
+        self._phases = phases
+        self._made: dict[int, tuple[tuple[np.ndarray, ...], np.ndarray]] = {}
+        self.images = tuple(_Lazy(self, i, (frames, slices, size, size)) for i, frames in enumerate((phases, 1)))
+        self.masks = tuple(_Lazy(self, i, (slices, size, size)) for i in range(2))
+
+    def pair(self, position: int) -> phantom.PhantomPair:
+        """The pair with all that is true about it, generated again: training keeps thousands and needs no truth."""
+        (seed, subject), how = self._asked
+        return phantom.generate(seed, subject, position, **how)
+
+    def known(self, position: int) -> dict[str, bool | float]:
+        """What was drawn for this slice, by names for people."""
+        (seed, subject), how = self._asked
+        return phantom.known_factors(seed, subject, position, how["difficulty"])
+
+    def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Images of each modality, (frames, H, W) in [-1, 1], and masks (M, H, W)."""
+        if position not in self._made:
+            (seed, subject), how = self._asked
+            pair = phantom.generate(seed, subject, position, **how, phases=self._phases)
+            raw = (pair.frames, pair.images[1:])
+            images = tuple(np.stack([scale_intensity(x) for x in stack]) for stack in raw)
+            self._made[position] = images, pair.masks
+        return self._made[position]
+
+
+@dataclass(frozen=True, eq=False)
+class _Lazy:
+    """Looks like an array (frames, slices, H, W) of images, or (slices, H, W) of masks, to those who index it."""
+
+    study: PhantomStudy
+    modality: int
+    shape: tuple[int, ...]
+
+    def __getitem__(self, at: int | tuple[int, int]) -> np.ndarray:
+        if isinstance(at, tuple):
+            return self.study.made(at[1])[0][self.modality][at[0]]
+        return self.study.made(at)[1][self.modality]
+
+
+def phantom_slices(
+    seed: int,
+    subjects: range,
+    *,
+    size: int = 128,
+    difficulty: str = "standard",
+    slices: int = phantom.SLICES,
+    phases: int = 1,
+    **options: object,
+) -> Slices:
+    """Phantom subjects as samples.
+
+    Args:
+        seed, subjects: of the generator.
+        size: image side in pixels.
+        difficulty: of every subject, or "mixed": odd subjects are hard.
+        phases: frames of the cine over the cardiac cycle.
+        options: of Slices.
+    """
+    studies = [
+        PhantomStudy(
+            seed, n, size, slices, ("hard" if n % 2 else "standard") if difficulty == "mixed" else difficulty, phases
+        )
+        for n in subjects
+    ]
+    preparation = Preparation(size, size, phantom.FIELD_OF_VIEW_MM / size)
+    return Slices(phantom.MODALITIES, phantom.CLASSES, preparation, studies, **options)

@@ -1,0 +1,193 @@
+"""Read files in processes apart, so that a decoder that crashes or hangs takes nothing else down.
+
+Decoders are C libraries that meet whatever somebody uploads. A reader process waits with its imports done, is
+given one file after the other through a pipe, and answers with the numbers or with the sentence of the refusal.
+It has limits on memory and time; one that dies is replaced, and whoever asked is told so in a sentence. Plain
+numbers and JSON come back: nothing is unpickled. What it prints is thrown away: a decoder may quote a patient.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Timer
+from typing import BinaryIO
+
+import numpy as np
+
+from dafnet_core.data import readers
+from dafnet_core.data.formats.scan import ReadError, Scan, quoted
+
+SECONDS = 30  # no file within the limits takes more than a few on an idle machine; a busy one is slower
+MEGABYTES = 1024  # of addresses, of which an idle reader has about 250
+_PROGRAM = "from dafnet_core.data.reader_process import serve; serve()"
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class ReaderDied(ReadError):
+    """The process apart crashed, or was ended because it took too long."""
+
+
+class Reader:
+    """One process that reads, replaced when it dies. For one thread at a time."""
+
+    def __init__(self, seconds: float = SECONDS, program: str = _PROGRAM) -> None:
+        self._seconds, self._program = seconds, program
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        """The process that reads the next file."""
+        return self._process.pid
+
+    def read(self, *files: tuple[str, bytes], mask: bool = False) -> Scan:
+        """As `readers.read`, for (name, content) pairs.
+
+        Raises:
+            ReaderDied: the process crashed or took too long; the next file is read by another one.
+            ReadError: as `readers.read`.
+        """
+        if self._process.poll() is not None:
+            self._restart()  # it died while it was idle, which is no fault of these files
+        late = Event()
+        timer = Timer(self._seconds, self._stop, (late,))
+        timer.start()
+        try:
+            found = self._ask(files, mask)
+        except (EOFError, OSError, ValueError, MemoryError):
+            self._restart()
+            what = "crashed the decoder, and nothing else"
+            if late.is_set():
+                what = f"took longer than {self._seconds:g} s and was stopped"
+            raise ReaderDied(
+                f"{quoted(files[0][0])}: reading it {what}; it is damaged or of an unusual kind, export it again."
+            ) from None
+        finally:
+            timer.cancel()
+        if isinstance(found, str):
+            raise ReadError(found)
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        with suppress(OSError):  # what was not written yet goes nowhere
+            self._process.communicate()
+
+    def _restart(self) -> None:
+        self.close()
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", self._program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # each thread of OpenBLAS would claim addresses; and what is imported is what runs here
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
+        )
+
+    def _stop(self, late: Event) -> None:
+        late.set()
+        self._process.kill()
+
+    def _ask(self, files: tuple[tuple[str, bytes], ...], mask: bool) -> Scan | str:
+        to, back = self._process.stdin, self._process.stdout
+        _send(to, {"names": [name for name, _ in files], "sizes": [len(data) for _, data in files], "mask": mask})
+        for _, data in files:
+            to.write(data)
+        to.flush()
+        answer = _receive(back)
+        if "refused" in answer:
+            return answer["refused"]
+        values = np.empty(answer["shape"], np.int32 if mask else np.float32)
+        if back.readinto(memoryview(values).cast("B")) < values.nbytes:
+            raise EOFError
+        return Scan(
+            values,
+            answer["spacing"] and tuple(answer["spacing"]),
+            answer["slice_spacing"],
+            answer["name"],
+            answer["kind"],
+            tuple(answer["notes"]),
+            answer["affine"] and np.array(answer["affine"]),
+        )
+
+
+class Readers:
+    """A few reader processes for any number of threads: who finds all of them busy waits."""
+
+    def __init__(self, count: int = 2, seconds: float = SECONDS, program: str = _PROGRAM) -> None:
+        self._idle: queue.LifoQueue[Reader] = queue.LifoQueue()  # the one that read last is warm
+        for _ in range(count):
+            self._idle.put(Reader(seconds, program))
+
+    def read(self, *files: tuple[str, bytes], mask: bool = False) -> Scan:
+        """As `Reader.read`."""
+        reader = self._idle.get()
+        try:
+            return reader.read(*files, mask=mask)
+        finally:
+            self._idle.put(reader)
+
+
+def _send(stream: BinaryIO, head: dict) -> None:
+    stream.write(json.dumps(head).encode() + b"\n")
+
+
+def _receive(stream: BinaryIO) -> dict:
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    return json.loads(line)
+
+
+def serve(read: Callable[..., Scan] = readers.read) -> None:
+    """Answer requests on standard input until it ends: what a reader process runs."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    _limit_memory()
+    # imported while nobody waits for it
+    import nibabel.nifti1  # noqa: F401
+    import PIL.Image
+    import pydicom.pixels  # noqa: F401
+
+    PIL.Image.init()
+    while True:
+        try:
+            asked = _receive(requests)
+        except EOFError:
+            return
+        files = [(name, requests.read(size)) for name, size in zip(asked["names"], asked["sizes"], strict=True)]
+        try:
+            _answer(answers, read(*files, mask=asked["mask"]))
+        except ReadError as error:
+            _send(answers, {"refused": str(error)})
+        answers.flush()
+        files.clear()  # or they would be held until the next ones are complete
+
+
+def _answer(stream: BinaryIO, scan: Scan) -> None:
+    head = {
+        "shape": scan.values.shape,
+        "spacing": scan.spacing,
+        "slice_spacing": scan.slice_spacing,
+        "name": scan.name,
+        "kind": scan.kind,
+        "notes": scan.notes,
+        "affine": None if scan.affine is None else scan.affine.tolist(),
+    }
+    _send(stream, head)
+    stream.write(memoryview(np.ascontiguousarray(scan.values)).cast("B"))
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, ValueError, OSError):  # Linux has this limit; the one on time is everywhere
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES << 20, MEGABYTES << 20))

@@ -1,0 +1,326 @@
+"""Can the modality be read from the modality factor z, and from the anatomy? Logistic regression (Sec. V-H.1).
+
+The paper trains on some subjects and tests on three. Here every subject is tested once, by cross-validation, which
+wastes none of few subjects; in both, no subject is on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import confusion_matrix
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.metrics.paired import Paired, jackknife, paired
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """How well a linear classifier reads the modality from z of subjects that it never saw.
+
+    Attributes:
+        accuracy: held-out share of right answers over all rows.
+        ci95: Wilson score interval of the accuracy, as of n_subjects and not n trials (see `probe`).
+        chance: share of the most frequent label.
+        per_dimension: (n_z) the accuracy from each dimension alone; its intervals are per_dimension_ci95.
+        classes: the labels, sorted.
+        confusion: [true][predicted] counts of held-out rows, in the order of `classes`.
+        correct: (n,) bool, which rows were right.
+        n: rows.
+        n_subjects: whom they come from.
+    """
+
+    accuracy: float
+    ci95: tuple[float, float]
+    chance: float
+    per_dimension: tuple[float, ...]
+    per_dimension_ci95: tuple[tuple[float, float], ...]
+    classes: tuple[int | str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    correct: np.ndarray = field(repr=False)
+    n: int
+    n_subjects: int
+    _held_out: dict[int | str, Pipeline] = field(repr=False)  # subject -> the classifier that never saw it
+
+    def classify(self, z: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+        """Labels of further rows, such as z re-encoded from swapped images of the same subjects.
+
+        Args:
+            z: (m, n_z).
+            subjects: (m,) ids, all among those the probe was made from.
+
+        Returns:
+            (m,) labels, each by the classifier that never saw the row's subject.
+
+        Raises:
+            ValueError: an unknown subject. Any fold's classifier could answer, and they differ; none is the right one.
+        """
+        return np.array(self.classes)[self.probability(z, subjects).argmax(1)]
+
+    def probability(self, z: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+        """Probability of each of `classes` for further rows, (m, len(classes)); arguments and errors of `classify`."""
+        z = np.asarray(z, np.float64)
+        ids = np.asarray(subjects).tolist()
+        if len(ids) != len(z):
+            raise ValueError(f"z has {len(z)} rows, subjects has {len(ids)}; expected one id a row")
+        unknown = sorted(set(ids) - set(self._held_out), key=str)
+        if unknown:
+            raise ValueError(f"subject {unknown[0]!r} was not among the {self.n_subjects} that the probe was made from")
+        found = np.zeros((len(z), len(self.classes)))
+        for subject in dict.fromkeys(ids):
+            rows = [row for row, other in enumerate(ids) if other == subject]
+            model = self._held_out[subject]
+            columns = [self.classes.index(label) for label in model.classes_.tolist()]
+            found[np.ix_(rows, columns)] = model.predict_proba(z[rows])
+        return found
+
+
+def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int = 5, each: bool = True) -> Probe:
+    """Predict the modality from z, cross-validated over subjects.
+
+    The interval takes each subject for one trial. Rows of a subject resemble each other, so n rows tell less than n
+    independent ones, by an unknown factor; were all rows of a subject right or wrong together, n_subjects would be
+    exact (for equally many rows each), and otherwise the interval is too wide rather than too narrow. Wilson's form
+    keeps a width where everything is right, and a bootstrap of all-right subjects would not.
+
+    Args:
+        z: (n, n_z) means of q(z | x, s).
+        labels: (n,) ints, the modality of each row.
+        subjects: (n,) ids, ints or strings. All rows of one subject are on one side of every split.
+        folds: parts to hold out in turn; as many as there are subjects if those are fewer.
+        each: whether to ask each dimension alone as well.
+
+    Raises:
+        ValueError: shapes do not fit, fewer than 2 subjects, a single label in all rows or in a training part.
+    """
+    z, labels, subjects = np.asarray(z, np.float64), np.asarray(labels), np.asarray(subjects)
+    if z.ndim != 2 or labels.shape != z.shape[:1] or subjects.shape != z.shape[:1]:
+        raise ValueError(f"z is {z.shape}, labels {labels.shape}, subjects {subjects.shape}; expected (n, n_z), n, n")
+    ids = np.unique(subjects)
+    if len(ids) < 2:
+        raise ValueError(f"{len(ids)} subject in {len(z)} rows; held-out accuracy needs at least 2")
+    values, counts = np.unique(labels, return_counts=True)
+    if len(values) < 2:
+        raise ValueError(f"every row has the label {values[0]}; telling labels apart needs at least 2 of them")
+    splits = list(GroupKFold(min(folds, len(ids))).split(z, labels, subjects))
+    for train, test in splits:
+        if len(np.unique(labels[train])) < 2:
+            raise ValueError(f"without subjects {np.unique(subjects[test]).tolist()} a single label is left to learn")
+
+    predicted = np.empty_like(labels)
+    held_out: dict[int | str, Pipeline] = {}
+    for train, test in splits:
+        model = _classifier().fit(z[train], labels[train])
+        predicted[test] = model.predict(z[test])
+        held_out |= dict.fromkeys(subjects[test].tolist(), model)
+    accuracy = float((predicted == labels).mean())
+    alone = []
+    for d in range(z.shape[1] if each else 0):
+        found = cross_val_predict(_classifier(), z[:, [d]], labels, cv=splits)
+        alone.append(float((found == labels).mean()))
+    return Probe(
+        accuracy=accuracy,
+        ci95=_wilson(accuracy, len(ids)),
+        chance=float(counts.max() / len(z)),
+        per_dimension=tuple(alone),
+        per_dimension_ci95=tuple(_wilson(share, len(ids)) for share in alone),
+        classes=tuple(values.tolist()),
+        confusion=tuple(tuple(row) for row in confusion_matrix(labels, predicted, labels=values).tolist()),
+        correct=predicted == labels,
+        n=len(z),
+        n_subjects=len(ids),
+        _held_out=held_out,
+    )
+
+
+@dataclass(frozen=True)
+class Regression:
+    """How well a linear model reads a number, such as a contrast parameter, from factors of subjects it never saw.
+
+    Attributes:
+        r2: held-out coefficient of determination against the mean of the training part; 0 says nothing, also below it.
+        ci95: leave-one-subject-out jackknife interval of `r2`.
+        n, n_subjects: rows, and whom they come from.
+    """
+
+    r2: float
+    ci95: tuple[float, float]
+    n: int
+    n_subjects: int
+
+
+def regress(z: np.ndarray, values: np.ndarray, subjects: np.ndarray, *, folds: int = 5) -> Regression:
+    """Predict a number from factors by ridge regression, cross-validated over subjects.
+
+    Args:
+        z: (n, d).
+        values: (n,) the number of each row, in any unit.
+        subjects: (n,) ids. All rows of one subject are on one side of every split.
+        folds: parts to hold out in turn; as many as there are subjects if those are fewer.
+
+    Raises:
+        ValueError: shapes do not fit, fewer than 3 subjects, or a number that does not vary.
+    """
+    z, values, subjects = np.asarray(z, np.float64), np.asarray(values, np.float64), np.asarray(subjects)
+    if z.ndim != 2 or values.shape != z.shape[:1] or subjects.shape != z.shape[:1]:
+        raise ValueError(f"z is {z.shape}, values {values.shape}, subjects {subjects.shape}; expected (n, d), n, n")
+    ids = np.unique(subjects)
+    if len(ids) < 3:
+        raise ValueError(f"{len(ids)} subjects in {len(z)} rows; a held-out R^2 with an interval needs at least 3")
+    if np.ptp(values) == 0:
+        raise ValueError(f"every row has the value {values[0]:g}; there is nothing to predict")
+    left, total = np.empty_like(values), np.empty_like(values)
+    for train, test in GroupKFold(min(folds, len(ids))).split(z, values, subjects):
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))).fit(z[train], values[train])
+        left[test] = np.square(values[test] - model.predict(z[test]))
+        total[test] = np.square(values[test] - values[train].mean())
+    sums = np.array([[left[subjects == s].sum(), total[subjects == s].sum()] for s in ids])
+    whole = sums.sum(0)
+    r2 = float(1 - whole[0] / whole[1])
+    return Regression(r2, jackknife(r2, 1 - np.divide(*(whole - sums).T)), len(z), len(ids))
+
+
+def occupancies(labels: np.ndarray, channels: int) -> np.ndarray:
+    """Share of pixels in each channel: (n, H, W) channel indices -> (n, channels)."""
+    return np.stack([(labels == c).mean((1, 2)) for c in range(channels)], 1)
+
+
+def pooled(labels: np.ndarray, channels: int, grid: int = 8) -> np.ndarray:
+    """Share of each channel in each of grid x grid cells: (n, H, W) channel indices -> (n, channels * grid^2)."""
+    n, height, width = labels.shape
+    rows, columns = (np.linspace(0, side, grid + 1).round().astype(int)[:-1] for side in (height, width))
+    parts = []
+    for c in range(channels):
+        sums = np.add.reduceat(np.add.reduceat((labels == c).astype(np.float64), rows, 1), columns, 2)
+        area = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+        parts.append((sums / area).reshape(n, -1))
+    return np.concatenate(parts, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Leakage:
+    """How well the modality is read from anatomies, and from the true masks of the same slices.
+
+    Where organs lie and how much of them is seen can tell modalities apart by itself (breathing, coverage), and a
+    perfect anatomy would tell as much. Leakage is what s tells beyond that.
+
+    Attributes:
+        anatomy, truth: the two probes; truth is None where not every slice has a mask.
+        excess: accuracy from anatomies minus from masks, by subject, with interval and p; None without masks.
+    """
+
+    anatomy: Probe
+    truth: Probe | None
+    excess: Paired | None
+
+
+def leakage(
+    anatomies: np.ndarray,
+    channels: int,
+    masks: np.ndarray | None,
+    classes: int,
+    modalities: np.ndarray,
+    subjects: np.ndarray,
+    *,
+    features: Callable[[np.ndarray, int], np.ndarray] = occupancies,
+) -> Leakage:
+    """Probe the modality in anatomies and in true masks, by the same features, folds and classifier.
+
+    Args:
+        anatomies: (n, H, W) uint8 channel indices.
+        channels: C.
+        masks: (n, H, W) uint8 labels of the same slices, or None.
+        classes: number of classes with the background.
+        modalities, subjects: (n,) label and id of each row.
+        features: `occupancies` or `pooled`.
+    """
+    ours = probe(features(anatomies, channels), modalities, subjects, each=False)
+    if masks is None:
+        return Leakage(ours, None, None)
+    theirs = probe(features(masks, classes), modalities, subjects, each=False)
+    ids = np.unique(subjects)
+    shares = [np.array([p.correct[subjects == s].mean() for s in ids]) for p in (ours, theirs)]
+    return Leakage(ours, theirs, paired(*shares))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How well one factor of the model tells something that is known of the subjects.
+
+    Attributes:
+        known: its name; modality: whose rows were read; factor: the representation that it was read from.
+        measure: "accuracy", or "R²" for a number; value and ci95 are held out (Probe, Regression).
+        chance: what knowing nothing gives: the most frequent answer's share, or 0 for R^2.
+        why: the reason where value is None.
+    """
+
+    known: str
+    modality: str
+    factor: str
+    measure: str
+    value: float | None
+    ci95: tuple[float, float] | None
+    chance: float | None
+    why: str = ""
+
+
+def read_known(
+    found: Encodings, representations: Mapping[str, np.ndarray] | None = None, only: str | None = None
+) -> list[Reading]:
+    """Read everything that is known of the subjects (bool or number) from representations, one modality at a time.
+
+    Args:
+        representations: features (n, d) of every row, by name; z and the occupancies of s by default.
+        only: a modality whose rows alone are read.
+    """
+    parts = representations or {"z": found.z, "s": occupancies(found.anatomies, found.channels)}
+    return [
+        _read(name, values[rows], modality, factor, features[rows], found.subjects[rows])
+        for name, values in found.known.items()
+        for i, modality in enumerate(found.names)
+        if only in (None, modality)
+        for rows in [found.modality == i]
+        for factor, features in parts.items()
+    ]
+
+
+def _read(
+    name: str, values: np.ndarray, modality: str, factor: str, features: np.ndarray, subjects: np.ndarray
+) -> Reading:
+    is_class = values.dtype == bool
+    asked = name, modality, factor, "accuracy" if is_class else "R²"
+    try:
+        if is_class:
+            told = probe(features, values.astype(int), subjects, each=False)
+            return Reading(*asked, told.accuracy, told.ci95, told.chance)
+        fit = regress(features, values, subjects)
+        return Reading(*asked, fit.r2, fit.ci95, 0.0)
+    except ValueError as error:
+        return Reading(*asked, None, None, None, str(error))
+
+
+def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two directions in which z varies most: coordinates (n, 2) of z (n, n_z >= 2), and their share of variance."""
+    found = PCA(2).fit(z)
+    return found.transform(z), found.explained_variance_ratio_
+
+
+def _classifier() -> Pipeline:
+    """Standardisation and regression in one, so that held-out rows never enter mean and scale."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _wilson(share: float, trials: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a share; by hand because scipy's takes whole numbers of successes only."""
+    q = float(stats.norm.ppf(0.975))
+    centre = (share + q**2 / (2 * trials)) / (1 + q**2 / trials)
+    half = q * np.sqrt(share * (1 - share) / trials + q**2 / (4 * trials**2)) / (1 + q**2 / trials)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))

@@ -1,0 +1,54 @@
+"""What sessions keep of their work: shared and read-only, or one session's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import streamlit as st
+
+from dafnet_core.checkpoints.file import Checkpoint
+
+OWN = 8  # a session with files of its own keeps an eighth of the results that all others keep together
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def cached(entries: int, spinner: bool | str = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keep results, read-only, for all sessions; but those of a session that brought files in that session alone.
+
+    Arguments whose names begin with an underscore are no part of the key.
+    """
+
+    def keep(work: Callable[P, R]) -> Callable[P, R]:
+        @wraps(work)
+        def made(*args: P.args, **kwargs: P.kwargs) -> R:
+            return _read_only(work(*args, **kwargs))
+
+        shared = st.cache_resource(max_entries=entries, show_spinner=spinner)(made)
+        own = st.cache_resource(max_entries=max(2, entries // OWN), show_spinner=spinner, scope="session")(made)
+
+        @wraps(work)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return (own if st.session_state.get("private") else shared)(*args, **kwargs)
+
+        return call
+
+    return keep
+
+
+def _read_only(found: R) -> R:
+    """Arrays of a result that several may see at once, so that none can change it for the others."""
+    if isinstance(found, np.ndarray):
+        found.flags.writeable = False
+    elif isinstance(found, dict):
+        _read_only(tuple(found.values()))
+    elif isinstance(found, list | tuple):
+        for part in found:
+            _read_only(part)
+    elif is_dataclass(found) and not isinstance(found, Checkpoint):
+        for field in fields(found):
+            _read_only(getattr(found, field.name))
+    return found

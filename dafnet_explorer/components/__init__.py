@@ -1,0 +1,235 @@
+"""What Streamlit's own widgets cannot do: click a tile, scrub through frames, drag control points, paint.
+
+Plain JavaScript in Streamlit's components of the second kind: no build step, nothing from outside. What a user did
+lives in the browser and is told to Python when the pointer is let go; Python keeps it by the image that it was done
+to, so that it survives a re-run and a change of page.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from dafnet_core.analysis.editing import ERASE, Stroke
+from dafnet_core.drawing import png
+
+FOLDER = Path(__file__).parent
+KEPT = 8  # images whose strokes or warps one session keeps
+MOST_POINTS = 20_000  # of all strokes on one image; more than a class draws in a lesson
+LEVELS = 255
+
+
+def source(*names: str) -> str:
+    """Scripts of this folder, one after the other."""
+    return "\n".join((FOLDER / f"{name}.js").read_text() for name in names)
+
+
+@lru_cache(maxsize=8)
+def _component(name: str, *scripts: str) -> Callable[..., Any]:
+    return st.components.v2.component(
+        f"dafnet_{name}",
+        html=(FOLDER / f"{name}.html").read_text(),
+        css=(FOLDER / "common.css").read_text(),
+        js=source("common", *scripts, name),
+    )
+
+
+def _text(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, np.uint8)).decode()
+
+
+def _grey(images: np.ndarray) -> str:
+    """Intensities in [-1, 1] as bytes, black to white."""
+    return _text(((np.clip(images, -1, 1) + 1) / 2 * LEVELS).round())
+
+
+def _state(key: str, owner: str) -> Mapping[str, Any] | None:
+    """What was done to this image: news from the browser, or what was kept from before."""
+    kept = st.session_state.setdefault(f"{key}-kept", {})
+    news = st.session_state.get(key, {}).get("state")
+    if isinstance(news, Mapping) and news.get("owner") == owner:
+        kept.pop(owner, None)
+        kept[owner] = news
+        for oldest in list(kept)[:-KEPT]:
+            del kept[oldest]
+    return kept.get(owner)
+
+
+def tiles(
+    picture: Image.Image, alt: str, chosen: tuple[int, int] | None, *, key: str, on_change: Callable[[int, int], None]
+) -> None:
+    """A contact sheet whose tiles can be clicked.
+
+    Args:
+        picture: as `sheets.sheet` makes it.
+        chosen: row and column of the tile that is marked.
+        on_change: called with the row and column of a tile that was clicked, before the page runs again.
+    """
+
+    def clicked() -> None:
+        found = st.session_state[key].get("tile")
+        if found in ([r, c] for r, c, *_ in picture.info["tiles"]):
+            on_change(*found)
+
+    data = base64.b64encode(png(picture)).decode()
+    _component("tiles")(
+        key=key,
+        on_tile_change=clicked,
+        data={
+            "picture": f"data:image/png;base64,{data}",
+            "alt": alt,
+            "tiles": picture.info["tiles"],
+            "size": picture.size,
+            "chosen": chosen,
+        },
+    )
+
+
+def scrub(images: np.ndarray, labels: Sequence[str], *, title: str, owner: str, start: int, key: str) -> None:
+    """Frames that follow the pointer or the arrow keys in the browser.
+
+    Args:
+        images: (N, H, W) in [-1, 1].
+        labels: what each frame is.
+        title: for screen readers.
+        owner: identifies the frames; other ones begin at `start` again.
+    """
+    n, height, width = images.shape
+    if n != len(labels):
+        raise ValueError(f"{len(labels)} labels for {n} frames; expected one a frame")
+    _component("scrub")(
+        key=key,
+        data={
+            "owner": owner,
+            "title": title,
+            "frames": _grey(images),
+            "labels": list(labels),
+            "start": start,
+            "height": height,
+            "width": width,
+        },
+    )
+
+
+def drag(
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    anatomy: np.ndarray,
+    colours: Sequence[str | None],
+    presets: Mapping[str, np.ndarray],
+    *,
+    titles: tuple[str, str],
+    owner: str,
+    key: str,
+) -> np.ndarray:
+    """Control points over a moving image; the warp is drawn in the browser while they are dragged.
+
+    Args:
+        fixed, moving: (H, W) images in [-1, 1].
+        anatomy: (H, W) channel indices of the moving image.
+        colours: of each channel; None leaves it clear.
+        presets: offsets (K, 2) xy in [-1, 1] units by the name of their button: "predicted", with which it begins,
+            "identity", and "true" where it is known.
+        titles: of the moving and of the fixed image.
+        owner: identifies the two images.
+
+    Returns:
+        Offsets (K, 2) as they are now.
+    """
+    begin = np.asarray(presets["predicted"], np.float64)
+    height, width = fixed.shape
+    state = _state(key, owner)
+    _component("drag", "spline")(
+        key=key,
+        on_state_change=lambda: None,
+        data={
+            "owner": owner,
+            "titles": titles,
+            "fixed": _grey(fixed),
+            "moving": _grey(moving),
+            "anatomy": _text(anatomy),
+            "colours": list(colours),
+            "height": height,
+            "width": width,
+            "side": round(len(begin) ** 0.5),
+            "state": None if state is None else _lists(state),
+            "presets": {name: np.asarray(offsets, float).tolist() for name, offsets in presets.items()},
+        },
+    )
+    return begin if state is None else _offsets(state, begin)
+
+
+def _lists(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name != "owner"}
+
+
+def _offsets(state: Mapping[str, Any], begin: np.ndarray) -> np.ndarray:
+    """Offsets that a browser sent; those of the beginning where it sent none that can be used."""
+    try:
+        found = np.array(state["now"], np.float64)
+    except (KeyError, ValueError, TypeError):
+        return begin
+    return found if found.shape == begin.shape and np.isfinite(found).all() else begin
+
+
+def paint(
+    image: np.ndarray,
+    labels: np.ndarray,
+    channels: Sequence[tuple[str, str]],
+    *,
+    title: str,
+    owner: str,
+    key: str,
+    start: int = 0,
+) -> tuple[Stroke, ...]:
+    """A brush over an anatomy.
+
+    Args:
+        image: (H, W) in [-1, 1], under the anatomy.
+        labels: (H, W) channel indices that painting begins with.
+        channels: name and colour of each.
+        title: for screen readers.
+        owner: identifies the image and its labels.
+        start: the channel that the brush has at first.
+
+    Returns:
+        The strokes as they are now, for `editing.paint` over the same labels.
+    """
+    height, width = labels.shape
+    state = _state(key, owner)
+    _component("paint")(
+        key=key,
+        on_state_change=lambda: None,
+        data={
+            "owner": owner,
+            "title": title,
+            "image": _grey(image),
+            "labels": _text(labels),
+            "height": height,
+            "width": width,
+            "channels": [{"name": name, "colour": colour} for name, colour in channels],
+            "start": start,
+            "state": None if state is None else _lists(state),
+        },
+    )
+    return () if state is None else strokes_of(state, len(channels))
+
+
+def strokes_of(state: Mapping[str, Any], channels: int) -> tuple[Stroke, ...]:
+    """Strokes that a browser sent; none where what it sent is not a list of strokes on a model with these channels."""
+    try:
+        found = tuple(
+            Stroke(int(s["channel"]), int(s["radius"]), tuple((int(x), int(y)) for x, y in s["points"]))
+            for s in state["strokes"]
+        )
+    except (KeyError, ValueError, TypeError):
+        return ()
+    fits = all(ERASE <= s.channel < channels and 0 <= s.radius <= LEVELS for s in found)
+    return found if fits and sum(len(s.points) for s in found) <= MOST_POINTS else ()

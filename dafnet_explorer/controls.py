@@ -1,0 +1,119 @@
+"""Widgets that several pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from threading import Thread
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+from streamlit import runtime
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
+
+from dafnet_core.analysis.decompose import Decomposition
+from dafnet_core.analysis.traversal import LIMIT
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.drawing import png
+from dafnet_explorer.subjects import Subject
+
+
+def image(picture: Image.Image, alt: str) -> None:
+    """A picture as it is; by itself Streamlit would make a lossy JPEG of it, which takes time as well."""
+    st.image(png(picture), alt=alt, output_format="PNG")
+
+
+FORMATS = {  # of downloads: media type, and what it is
+    ".png": ("image/png", "Lossless picture"),
+    ".csv": ("text/csv", "Table for any spreadsheet"),
+    ".json": ("application/json", "Numbers for any program"),
+    ".npz": ("application/octet-stream", "Arrays for numpy.load"),
+    ".md": ("text/markdown", "Text"),
+    ".zip": ("application/zip", "Pictures, numbers and arrays"),
+}
+
+
+def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, key: str | None = None) -> None:
+    """A button that makes a file only when it is asked for, and does not run the page again.
+
+    Args:
+        name: of the file; its ending is one of FORMATS.
+    """
+    kind, what = FORMATS[PurePath(name).suffix]
+    context = get_script_run_ctx()
+
+    def held() -> bytes:
+        """What was made, held for this session until its page runs again.
+
+        Streamlit holds it for nobody, so that it is gone as soon as two other sessions' pages have run.
+        """
+        made = data()
+        made = made.encode() if isinstance(made, str) else made
+        if runtime.exists() and runtime.get_instance().is_active_session(context.session_id):
+            files = runtime.get_instance().media_file_mgr
+            thread = Thread(target=files.add, args=(made, kind, f"download {key or label}", name, True))
+            add_script_run_ctx(thread, context)  # the session that a file is held for is that of the thread
+            thread.start()
+            thread.join()
+        return made
+
+    st.download_button(
+        label,
+        held if callable(data) else data,
+        name,
+        kind,
+        key=key,
+        on_click="ignore",
+        help=f"{what}; says which checkpoint, data and settings made it",
+    )
+
+
+def z_sliders(
+    checkpoint: Checkpoint, subject: Subject, found: Decomposition, i: int, columns: Sequence[DeltaGenerator]
+) -> np.ndarray:
+    """A slider for each dimension of z, and buttons that move all of them at once: z (n_z,), each from -3 to 3.
+
+    They begin with the z of image i, and again whenever that is another image; a link's values come before it.
+
+    Args:
+        i: position in `found.names`.
+        columns: among which the sliders are shared out.
+    """
+    own = np.clip(found.z_mean[i], -LIMIT, LIMIT)
+    keys = [f"z-{k}" for k in range(len(own))]
+
+    def put(z: np.ndarray) -> None:
+        for key, value in zip(keys, z, strict=True):
+            st.session_state[key] = float(np.clip(value, -LIMIT, LIMIT))
+
+    owner = checkpoint.digest, subject.digest, found.names[i]
+    before = st.session_state.get("z-of")
+    if before != owner and not (before is None and any(key in st.query_params for key in keys)):
+        put(own)
+    st.session_state["z-of"] = owner
+    with st.container(horizontal=True):
+        st.button("The image's own z", on_click=put, args=(own,), help="The mean of q(z | x, s) of this image")
+        for j, name in enumerate(found.names):
+            if j != i:
+                st.button(f"z of {name}", on_click=put, args=(found.z_mean[j],), help="The other image's style")
+        st.button(
+            "Random z",
+            on_click=lambda: put(np.random.default_rng().standard_normal(len(own))),
+            help="Drawn from the prior N(0, I)",
+        )
+    z, rows = np.empty(len(own)), -(-len(own) // len(columns))
+    for k, key in enumerate(keys):
+        with columns[k // rows]:
+            z[k] = st.slider(
+                f"z{k + 1}",
+                -LIMIT,
+                LIMIT,
+                float(own[k]),
+                0.05,
+                key=key,
+                bind="query-params",
+                help=f"Dimension {k + 1} of the modality factor; its prior is N(0, 1)",
+            )
+    return z
