@@ -115,7 +115,7 @@ def warp_lines(base: np.ndarray, positions: np.ndarray, every: int = 8, factor: 
 
 
 @lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 

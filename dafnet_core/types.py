@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -49,7 +49,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         values = (getattr(self, f.name) for f in fields(self))
-        return type(self)(*(None if v is None else v.to(device) for v in values))
+        moved: list[Any] = [None if v is None else v.to(device) for v in values]
+        return type(self)(*moved)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.networks.dafnet import DAFNet, inference_arithmetic
+from dafnet_core.methods.base import FactorModel
 from dafnet_core.networks.pairing import anatomy_dice
+from dafnet_core.precision import inference_autocast
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Weighed:
 
 
 @torch.inference_mode()
-def weigh(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...], pair: tuple[int, int]) -> Weighed:
+def weigh(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...], pair: tuple[int, int]) -> Weighed:
     """Deform every candidate of modality j into the frame of slice i, and weigh its mask.
 
     Args:
@@ -48,13 +49,13 @@ def weigh(model: DAFNet, images: np.ndarray, modalities: tuple[int, ...], pair: 
         raise ValueError(f"pair is {pair}; expected two different positions from 0 to {len(images) - 1}")
     k = images.shape[1]
     both = np.stack([np.repeat(images[i, :1], k, 0), images[j]], 1)  # (K, 2, H, W)
-    x = torch.from_numpy(np.ascontiguousarray(both, np.float32)).to(next(model.parameters()).device)
+    x = torch.from_numpy(np.ascontiguousarray(both, np.float32)).to(next(iter(model.parameters())).device)
     found = model.predict(x, (modalities[i], modalities[j]))
     p = found.pairs.index((0, 1))
     fixed, deformed, probs = found.s[0, :1, 0], found.deformed[p, :, 0], found.deformed_masks[p]
     weights = weighted = None
     if k == model.config.candidates:
-        with inference_arithmetic(x.device):  # as in `predict`, so that its weights are these
+        with inference_autocast(x.device):  # as in `predict`, so that its weights are these
             weights = model.pairing(fixed, deformed[None])[0]
         weighted = (probs * weights[:, None, None, None]).sum(0).argmax(0).to(torch.uint8).cpu().numpy()
         weights = weights.cpu().numpy()

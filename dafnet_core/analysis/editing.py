@@ -8,24 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.analysis.decompose import Decomposition
-from dafnet_core.metrics.registration import grid_to_pixels, jacobian
+from dafnet_core.geometry import grid_to_pixels, jacobian, spline_grid, warp
+from dafnet_core.methods.base import FactorModel
+from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
-from dafnet_core.networks.aligner import fuse, spline_grid, warp
-from dafnet_core.networks.dafnet import DAFNet, inference_arithmetic
+from dafnet_core.networks.aligner import fuse
+from dafnet_core.precision import inference_autocast
 
 ERASE = -1  # as a stroke's channel: give the pixels back to the channels they had
 
 
-def _tensor(model: DAFNet, values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.array(values, np.float32, order="C")).to(next(model.parameters()).device)
+def _tensor(model: FactorModel, values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(values, np.float32, order="C")).to(next(iter(model.parameters())).device)
 
 
 @torch.inference_mode()
-def segment(model: DAFNet, s: np.ndarray) -> np.ndarray:
+def segment(model: FactorModel, s: np.ndarray) -> np.ndarray:
     """Masks (N, H, W) uint8 of anatomies (N, C, H, W), by the same arithmetic as `decompose` (Sec. III-C)."""
     x = _tensor(model, s)
-    with inference_arithmetic(x.device):
+    with inference_autocast(x.device):
         return model.segment(x).argmax(1).to(torch.uint8).cpu().numpy()
 
 
@@ -53,7 +54,7 @@ class Realigned:
 
 
 @torch.inference_mode()
-def realign(model: DAFNet, found: Decomposition, pair: int, offsets: np.ndarray) -> Realigned:
+def realign(model: FactorModel, found: Decomposition, pair: int, offsets: np.ndarray) -> Realigned:
     """Deform, fuse, segment and decode again with offsets of one's own (Sec. III-B).
 
     Args:
@@ -72,11 +73,11 @@ def realign(model: DAFNet, found: Decomposition, pair: int, offsets: np.ndarray)
     deformed = warp(_tensor(model, found.s[j])[None], grid)
     rest = [_tensor(model, found.deformed[p])[None] for p, (a, _) in enumerate(found.pairs) if a == i and p != pair]
     both = torch.cat([deformed, fuse([_tensor(model, found.s[i])[None], deformed, *rest])]).cpu().numpy()
-    masks = segment(model, both)
+    deformed_mask, fused_mask = segment(model, both)
     cross = model.decode(deformed, _tensor(model, found.z_mean[i])[None])[0, 0].cpu().numpy()
     positions = grid_to_pixels(grid[0].double().cpu().numpy())
     folded = int((jacobian(positions) <= 0).sum())
-    return Realigned(np.asarray(offsets), positions, *both, *masks, cross, folded)
+    return Realigned(np.asarray(offsets), positions, both[0], both[1], deformed_mask, fused_mask, cross, folded)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Edit:
 
 @torch.inference_mode()
 def edited(
-    model: DAFNet, before: np.ndarray, after: np.ndarray, z: np.ndarray, truth: np.ndarray | None = None
+    model: FactorModel, before: np.ndarray, after: np.ndarray, z: np.ndarray, truth: np.ndarray | None = None
 ) -> Edit:
     """Segment and decode an anatomy before and after it was painted, with one z (Sec. III-C, III-D).
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from dafnet_core.analysis.decompose import Decomposition, classes_of
+from dafnet_core.analysis.decompose import classes_of
+from dafnet_core.methods.decomposition import Decomposition
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Encoded:
     offsets: np.ndarray | None = None
 
     @classmethod
-    def of(cls, found: Decomposition, subject: str, position: int, **truth: object) -> Encoded:
+    def of(cls, found: Decomposition, subject: str, position: int, **truth: Any) -> Encoded:
         anatomies = found.s.argmax(1).astype(np.uint8)
         fixed = np.array([i for i, _ in found.pairs])
         offsets = np.stack([found.offsets[fixed == m].ravel() for m in range(len(found.s))]) if found.pairs else None

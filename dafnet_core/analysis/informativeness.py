@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.analysis.decompose import Decomposition, decompose
 from dafnet_core.analysis.encodings import Encodings
-from dafnet_core.losses import kl_divergence
-from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.losses.functions import kl_divergence
+from dafnet_core.methods.base import FactorModel
+from dafnet_core.methods.decomposition import Decomposition, decompose
 
 ACTIVE = 0.1  # nats: a z dimension that says less is idle
 
@@ -52,7 +52,7 @@ class Cycle:
 
 
 @torch.inference_mode()
-def cycle(model: DAFNet, found: Decomposition) -> Cycle:
+def cycle(model: FactorModel, found: Decomposition) -> Cycle:
     """Encode a slice's own reconstructions g(s_i, z_i) again, each by its own modality's encoder.
 
     Args:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.analysis.decompose import Decomposition, decompose
 from dafnet_core.data.deform import deform, sampling, smooth_displacement
-from dafnet_core.metrics.registration import identity_pixels, position_error
+from dafnet_core.geometry import identity_pixels
+from dafnet_core.methods.base import FactorModel
+from dafnet_core.methods.decomposition import Decomposition, decompose
+from dafnet_core.metrics.registration import position_error
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
-from dafnet_core.networks.dafnet import DAFNet
 
 BREAKS = 0.1  # of Dice: an aligner that has lost more than this against no warp is called broken
 
@@ -46,7 +47,7 @@ class Misregistered:
 
 
 def misregister(
-    model: DAFNet,
+    model: FactorModel,
     images: np.ndarray,
     modalities: tuple[int, ...],
     pair: tuple[int, int],

@@ -13,9 +13,9 @@ import torch
 
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.traversal import render
+from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.probe import Probe
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean, overlap_counts
-from dafnet_core.networks.dafnet import DAFNet
 
 BATCH = 8  # images encoded at once
 
@@ -39,7 +39,7 @@ class Mixture:
 
 
 @torch.inference_mode()
-def mix(model: DAFNet, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) -> Mixture:
+def mix(model: FactorModel, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) -> Mixture:
     """Put every anatomy together with every modality factor, and encode each image again.
 
     Args:
@@ -54,7 +54,7 @@ def mix(model: DAFNet, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) 
     z = np.asarray(z, np.float64)
     if s.ndim != 4 or len(modalities) != len(z):
         raise ValueError(f"s is {s.shape}, {len(modalities)} modalities for {len(z)} z; expected (R, C, H, W), one a z")
-    device = next(model.parameters()).device
+    device = next(iter(model.parameters())).device
     images = np.stack([render(model, anatomy, z) for anatomy in s])
     rows, columns = images.shape[:2]
     classes = len(model.config.classes)
@@ -107,7 +107,7 @@ class Mixed:
 
 
 def mix_rows(
-    model: DAFNet, found: Encodings, probe: Probe, rows: Sequence[int], columns: Sequence[int], *, seed: int = 0
+    model: FactorModel, found: Encodings, probe: Probe, rows: Sequence[int], columns: Sequence[int], *, seed: int = 0
 ) -> Mixed:
     """Anatomies of some rows of encodings put together with z of some rows.
 

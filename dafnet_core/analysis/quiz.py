@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from dafnet_core.analysis.decompose import Decomposition, decompose
 from dafnet_core.analysis.editing import one_hot
 from dafnet_core.analysis.traversal import LIMIT, render
 from dafnet_core.data.deform import deform, smooth_displacement
+from dafnet_core.methods.base import FactorModel
+from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
-from dafnet_core.networks.dafnet import DAFNet
 
 KINDS = ("z", "anatomy", "warp", "decoder")
 SEEN = 0.2  # intensities in [-1, 1]: a place that changes by a tenth of the range is seen to change
@@ -112,7 +112,7 @@ def planned(seed: int, n: int, kinds: tuple[str, ...]) -> str:
 
 
 def ask(
-    model: DAFNet, found: Decomposition, seed: int, n: int, other: tuple[DAFNet, Decomposition] | None = None
+    model: FactorModel, found: Decomposition, seed: int, n: int, other: tuple[FactorModel, Decomposition] | None = None
 ) -> Question:
     """Question n of a seed about one slice.
 
@@ -139,7 +139,7 @@ def ask(
         for after, s, z, displacement in _ways(kind, rng, model, found, i, other):
             if _seen(found.own[i], after) >= LEAST:
                 before = _labels(found, i), found.z_mean[i]
-                makers = model, other[0] if kind == "decoder" else model
+                makers = model, other[0] if other and kind == "decoder" else model
                 return Question(
                     kind,
                     kinds,
@@ -161,13 +161,13 @@ def _labels(found: Decomposition, i: int) -> np.ndarray:
 def _ways(
     kind: str,
     rng: np.random.Generator,
-    model: DAFNet,
+    model: FactorModel,
     found: Decomposition,
     i: int,
-    other: tuple[DAFNet, Decomposition] | None,
+    other: tuple[FactorModel, Decomposition] | None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
     """Image after, its anatomy and z, and the displacement, of one change of a kind after the other."""
-    if kind == "decoder":
+    if other and kind == "decoder":
         yield other[1].own[i], _labels(other[1], i), other[1].z_mean[i], None
         return
     changes = {"z": _moves, "anatomy": _erasures, "warp": _warps}[kind](rng, _labels(found, i), found.z_mean[i])
@@ -200,12 +200,13 @@ def _erasures(rng: np.random.Generator, s: np.ndarray, z: np.ndarray) -> _Change
 
 def _warps(rng: np.random.Generator, s: np.ndarray, z: np.ndarray) -> _Changes:
     """Smooth random displacements, without an end."""
+    height, width = s.shape
     while True:
-        displacement = smooth_displacement(rng, *s.shape, WARP * min(s.shape))
+        displacement = smooth_displacement(rng, height, width, WARP * min(s.shape))
         yield deform(torch.from_numpy(s)[None, None], displacement[None], labels=True)[0, 0].numpy(), z, displacement
 
 
-def _dice(models: tuple[DAFNet, DAFNet], images: tuple[np.ndarray, np.ndarray], name: str) -> float:
+def _dice(models: tuple[FactorModel, FactorModel], images: tuple[np.ndarray, np.ndarray], name: str) -> float:
     before, after = (
         decompose(model, image[None], (model.config.modalities.index(name),)).single[0]
         for model, image in zip(models, images, strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.methods.base import FactorModel
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
 STILL = 0.01  # intensities in [-1, 1]: a pixel that moves by less has no correlation
@@ -66,7 +66,7 @@ def steps_between(limit: float = LIMIT, count: int = 7) -> np.ndarray:
 
 
 @torch.inference_mode()
-def render(model: DAFNet, s: np.ndarray, z: np.ndarray) -> np.ndarray:
+def render(model: FactorModel, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Images of one anatomy under many z, from ONE `condition(s)`.
 
     Args:
@@ -79,7 +79,7 @@ def render(model: DAFNet, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: s or z does not fit the model.
     """
-    config, weight = model.config, next(model.parameters())
+    config, weight = model.config, next(iter(model.parameters()))
     if s.ndim != 3 or len(s) != config.channels or z.ndim != 2 or z.shape[1] != config.z_dim:
         raise ValueError(
             f"s is {s.shape}, z {z.shape}; expected ({config.channels}, H, W) and (N, {config.z_dim}) for this model"
@@ -97,12 +97,12 @@ def _moved(z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
     return moved
 
 
-def traverse_one(model: DAFNet, s: np.ndarray, z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
+def traverse_one(model: FactorModel, s: np.ndarray, z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
     """Images of one anatomy (C, H, W) while one dimension of z (n_z,) takes values (N,): (N, H, W) in [-1, 1]."""
     return render(model, s, _moved(z, dimension, values))
 
 
-def traverse(model: DAFNet, s: np.ndarray, z: np.ndarray, values: np.ndarray | None = None) -> Traversal:
+def traverse(model: FactorModel, s: np.ndarray, z: np.ndarray, values: np.ndarray | None = None) -> Traversal:
     """Move each dimension of z in turn over `values`, the others staying as they are.
 
     Args:
@@ -117,13 +117,13 @@ def traverse(model: DAFNet, s: np.ndarray, z: np.ndarray, values: np.ndarray | N
     return Traversal(values, np.asarray(z, np.float64), images.reshape(n, len(values), *images.shape[1:]))
 
 
-def interpolate(model: DAFNet, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
+def interpolate(model: FactorModel, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
     """Images of one anatomy while z goes from one to another on a straight line, both included: (steps, H, W)."""
     return render(model, s, np.linspace(start, end, steps))
 
 
 def sheet(
-    model: DAFNet, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
+    model: FactorModel, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
 ) -> np.ndarray:
     """Images over two dimensions of z at once: [a, b] has values[a] in the first, values[b] in the second.
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dafnet_core.analysis.encodings import Encodings
-from dafnet_core.metrics.probe import Reading, occupancies
+from dafnet_core.analysis.reading import Reading
+from dafnet_core.geometry import pixel_centres
+from dafnet_core.metrics.probe import occupancies
 from dafnet_core.metrics.segmentation import nanmean
-from dafnet_core.networks.aligner import pixel_centres
 
 
 def shape_moments(labels: np.ndarray, channels: int) -> np.ndarray:
@@ -57,7 +58,7 @@ def controls(found: Encodings) -> dict[str, np.ndarray]:
 
 def score(reading: Reading) -> float:
     """How much is told, from 0 (chance, or nothing) to 1 (all); NaN where it could not be asked."""
-    if reading.value is None:
+    if reading.value is None or reading.chance is None:
         return float("nan")
     return max(0.0, (reading.value - reading.chance) / (1 - reading.chance)) if reading.chance < 1 else float("nan")
 

@@ -3,55 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint
-
-Numbers = dict[str, Any]
+from dafnet_core.checkpoints.schema import StartRecord
+from dafnet_core.data.sources import source_class
+from dafnet_core.evaluation.measures.segmentation import DiceSummary
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.methods import METHODS
+from dafnet_core.metrics.paired import Paired
 
 
 def card(checkpoint: Checkpoint, name: str) -> str:
     """Markdown: what it is, how it was trained, every number with the command that gives it, and its weaknesses."""
-    config, training = checkpoint.config, checkpoint.training
-    preparation = checkpoint.preparation
-    spacing = f"{preparation.spacing:g} mm" if preparation.spacing else "each picture resized to fit"
-    parameters = sum(p.numel() for p in checkpoint.model.parameters())
-    parts = ", ".join(f"{len(names)} {part}" for part, names in training["split"].items())
-    lines = [
-        f"# {name}",
-        "",
-        f"A DAFNet with a {config.decoder.upper() if config.decoder == 'spade' else 'FiLM'} decoder for "
-        f"{' and '.join(config.modalities)}; classes: {', '.join(config.classes)}.",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| parameters | {parameters:,} |",
-        f"| anatomy channels C, z dimensions | {config.channels}, {config.z_dim} |",
-        f"| passes of the aligner | {config.align_passes} |",
-        f"| input | {preparation.height} x {preparation.width}, {spacing}; percentiles "
-        f"{preparation.percentiles[0]} and {preparation.percentiles[1]} of each slice to -1 and 1 |",
-        f"| data | {training['data']} |",
-        f"| licence of the data | {training['data_licence']} |",
-        f"| subjects | {parts} |",
-        f"| {training['target']} annotated in | {len(training['annotated_target_subjects'])} training subjects |",
-        f"| steps, seed | {training['step']}, {training['configuration']['seed']} |",
-        f"| time | {training['minutes']} minutes, validation included; {training['machine']} |",
-        f"| command | `{training['command']} --out RUN` |",
-        *_begun_with(training.get("start")),
-    ]
+    lines = [f"# {name}", "", _title(checkpoint), "", "| | |", "|---|---|", *_facts(checkpoint)]
     for title, found in checkpoint.metrics.items():
         lines += ["", f"## Subjects never trained on: {title}", "", *_tables(found)]
-        lines += ["", f"`python -m dafnet_core.evaluate checkpoints/{name} --data {found['data']}`"]
+        lines += ["", f"`python -m dafnet_core.evaluate checkpoints/{name} --data {found.data}`"]
     if not checkpoint.metrics:
-        best = training["validation"]["segmentation"]
-        shown = ", ".join(f"{m} {_n(v['fused']['dice_mean'])}" for m, v in best.items())
+        best = checkpoint.training.validation.segmentation or {}
+        shown = ", ".join(f"{m} {_n(list(kinds.values())[-1].dice_mean)}" for m, kinds in best.items())
         lines += ["", f"Not judged yet. Fused Dice of its validation subjects: {shown}."]
     lines += ["", "## Weaknesses", ""]
     for title, found in checkpoint.metrics.items():
         lines += [f"- {title}: {weakness}" for weakness in weaknesses(found)]
-    if training["configuration"].get("w_warp"):
+    if checkpoint.training.option("w_warp"):
         lines += ["- Its aligner was taught with the known warps; the paper's learns without them."]
-    if training["configuration"]["data"] == "phantom":
+    if source_class(checkpoint.training.option("data")).synthetic:
         lines += [
             "- Trained on synthetic images only: on real ones its masks and numbers mean little, though its factors",
             "  can be looked at.",
@@ -63,108 +40,149 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     )
 
 
-def _begun_with(start: Numbers | None) -> list[str]:
+def _title(checkpoint: Checkpoint) -> str:
+    config = checkpoint.config
+    return (
+        f"A {METHODS[checkpoint.method_name].title} with a "
+        f"{config.decoder.upper() if config.decoder == 'spade' else 'FiLM'} decoder for "
+        f"{' and '.join(config.modalities)}; classes: {', '.join(config.classes)}."
+    )
+
+
+def _facts(checkpoint: Checkpoint) -> list[str]:
+    """Rows of the table at the top."""
+    config, training, preparation = checkpoint.config, checkpoint.training, checkpoint.preparation
+    spacing = f"{preparation.spacing:g} mm" if preparation.spacing else "each picture resized to fit"
+    parameters = sum(p.numel() for p in checkpoint.model.parameters())
+    parts = ", ".join(f"{len(names)} {part}" for part, names in training.split.parts().items())
+    return [
+        f"| parameters | {parameters:,} |",
+        f"| anatomy channels C, z dimensions | {config.channels}, {config.z_dim} |",
+        f"| passes of the aligner | {config.align_passes} |",
+        f"| input | {preparation.height} x {preparation.width}, {spacing}; percentiles "
+        f"{preparation.percentiles[0]} and {preparation.percentiles[1]} of each slice to -1 and 1 |",
+        f"| data | {training.data} |",
+        f"| licence of the data | {training.data_licence} |",
+        f"| subjects | {parts} |",
+        f"| {training.target} annotated in | {len(training.annotated_target_subjects)} training subjects |",
+        f"| steps, seed | {training.step}, {training.option('seed')} |",
+        f"| time | {training.minutes} minutes, validation included; {training.machine} |",
+        f"| command | `{training.command} --out RUN` |",
+        *_begun_with(training.start),
+    ]
+
+
+def _begun_with(start: StartRecord | None) -> list[str]:
     """Rows for the checkpoint that a run began with, and for what that one began with."""
     if not start:
         return []
     row = (
-        f"| begun with | `{start['name']}` (digest {start['digest'][:8]}), made in {start['step']} steps and "
-        f"{start['minutes']} minutes by `{start['command']} --out RUN` |"
+        f"| begun with | `{start.name}` (digest {start.digest[:8]}), made in {start.step} steps and "
+        f"{start.minutes} minutes by `{start.command} --out RUN` |"
     )
-    return [row, *_begun_with(start["start"])]
+    return [row, *_begun_with(start.start)]
 
 
-def weaknesses(found: Numbers) -> Iterator[str]:
+def weaknesses(found: EvaluationResult) -> Iterator[str]:
     """What the numbers of `evaluate` say against a model, in words."""
-    for name, kinds in found["segmentation"].items():
-        better = found["paired"][name]["fused_minus_single"]
-        if better and better["ci95"][1] < 0:
-            yield f"fusing costs {name} {-better['difference']:.3f} Dice ({_interval(better)}) against {name} alone."
-        rate = kinds["fused"]["false_positive"]["rate"]
+    for name, kinds in (found.segmentation or {}).items():
+        better = (found.paired or {}).get(name, {}).get("fused_minus_single")
+        if better and better.ci95[1] < 0:
+            yield f"fusing costs {name} {-better.difference:.3f} Dice ({_interval(better)}) against {name} alone."
+        kind, last = list(kinds.items())[-1]
+        rate = last.false_positive.rate
         if rate and rate > 0.1:
-            yield f"{name}: in {rate:.0%} of slices without a class, the fused mask shows some of it."
-    before, after = (found["registration"][k] for k in ("error_before_px", "error_after_px"))
-    if before and after > 0.5 * before:
-        yield f"alignment leaves {after:.2f} of {before:.2f} pixels."
-    for name, shares in found["channel_occupancy"].items():
+            yield f"{name}: in {rate:.0%} of slices without a class, the {kind} mask shows some of it."
+    if (r := found.registration) and r.error_before_px and r.error_after_px > 0.5 * r.error_before_px:
+        yield f"alignment leaves {r.error_after_px:.2f} of {r.error_before_px:.2f} pixels."
+    for name, shares in (found.channel_occupancy or {}).items():
         if empty := sum(share < 1e-3 for share in shares):
             yield f"{empty} of {len(shares)} anatomy channels are empty in {name}."
-    if idle := sum(kl < 0.1 for kl in found["kl_per_dimension"]):
-        yield f"{idle} of {len(found['kl_per_dimension'])} z dimensions say less than 0.1 nats."
-    for way, v in found["swap"].items():
-        if v["accuracy"] is not None and v["accuracy"] < 0.95:
-            yield f"swapped style ({way.replace('_', ' ')}) is taken for its own modality in only {v['accuracy']:.0%}."
+    kl = found.kl_per_dimension or ()
+    if idle := sum(value < 0.1 for value in kl):
+        yield f"{idle} of {len(kl)} z dimensions say less than 0.1 nats."
+    for way, swap in (found.swap or {}).items():
+        if swap.accuracy is not None and swap.accuracy < 0.95:
+            yield f"swapped style ({way.replace('_', ' ')}) is taken for its own modality in only {swap.accuracy:.0%}."
 
 
-def _tables(found: Numbers) -> list[str]:
-    rows = [f"{found['n_subjects']} subjects, {found['n_slices']} slices; deviations are over subjects."]
-    if found["warp"]["rms_px"]:
+TITLES = {"single": "single", "deformed": "deformed from the other", "fused": "fused"}
+
+
+def _tables(found: EvaluationResult) -> list[str]:
+    rows = [f"{found.n_subjects} subjects, {found.n_slices} slices; deviations are over subjects."]
+    if found.warp.rms_px:
         rows[0] += (
             f" Every modality and its mask was deformed by a known smooth warp of its own (relative displacement "
-            f"{found['warp']['rms_px']:.2f} pixels RMS, seed {found['warp']['seed']}); all numbers are under it."
+            f"{found.warp.rms_px:.2f} pixels RMS, seed {found.warp.seed}); all numbers are under it."
         )
-    rows += [
-        "",
-        "| Dice | single | deformed from the other | fused | the other's mask, unmoved |",
-        "|---|---|---|---|---|",
-    ]
-    for name, kinds in found["segmentation"].items():
-        cells = " | ".join(f"{_n(v['dice_mean'])} ± {_n(v['dice_std'])}" for v in kinds.values())
-        rows.append(f"| {name} | {cells} | {_n(found['copy'][name]['dice_mean'])} |")
-    rows += ["", "| difference by subject (95 % interval, p) | " + " | ".join(found["paired"]) + " |"]
-    rows += ["|---" * (1 + len(found["paired"])) + "|"]
-    for kind in next(iter(found["paired"].values())):
-        cells = " | ".join(_difference(v[kind]) for v in found["paired"].values())
+    rows += _dice_tables(found)
+    if found.reconstruction is not None:
+        rows += ["", "| absolute error, intensities in [-1, 1] | own image | own, inside the organs | crosswise |"]
+        rows += ["|---|---|---|---|"]
+        rows += [
+            f"| {name} | {_n(v.own_l1)} | {_n(v.own_l1_inside)} | {_n(v.cross_l1)} |"
+            for name, v in found.reconstruction.items()
+        ]
+    return [*rows, "", *_statements(found)]
+
+
+def _dice_tables(found: EvaluationResult) -> list[str]:
+    segmentation: dict[str, dict[str, DiceSummary]] = found.segmentation or {}
+    if not segmentation:
+        return []
+    kinds = next(iter(segmentation.values()))
+    titles = " | ".join(TITLES.get(kind, kind) for kind in kinds)
+    rows = ["", f"| Dice | {titles} | the other's mask, unmoved |", "|---" * (len(kinds) + 2) + "|"]
+    for name, by_kind in segmentation.items():
+        cells = " | ".join(f"{_n(v.dice_mean)} ± {_n(v.dice_std)}" for v in by_kind.values())
+        copied = (found.copy or {}).get(name)
+        rows.append(f"| {name} | {cells} | {_n(copied.dice_mean if copied else None)} |")
+    paired = found.paired or {}
+    rows += ["", "| difference by subject (95 % interval, p) | " + " | ".join(paired) + " |"]
+    rows += ["|---" * (1 + len(paired)) + "|"]
+    for kind in next(iter(paired.values()), {}):
+        cells = " | ".join(_difference(v[kind]) for v in paired.values())
         rows.append(f"| {kind.replace('_', ' ')} | {cells} |")
-    rows += [
-        "",
-        "| Dice per class | kind | "
-        + " | ".join(next(iter(found["segmentation"].values()))["single"]["per_class"])
-        + " |",
-        "|---" * (2 + len(next(iter(found["segmentation"].values()))["single"]["per_class"])) + "|",
-    ]
-    for name, kinds in found["segmentation"].items():
-        for kind, v in kinds.items():
-            rows.append(f"| {name} | {kind} | " + " | ".join(_n(d) for d in v["per_class"].values()) + " |")
-    rows += [
-        "",
-        "| absolute error, intensities in [-1, 1] | own image | own, inside the organs | crosswise |",
-        "|---|---|---|---|",
-    ]
-    for name, v in found["reconstruction"].items():
-        rows.append(f"| {name} | {_n(v['own_l1'])} | {_n(v['own_l1_inside'])} | {_n(v['cross_l1'])} |")
-    before, after = (found["registration"][k] for k in ("error_before_px", "error_after_px"))
-    probe, dependence = found["probe"], found["dependence"]
-    swaps = ", ".join(f"{way.replace('_', ' ')} {_n(v['accuracy'])}" for way, v in found["swap"].items())
-    rows += ["", f"- Error of alignment: {_n(before)} pixels before, {_n(after)} after."]
-    if probe["accuracy"] is not None:
-        low, high = probe["ci95"]
-        each = ", ".join(_n(v) for v in probe["per_dimension"])
-        rows.append(
-            f"- Modality told from z by logistic regression: {_n(probe['accuracy'])} (95 % interval {low:.3f} to "
-            f"{high:.3f}, chance {_n(probe['chance'])}); from one dimension alone: {each}."
-        )
-    rows.append(f"- Images with swapped style that are taken for the style's modality: {swaps}.")
-    if dependence["dcor"] is not None:
-        rows.append(
-            f"- Distance correlation of s and z: {_n(dependence['dcor'])} (biased, as in the paper), squared and "
-            f"unbiased {_n(dependence['dcor_squared_unbiased'])}, p = {dependence['p_value']:.3g} "
-            f"({dependence['n']} anatomies of {dependence['n_subjects']} subjects)."
-        )
-    rows.append("- KL of each z dimension, nats: " + ", ".join(f"{v:.2f}" for v in found["kl_per_dimension"]) + ".")
-    for name, shares in found["channel_occupancy"].items():
-        rows.append(
-            f"- Share of pixels in each anatomy channel, {name}: " + ", ".join(f"{v:.3f}" for v in shares) + "."
-        )
+    classes = next(iter(kinds.values())).per_class
+    rows += ["", "| Dice per class | kind | " + " | ".join(classes) + " |", "|---" * (2 + len(classes)) + "|"]
+    for name, by_kind in segmentation.items():
+        for kind, v in by_kind.items():
+            rows.append(f"| {name} | {kind} | " + " | ".join(_n(d) for d in v.per_class.values()) + " |")
     return rows
 
 
-def _difference(v: Numbers | None) -> str:
-    return "n/a" if v is None else f"{v['difference']:+.3f} ({_interval(v)}, p = {v['p_value']:.2g})"
+def _statements(found: EvaluationResult) -> Iterator[str]:
+    if r := found.registration:
+        yield f"- Error of alignment: {_n(r.error_before_px)} pixels before, {_n(r.error_after_px)} after."
+    if (probe := found.probe) and probe.accuracy is not None:
+        low, high = probe.ci95
+        each = ", ".join(_n(v) for v in probe.per_dimension)
+        yield (
+            f"- Modality told from z by logistic regression: {_n(probe.accuracy)} (95 % interval {low:.3f} to "
+            f"{high:.3f}, chance {_n(probe.chance)}); from one dimension alone: {each}."
+        )
+    if found.swap:
+        swaps = ", ".join(f"{way.replace('_', ' ')} {_n(v.accuracy)}" for way, v in found.swap.items())
+        yield f"- Images with swapped style that are taken for the style's modality: {swaps}."
+    if (d := found.dependence) and d.dcor is not None:
+        yield (
+            f"- Distance correlation of s and z: {_n(d.dcor)} (biased, as in the paper), squared and "
+            f"unbiased {_n(d.dcor_squared_unbiased)}, p = {d.p_value:.3g} "
+            f"({d.n} anatomies of {d.n_subjects} subjects)."
+        )
+    if found.kl_per_dimension:
+        yield "- KL of each z dimension, nats: " + ", ".join(f"{v:.2f}" for v in found.kl_per_dimension) + "."
+    for name, shares in (found.channel_occupancy or {}).items():
+        yield f"- Share of pixels in each anatomy channel, {name}: " + ", ".join(f"{v:.3f}" for v in shares) + "."
 
 
-def _interval(v: Numbers) -> str:
-    return f"{v['ci95'][0]:+.3f} to {v['ci95'][1]:+.3f}"
+def _difference(v: Paired | None) -> str:
+    return "n/a" if v is None else f"{v.difference:+.3f} ({_interval(v)}, p = {v.p_value:.2g})"
+
+
+def _interval(v: Paired) -> str:
+    return f"{v.ci95[0]:+.3f} to {v.ci95[1]:+.3f}"
 
 
 def _n(value: float | None) -> str:

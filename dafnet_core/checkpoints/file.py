@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import platform
-import tempfile
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,19 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_bytes
 
 import dafnet_core
-from dafnet_core.checkpoints.schema import PREPARATION, check_metrics, check_training, colour, each, parse, rows, words
+from dafnet_core.checkpoints.schema import (
+    TrainingRecord,
+    metrics_from_json,
+    parse,
+    training_from_json,
+)
 from dafnet_core.config import ModelConfig, plain
 from dafnet_core.data.prepare import Preparation
-from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.files import atomic_write
+from dafnet_core.methods import METHODS, trainable
+from dafnet_core.methods.base import Trainable
+from dafnet_core.typed_json import from_json, need
 
 FORMAT = 1
 MAX_BYTES = 512 * 2**20
@@ -35,72 +42,36 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model and what must be known to use it.
+    """Networks and what must be known to use them.
 
     Attributes:
-        model: in eval mode, float32, channels_last.
+        model: networks of a method, in eval mode, float32, channels_last.
         preparation: how its inputs are made from raw slices.
         colours: one hex colour a class; the background's is ignored.
-        training: data, licence, difficulty, seed, steps and all other facts of the run.
-        metrics: numbers on data never trained on, or {} where none were measured.
+        training: facts of the run.
+        metrics: numbers on data never trained on, by title; {} where none were measured.
         versions: of python, torch and this project when it was written.
         digest: blake2b of the file, "" for one that was never saved.
+        method_name: one of METHODS.
     """
 
-    model: DAFNet
+    model: Any
     preparation: Preparation
     colours: tuple[str, ...]
-    training: dict[str, Any]
-    metrics: dict[str, Any] = field(default_factory=dict)
+    training: TrainingRecord
+    metrics: dict[str, EvaluationResult] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     digest: str = ""
+    method_name: str = "dafnet"
 
     @property
     def config(self) -> ModelConfig:
         return self.model.config
 
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(aside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        error.filename = str(path)  # a full disk names no file
-        raise
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def check_writable(path: Path) -> None:
-    """Ask before long work whether a file can be written in the end; nothing is left.
-
-    Raises:
-        OSError: it cannot.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file")
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{path} cannot be written: {there} is a file, and no folder; choose another place")
-    try:
-        with tempfile.TemporaryFile(dir=there):  # permissions alone say yes on a disk that is read-only
-            pass
-    except OSError as error:
-        raise PermissionError(f"{path} cannot be written: {there} takes no files; choose another place") from error
-
-
-def in_words(error: OSError) -> str:
-    """What the operating system refused, as a sentence with a remedy."""
-    if error.strerror is None:
-        return str(error)
-    remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place, or mend this"
-    return f"{error.filename or 'a file'}: {error.strerror.lower()}; {remedy}"
+    @property
+    def method(self) -> Trainable:
+        """The method with these networks, ready to predict."""
+        return METHODS[self.method_name].of(self.model)
 
 
 def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> None:
@@ -116,11 +87,12 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
     }
     metadata = {
         "dafnet_format": FORMAT,
+        "method": checkpoint.method_name,
         "model": checkpoint.config.to_dict(),
         "preparation": checkpoint.preparation.to_dict(),
         "colours": checkpoint.colours,
-        "training": checkpoint.training,
-        "metrics": checkpoint.metrics,
+        "training": checkpoint.training.to_json(),
+        "metrics": {title: found.to_json() for title, found in checkpoint.metrics.items()},
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -133,7 +105,7 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
         check_finite(tensors)
     except ValueError as error:
         raise CheckpointError(f"{path}: not written, as it could not be read again ({error})") from error
-    write_aside(Path(path), to_bytes(tensors, texts))
+    atomic_write(Path(path), to_bytes(tensors, texts))
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -183,7 +155,7 @@ def from_bytes(data: bytes, path: str) -> Checkpoint:
     try:
         config, preparation, facts = described(texts)
         with torch.device("meta"):
-            model = DAFNet(config)
+            model = METHODS[facts["method_name"]].networks_of(config)
         _check_weights(header, model.state_dict())
         tensors = from_safetensors(data)
         check_finite(tensors)
@@ -228,21 +200,41 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
     found = values.get("dafnet_format", "none")
     if type(found) is not int or found != FORMAT:
         raise ValueError(f"format {plain(str(found), 20)}, expected {FORMAT}")
+    method = values.get("method", "dafnet")
+    need(method in trainable(), method, "method", f"one of {', '.join(trainable())}")
     if missing := sorted({"model", "preparation", "colours", "training", "metrics", "versions"} - set(values)):
         raise ValueError(f"its metadata lack {', '.join(missing)}")
     try:
         config = ModelConfig.from_dict(values["model"])
-        PREPARATION(values["preparation"], "preparation")
-        preparation = Preparation.from_dict(values["preparation"])
+        preparation = _preparation(values["preparation"])
     except (TypeError, AttributeError) as error:
         raise ValueError(f"its description of the networks or their input is incomplete or wrong ({error})") from error
     check_maps(config, preparation)
-    rows(colour, len(config.classes))(values["colours"], "colours")
-    each(words)(values["versions"], "versions")
-    check_training(values["training"], config)
-    check_metrics(values["metrics"], config)
-    facts = {key: values[key] for key in ("training", "metrics", "versions")}
-    return config, preparation, facts | {"colours": tuple(values["colours"])}
+    colours = from_json(tuple[str, ...], values["colours"], "colours")
+    need(len(colours) == len(config.classes), values["colours"], "colours", f"a list of {len(config.classes)}")
+    for n, colour in enumerate(colours):
+        need(re.fullmatch("#[0-9a-fA-F]{6}", colour) is not None, colour, f"colours[{n}]", "a #rrggbb")
+    facts = {
+        "colours": colours,
+        "versions": from_json(dict[str, str], values["versions"], "versions"),
+        "training": training_from_json(values["training"], config),
+        "metrics": metrics_from_json(values["metrics"], config),
+        "method_name": method,
+    }
+    return config, preparation, facts
+
+
+def _preparation(values: Any) -> Preparation:
+    """The preparation from JSON; raises ValueError, or TypeError for an unknown key."""
+    need(isinstance(values, dict), values, "preparation", "an object")
+    for side in ("height", "width"):
+        if side not in values:
+            raise ValueError(f"preparation.{side} is missing")
+        from_json(int, values[side], f"preparation.{side}")
+    if values.get("spacing") is not None:
+        from_json(float, values["spacing"], "preparation.spacing")
+    from_json(tuple[float, float], values.get("percentiles", (0.5, 99.5)), "preparation.percentiles")
+    return Preparation.from_dict(values)
 
 
 def check_maps(config: ModelConfig, preparation: Preparation) -> None:

@@ -1,20 +1,20 @@
-"""What a checkpoint tells about itself, checked before anybody uses it: cards and pages rely on these shapes.
+"""What a checkpoint tells about itself, typed, and checked before it is used: cards and pages rely on these shapes.
 
-Further keys may stand there: newer versions of train.py and evaluate add some.
+Files of earlier versions are converted here and nowhere else: `method` was always "dafnet", metrics had fewer keys.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 from dafnet_core.config import ModelConfig, plain
-
-Check = Callable[[Any, str], None]  # raises ValueError, naming the place, unless a value is what is needed
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.typed_json import Name, from_json, need, to_json
 
 MAX_DEPTH, MAX_VALUES = 16, 200_000
 
@@ -49,200 +49,153 @@ def _no_number(name: str) -> None:
     raise ValueError(f"it holds {name}, which is no number")
 
 
-# --- shapes -------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class StartRecord:
+    """The checkpoint that a run began with, and the one that this began with."""
+
+    step: int
+    minutes: float
+    command: str
+    name: str
+    digest: str
+    start: StartRecord | None = None
 
 
-def _need(fits: bool, value: Any, where: str, expected: str) -> None:
-    if not fits:
-        raise ValueError(f"{where} is {plain(repr(value), 60)}; expected {expected}")
+@dataclass(frozen=True)
+class SplitRecord:
+    """Names of the subjects of each part."""
+
+    train: tuple[Name, ...]
+    val: tuple[Name, ...]
+    test: tuple[Name, ...]
+
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    def seen(self) -> dict[str, str]:
+        """The part of each subject by name."""
+        return {name: part for part, names in self.parts().items() for name in names}
 
 
-def number(value: Any, where: str) -> None:
-    _need(type(value) in (int, float), value, where, "a number")
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Facts of a run.
+
+    Attributes:
+        step, minutes, command, machine: how it was made; the command without a path of that machine.
+        data, data_licence: names for people.
+        target: the modality whose annotations were rationed.
+        split: of its subjects; annotated_target_subjects: those of the training part whose target masks it used.
+        configuration: every option of the command line.
+        validation: numbers of its validation subjects.
+        registered: whether the modalities of a subject lie on one grid; None in older files.
+        start: None for weights that were drawn.
+    """
+
+    step: int
+    minutes: float
+    command: str
+    data: str
+    data_licence: str
+    target: str
+    machine: str
+    split: SplitRecord
+    annotated_target_subjects: tuple[Name, ...]
+    configuration: dict[str, Any]
+    validation: EvaluationResult
+    registered: bool | None = None
+    start: StartRecord | None = None
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """The value of an option of the command line; `default` where the run's version did not have it."""
+        return self.configuration.get(name, default)
+
+    def to_json(self) -> dict[str, Any]:
+        """The inverse of `training_from_json`."""
+        found = to_json(self) | {"validation": self.validation.to_json()}
+        found["validation"].pop("data")
+        return {k: v for k, v in found.items() if v is not None or k == "start"}
 
 
-def count(value: Any, where: str) -> None:
-    _need(type(value) is int and value >= 0, value, where, "a whole number from 0 on")
-
-
-def words(value: Any, where: str) -> None:
-    """Text that pages show."""
-    _need(isinstance(value, str) and plain(value, 4000) == value, value, where, "one line of text without markup")
-
-
-def name(value: Any, where: str) -> None:
-    _need(isinstance(value, str), value, where, "text")
-
-
-def colour(value: Any, where: str) -> None:
-    _need(isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value) is not None, value, where, "a #rrggbb")
-
-
-def known(check: Check) -> Check:
-    """What may be None because nobody knows it."""
-    return lambda value, where: None if value is None else check(value, where)
-
-
-def rows(check: Check, length: int | None = None) -> Check:
-    def whole(value: Any, where: str) -> None:
-        fits = isinstance(value, list) and (length is None or len(value) == length)
-        _need(fits, value, where, "a list" if length is None else f"a list of {length}")
-        for n, item in enumerate(value):
-            check(item, f"{where}[{n}]")
-
-    return whole
-
-
-def each(check: Check, keys: Iterable[str] | None = None, *, title: Check = words) -> Check:
-    """An object with values of one kind: under any keys, or under these."""
-    wanted = None if keys is None else sorted(keys)
-
-    def whole(value: Any, where: str) -> None:
-        _need(isinstance(value, dict), value, where, "an object")
-        if wanted is not None:
-            _need(sorted(value) == wanted, sorted(value), f"{where}, by its keys,", ", ".join(wanted))
-        for key, item in value.items():
-            title(key, f"a key of {where}")
-            check(item, f"{where}.{key}")
-
-    return whole
-
-
-def record(needed: dict[str, Check], others: dict[str, Check] | None = None) -> Check:
-    """An object that has some keys and may have others."""
-
-    def whole(value: Any, where: str) -> None:
-        _need(isinstance(value, dict), value, where, "an object")
-        for key, check in needed.items():
-            if key not in value:
-                raise ValueError(f"{where}.{key} is missing")
-            check(value[key], f"{where}.{key}")
-        for key, check in (others or {}).items():
-            if key in value:
-                check(value[key], f"{where}.{key}")
-
-    return whole
-
-
-def together(needed: dict[str, Check]) -> Check:
-    """An object whose values are known all or not at all."""
-
-    def whole(value: Any, where: str) -> None:
-        nobody = isinstance(value, dict) and all(key in value and value[key] is None for key in needed)
-        record(dict.fromkeys(needed, known(number)) if nobody else needed)(value, where)
-
-    return whole
-
-
-# --- what stands in a checkpoint ----------------------------------------------------------------------------
-
-PREPARATION = record({"height": count, "width": count}, {"spacing": known(number), "percentiles": rows(number, 2)})
-
-
-def check_training(value: Any, config: ModelConfig) -> None:
-    """Facts of the run, as train.py writes them.
+def training_from_json(value: Any, config: ModelConfig) -> TrainingRecord:
+    """Facts of a run from JSON.
 
     Raises:
         ValueError: naming the place, what stands there and what was expected.
     """
-    fused = record({"fused": record({"dice_mean": known(number)})})
-    run = {"step": count, "minutes": number, "command": words}
-    record(
-        {
-            **run,
-            "data": words,
-            "data_licence": words,
-            "target": words,
-            "machine": words,
-            "split": each(rows(name), ("train", "val", "test")),
-            "annotated_target_subjects": rows(name),
-            "configuration": record({"seed": count, "data": words}, {"pairing": words, "w_warp": number}),
-            "validation": record({"segmentation": each(fused, config.modalities)}),
-        },
-        {"start": lambda start, where: _begun_with(start, where, run)},
-    )(value, "training")
-
-
-def _begun_with(value: Any, where: str, run: dict[str, Check]) -> None:
-    if value is not None:
-        record({**run, "name": words, "digest": words, "start": known(lambda v, w: _begun_with(v, w, run))})(
-            value, where
-        )
-
-
-def check_metrics(value: Any, config: ModelConfig) -> None:
-    """Numbers of `evaluate`, by data set.
-
-    Raises:
-        ValueError: as `check_training`.
-    """
-    names, classes = config.modalities, config.classes[1:]
-    maybe, span = known(number), known(rows(number, 2))
-    dice = record(
-        {
-            "dice_mean": maybe,
-            "dice_std": maybe,
-            "per_class": each(maybe, classes),
-            "n_subjects": count,
-            "false_positive": record({"slices": count, "rate": maybe}),
-        },
-        {"dice_volume_mean": maybe},
+    need(isinstance(value, dict), value, "training", "an object")
+    validation = value.get("validation")
+    if isinstance(validation, dict):
+        need("segmentation" in validation, None, "training.validation.segmentation is missing; it", "an object")
+        value = value | {"validation": {"data": "validation"} | validation}
+    found = from_json(TrainingRecord, value, "training")
+    for name, kind, expected in (("seed", int, "a whole number"), ("data", str, "text")):
+        if name not in found.configuration:
+            raise ValueError(f"training.configuration.{name} is missing")
+        place = f"training.configuration.{name}"
+        need(isinstance(found.configuration[name], kind), found.configuration[name], place, expected)
+    need(
+        type(found.option("w_warp", 0)) in (int, float),
+        found.option("w_warp"),
+        "training.configuration.w_warp",
+        "a number",
     )
-    by_subject = known(record({"difference": number, "ci95": rows(number, 2), "p_value": number, "n": count}))
-    compared = ("fused_minus_single", "deformed_minus_single", "fused_minus_copy")
-    statistic = {"dcor": number, "dcor_squared_unbiased": number, "p_value": number, "n": count, "n_subjects": count}
-    depends = [together(statistic), record({"dcor_ci95": span, "dcor_squared_unbiased_ci95": span})]
-    depends += [record({"null_dcor_mean": maybe}, {"null_dcor_squared_unbiased_mean": maybe})]
-    leak = record({"accuracy": maybe, "ci95": span, "truth_accuracy": maybe, "excess": by_subject})
-    ways = [f"{a}_to_{b}" for a, b in permutations(names, 2)]
-    per_dimension = rows(number, config.z_dim)
-    probe = {"accuracy": number, "ci95": rows(number, 2), "per_dimension": per_dimension, "chance": number}
+    for name in ("data", "pairing"):
+        from_json(str, found.option(name, ""), f"training.configuration.{name}")
+    _keys(found.validation.segmentation, config.modalities, "training.validation.segmentation")
+    return found
 
-    def all_of(*checks: Check) -> Check:
-        return lambda v, where: [check(v, where) for check in checks] and None
 
-    def dependence(v: Any, where: str) -> None:
-        if not (isinstance(v, dict) and "within" in v):
-            record(statistic)(v, where)  # cards of older checkpoints hold this and no more
-            return
-        one = all_of(*depends)
-        all_of(one, record({"within": each(one, names), "image_s": one, "image_z": one}))(v, where)
+def metrics_from_json(value: Any, config: ModelConfig) -> dict[str, EvaluationResult]:
+    """Numbers of `evaluate` by data set; errors as in `training_from_json`."""
+    found = from_json(dict[str, EvaluationResult], value, "metrics")
+    for title, result in found.items():
+        for where, has, wants in _shapes(result, config):
+            _keys(has, wants, f"metrics.{title}.{where}")
+        for where, row, length in _lengths(result, config):
+            need(len(row) == length, row, f"metrics.{title}.{where}", f"a list of {length}")
+    return found
 
-    def judged(v: Any, where: str) -> None:
-        record(
-            {
-                "data": words,
-                "n_subjects": count,
-                "n_slices": count,
-                "warp": together({"rms_px": number, "seed": count}),
-                "segmentation": each(each(dice, ("single", "deformed", "fused")), names),
-                "copy": each(record({"dice_mean": maybe}), names),
-                "paired": each(each(by_subject, compared), names),
-                "registration": together({"error_before_px": number, "error_after_px": number}),
-                "reconstruction": each(record({"own_l1": maybe, "own_l1_inside": maybe, "cross_l1": maybe}), names),
-                "kl_per_dimension": per_dimension,
-                "channel_occupancy": each(rows(number, config.channels), names),
-                "probe": together(probe),
-                "dependence": dependence,
-            },
-            {
-                "why": each(words),
-                "z": words,
-                "split": words,
-                "version": each(lambda *_: None),
-                "variance_per_dimension": per_dimension,
-                "active_dimensions": count,
-                "leakage": each(leak, ("occupancies", "pooled")),
-                "cycle": each(record({"z_l1": number, "s_agreement": number}), names),
-            },
-        )(v, where)
-        told = v["probe"]["accuracy"] is not None
-        record({"swap": each(record({"accuracy": number if told else maybe}), ways)})(v, where)
-        if told:
-            square = rows(rows(number, len(names)), len(names))
-            more = {"per_dimension_ci95": rows(rows(number, 2), config.z_dim), "confusion": square}
-            record({}, more)(v["probe"], f"{where}.probe")
-        else:
-            record({"why": each(words)})(v, where)
 
-    each(judged)(value, "metrics")
+def _keys(has: Mapping[str, Any] | None, wants: tuple[str, ...], where: str) -> None:
+    if has is not None:
+        need(sorted(has) == sorted(wants), sorted(has), f"{where}, by its keys,", ", ".join(sorted(wants)))
+
+
+def _shapes(
+    r: EvaluationResult, config: ModelConfig
+) -> Iterator[tuple[str, Mapping[str, Any] | None, tuple[str, ...]]]:
+    """(place, object, the keys that it needs to have)."""
+    names, ways = config.modalities, tuple(f"{a}_to_{b}" for a, b in permutations(config.modalities, 2))
+    for key in ("segmentation", "copy", "paired", "reconstruction", "channel_occupancy", "cycle"):
+        yield key, getattr(r, key), names
+    yield "swap", r.swap, ways
+    kinds: tuple[str, ...] = ()
+    for name, by_kind in (r.segmentation or {}).items():
+        kinds = kinds or tuple(by_kind)
+        yield f"segmentation.{name}", by_kind, kinds
+        for kind, found in by_kind.items():
+            yield f"segmentation.{name}.{kind}.per_class", found.per_class, config.classes[1:]
+    compared: tuple[str, ...] = ()
+    for name, differences in (r.paired or {}).items():
+        compared = compared or tuple(differences)
+        yield f"paired.{name}", differences, compared
+    if r.leakage is not None:
+        yield "leakage", r.leakage, ("occupancies", "pooled")
+    if r.dependence is not None:
+        yield "dependence.within", r.dependence.within, names
+
+
+def _lengths(r: EvaluationResult, config: ModelConfig) -> Iterator[tuple[str, tuple[Any, ...], int]]:
+    """(place, list, the length that it needs to have)."""
+    for key in ("kl_per_dimension", "variance_per_dimension"):
+        if (row := getattr(r, key)) is not None:
+            yield key, row, config.z_dim
+    for name, shares in (r.channel_occupancy or {}).items():
+        yield f"channel_occupancy.{name}", shares, config.channels
+    if r.probe is not None and r.probe.per_dimension is not None:
+        yield "probe.per_dimension", r.probe.per_dimension, config.z_dim
+        if r.probe.per_dimension_ci95 is not None:
+            yield "probe.per_dimension_ci95", r.probe.per_dimension_ci95, config.z_dim
+        for n, counts in enumerate(r.probe.confusion or ()):
+            yield f"probe.confusion[{n}]", counts, len(config.modalities)

@@ -11,15 +11,18 @@ that anonymisers that gave each file a series of its own do no harm.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 
+from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.prepare import Preparation
+from dafnet_core.data.source import FileSource
 from dafnet_core.data.studies import (
-    Collection,
     DataError,
     Stack,
+    Study,
     join,
     prepare_stack,
     read_finite,
@@ -29,8 +32,8 @@ from dafnet_core.data.studies import (
 
 MODALITIES = ("T1", "T2")
 CLASSES = ("background", "liver", "right kidney", "left kidney", "spleen")
+PUBLISHED_SPACING = 1.89  # mm per pixel of the paper's grid
 LABELS = {0: 0, 63: 1, 126: 2, 189: 3, 252: 4}  # grey value in the PNGs to class
-PHASES = {"in": "InPhase", "out": "OutPhase"}
 FOLDS = (  # test, validation; the rest trains (published code of the paper)
     (("10", "22", "34"), ("31", "36", "13")),
     (("5", "15", "39"), ("13", "3", "20")),
@@ -39,38 +42,53 @@ FOLDS = (  # test, validation; the rest trains (published code of the paper)
 _SEQUENCES = ("T1DUAL", "T2SPIR")
 
 
-def read_chaos(folder: Path, *, size: int, spacing: float | None = 1.89, phase: str = "in") -> Collection:
-    """Read the MR subjects of CHAOS.
+class ChaosInPhase(FileSource):
+    """The MR subjects of CHAOS, T1 in phase and T2.
 
     Args:
         folder: the one with the numbered subjects, or one that holds it up to two levels down.
-        size: side of the model's grid in pixels.
-        spacing: mm per pixel of the grid, by default the published one; None resizes every picture to it.
-        phase: which T1 images, "in" or "out".
-
-    Raises:
-        DataError: no such tree, files missing, or labels that do not fit their images.
-        ValueError: another phase.
     """
-    if phase not in PHASES:
-        raise ValueError(f"phase is {phase!r}; expected one of {', '.join(map(repr, PHASES))}")
-    subjects = {str(int(path.name)): path for path in _numbered(_find(Path(folder)))}
-    preparation = Preparation(size, size, spacing)
-    studies = []
-    for name in sorted(subjects):
-        t1, t2 = (subjects[name] / sequence for sequence in _SEQUENCES)
-        stacks = [_stack(t1, PHASES[phase], preparation), _stack(t2, "", preparation)]
-        studies.append(join(name, stacks, registered=False))
-    return Collection(
-        name="CHAOS MR",
-        licence="CC BY-NC-SA 4.0 (as the challenge states it; check the terms that came with your copy)",
-        modalities=MODALITIES,
-        classes=CLASSES,
-        preparation=preparation,
-        studies=tuple(studies),
-        registered=False,
-        folds=_folds(sorted(subjects)),
-    )
+
+    kind: ClassVar[str] = "chaos"
+    help: ClassVar[str] = "chaos:PATH (T1 in phase)"
+    phase: ClassVar[str] = "InPhase"
+    licence = "CC BY-NC-SA 4.0 (as the challenge states it; check the terms that came with your copy)"
+    modalities = MODALITIES
+    classes = CLASSES
+    registered = False
+
+    def __init__(self, folder: Path) -> None:
+        self._subjects = {str(int(path.name)): path for path in _numbered(_find(Path(folder)))}
+        super().__init__(f"{self.kind}:{folder}", "CHAOS MR", _folds(sorted(self._subjects)))
+
+    @classmethod
+    def open(cls, spec: str, modalities: tuple[str, ...] = ()) -> Self:
+        return cls(Path(spec.partition(":")[2]))
+
+    @classmethod
+    def for_training(cls, config: DataConfig, seed: int) -> Self:
+        return cls.open(config.source)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._subjects))
+
+    def study(self, name: str, preparation: Preparation) -> Study:
+        """Read one subject.
+
+        Raises:
+            DataError: files missing, or labels that do not fit their images.
+        """
+        t1, t2 = (self._subjects[name] / sequence for sequence in _SEQUENCES)
+        stacks = [_stack(t1, self.phase, preparation), _stack(t2, "", preparation)]
+        return join(name, stacks, registered=False)
+
+
+class ChaosOutOfPhase(ChaosInPhase):
+    """The MR subjects of CHAOS, T1 out of phase and T2."""
+
+    kind: ClassVar[str] = "chaos-out"
+    help: ClassVar[str] = "chaos-out:PATH (T1 out of phase)"
+    phase: ClassVar[str] = "OutPhase"
 
 
 # --- the tree -----------------------------------------------------------------------------------------------
@@ -174,8 +192,8 @@ def _order(pictures: Sequence[Scan]) -> tuple[list[int], np.ndarray | None]:
 
     Where headers are silent or slices are not parallel, the order of the files' numbers, and None.
     """
-    affines = [picture.affine for picture in pictures]
-    if any(affine is None for affine in affines):
+    affines = [picture.affine for picture in pictures if picture.affine is not None]
+    if len(affines) < len(pictures):
         return list(range(len(pictures))), None
     first = affines[0]
     if any(not np.allclose(affine[:3, :2], first[:3, :2], rtol=0, atol=1e-3) for affine in affines):

@@ -10,9 +10,8 @@ from itertools import permutations
 import numpy as np
 import torch
 
-from dafnet_core.data import phantom
 from dafnet_core.data.deform import deform, field_rms, foreground, rotation, sampling, smooth_displacement
-from dafnet_core.data.prepare import Preparation, scale_intensity
+from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.studies import Study
 from dafnet_core.types import Batch
 
@@ -109,7 +108,7 @@ class Slices:
     Args:
         modalities, classes: names; class 0 is the background.
         preparation: how the studies' slices were made.
-        studies: subjects; their arrays may be made when first asked for (PhantomStudies).
+        studies: subjects; their arrays may be made when first indexed, as those of synthetic data.
         pairing: "expert" (by position), "neighbours" (candidates are the nearest slices) or "shuffled" (every
             modality but the first is up to two positions off, anew in each epoch; Sec. V-C).
         candidates: K; with "expert" the further candidates are frames of the same slice.
@@ -189,30 +188,25 @@ class Slices:
         return random_fields(rng, len(self.modalities), *size, self.warp)
 
     def truth(self, index: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
-        """The known misregistration of a sample whose slices pair by position: ({}, {}) where nobody knows it.
+        """The known misregistration of a sample whose slices pair by position: ({}, {}) where it is unknown.
 
         Returns:
             For each ordered pair (fixed, moving) the position (H, W, 2) xy in pixels of the moving image to look
-            at; for each modality the region (H, W) bool over which errors are judged: organs of the phantom, the
-            head or body of registered data.
+            at; for each modality the region (H, W) bool over which errors are judged: with `warp` the head or body
+            of registered data, else what `Study.truth` gives.
         """
-        pairs = list(permutations(range(len(self.modalities)), 2))
-        number, slices = self._index[index]
-        study = self.studies[number]
         if self.warp:
             fields = self._fields(index)
             regions = region_of(self.sample(index, np.random.default_rng(0)), fields)
+            pairs = permutations(range(len(self.modalities)), 2)
             return {(i, j): sampling(fields[i], fields[j]) for i, j in pairs}, dict(enumerate(regions))
-        if not isinstance(study, PhantomStudy):
-            return {}, {}
-        pair = study.pair(slices[0])
-        return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
+        number, slices = self._index[index]
+        return self.studies[number].truth(slices[0])
 
     def known(self, index: int) -> dict[str, bool | float]:
-        """What else is true of a sample, by name; {} where nothing is known."""
+        """Ground truth factors of a sample by name, as `Study.known` gives them; {} where nothing is known."""
         number, slices = self._index[index]
-        study = self.studies[number]
-        return study.known(slices[0]) if isinstance(study, PhantomStudy) else {}
+        return self.studies[number].known(slices[0])
 
     def batch_at(
         self, step: int, batch_size: int, seed: int, *, how: Augmentation = UNCHANGED, part: tuple[int, int] = (0, 1)
@@ -251,83 +245,3 @@ def _matched(positions: tuple[np.ndarray, ...]) -> list[tuple[int, ...]]:
         if all(abs(p[n] - place) <= r + 1e-6 for p, n, r in zip(positions, nearest, reach, strict=True)):
             found.append(tuple(nearest))
     return found
-
-
-class PhantomStudy:
-    """A phantom subject in the shape of a Study, its slices generated when first asked for and then kept.
-
-    Args:
-        seed, subject, size, slices, difficulty, phases: of `phantom.generate`.
-    """
-
-    def __init__(self, seed: int, subject: int, size: int, slices: int, difficulty: str, phases: int = 1) -> None:
-        self.name = phantom.case_name(seed, subject)
-        self.positions = (np.arange(slices, dtype=np.float64) * phantom.SLICE_DISTANCE_MM,) * 2
-        self._asked = (seed, subject), dict(size=size, slices=slices, difficulty=difficulty)
-        self._phases = phases
-        self._made: dict[int, tuple[tuple[np.ndarray, ...], np.ndarray]] = {}
-        self.images = tuple(_Lazy(self, i, (frames, slices, size, size)) for i, frames in enumerate((phases, 1)))
-        self.masks = tuple(_Lazy(self, i, (slices, size, size)) for i in range(2))
-
-    def pair(self, position: int) -> phantom.PhantomPair:
-        """The pair with all that is true about it, generated again: training keeps thousands and needs no truth."""
-        (seed, subject), how = self._asked
-        return phantom.generate(seed, subject, position, **how)
-
-    def known(self, position: int) -> dict[str, bool | float]:
-        """What was drawn for this slice, by names for people."""
-        (seed, subject), how = self._asked
-        return phantom.known_factors(seed, subject, position, how["difficulty"])
-
-    def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Images of each modality, (frames, H, W) in [-1, 1], and masks (M, H, W)."""
-        if position not in self._made:
-            (seed, subject), how = self._asked
-            pair = phantom.generate(seed, subject, position, **how, phases=self._phases)
-            raw = (pair.frames, pair.images[1:])
-            images = tuple(np.stack([scale_intensity(x) for x in stack]) for stack in raw)
-            self._made[position] = images, pair.masks
-        return self._made[position]
-
-
-@dataclass(frozen=True, eq=False)
-class _Lazy:
-    """Looks like an array (frames, slices, H, W) of images, or (slices, H, W) of masks, to those who index it."""
-
-    study: PhantomStudy
-    modality: int
-    shape: tuple[int, ...]
-
-    def __getitem__(self, at: int | tuple[int, int]) -> np.ndarray:
-        if isinstance(at, tuple):
-            return self.study.made(at[1])[0][self.modality][at[0]]
-        return self.study.made(at)[1][self.modality]
-
-
-def phantom_slices(
-    seed: int,
-    subjects: range,
-    *,
-    size: int = 128,
-    difficulty: str = "standard",
-    slices: int = phantom.SLICES,
-    phases: int = 1,
-    **options: object,
-) -> Slices:
-    """Phantom subjects as samples.
-
-    Args:
-        seed, subjects: of the generator.
-        size: image side in pixels.
-        difficulty: of every subject, or "mixed": odd subjects are hard.
-        phases: frames of the cine over the cardiac cycle.
-        options: of Slices.
-    """
-    studies = [
-        PhantomStudy(
-            seed, n, size, slices, ("hard" if n % 2 else "standard") if difficulty == "mixed" else difficulty, phases
-        )
-        for n in subjects
-    ]
-    preparation = Preparation(size, size, phantom.FIELD_OF_VIEW_MM / size)
-    return Slices(phantom.MODALITIES, phantom.CLASSES, preparation, studies, **options)

@@ -11,14 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from dafnet_core.data.chaos import read_chaos
+from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.prepare import Preparation, position_note
-from dafnet_core.data.studies import Collection, DataError, Stack, Study, join, prepare_stack, read_finite, reading
-
-__all__ = ["Collection", "DataError", "Study", "read_chaos", "read_nnunet"]
+from dafnet_core.data.source import FileSource
+from dafnet_core.data.studies import DataError, Stack, Study, join, prepare_stack, read_finite, reading
 
 
 @dataclass(frozen=True)
@@ -43,34 +42,50 @@ class _Case:
     label: Path | None
 
 
-def read_nnunet(folder: Path, modalities: Sequence[str] = (), *, size: int, spacing: float | None = None) -> Collection:
-    """Read the training cases of an nnU-Net v2 folder.
+class NnUNet(FileSource):
+    """The training cases of an nnU-Net v2 folder.
 
     Args:
         folder: the one that holds dataset.json.
         modalities: names of two or more of its channels, in the order wanted; () takes all.
-        size: side of the model's grid in pixels.
-        spacing: mm per pixel of the grid; None resizes every picture to it.
 
     Raises:
-        DataError: a folder, a description or a file that cannot be used; it names the file and the remedy.
+        DataError: a folder or description that cannot be used; it names the file and the remedy.
     """
-    folder = Path(folder)
-    dataset = _dataset(folder / "dataset.json")
-    channels = _chosen(dataset.channels, modalities, folder / "dataset.json")
-    cases = _cases(folder, dataset, channels)
-    registered = any(case.label for case in cases) and not any(any(case.labels) for case in cases)
-    preparation = Preparation(size, size, spacing)
-    return Collection(
-        dataset.name,
-        dataset.licence,
-        modalities=tuple(dataset.channels[channel] for channel in channels),
-        classes=dataset.classes,
-        preparation=preparation,
-        studies=tuple(_study(case, preparation, dataset.table, registered) for case in cases),
-        registered=registered,
-        folds=_folds(folder / "splits_final.json", [case.name for case in cases]),
-    )
+
+    kind: ClassVar[str] = "nnunet"
+    help: ClassVar[str] = "an nnU-Net v2 folder"
+    own_options: ClassVar[frozenset[str]] = FileSource.own_options | {"modalities"}
+
+    def __init__(self, folder: Path, modalities: Sequence[str] = ()) -> None:
+        folder = Path(folder)
+        dataset = _dataset(folder / "dataset.json")
+        channels = _chosen(dataset.channels, modalities, folder / "dataset.json")
+        self._cases = {case.name: case for case in _cases(folder, dataset, channels)}
+        self._table = dataset.table
+        cases = self._cases.values()
+        self.registered = any(case.label for case in cases) and not any(any(case.labels) for case in cases)
+        self.licence, self.classes = dataset.licence, dataset.classes
+        self.modalities = tuple(dataset.channels[channel] for channel in channels)
+        super().__init__(str(folder), dataset.name, _folds(folder / "splits_final.json", list(self._cases)))
+
+    @classmethod
+    def open(cls, spec: str, modalities: tuple[str, ...] = ()) -> Self:
+        path = Path(spec.removeprefix(f"{cls.kind}:"))
+        if not path.is_dir():
+            raise DataError(f"data is {spec!r}; expected phantom, chaos:PATH, chaos-out:PATH, or {cls.help}")
+        return cls(path, modalities)
+
+    @classmethod
+    def for_training(cls, config: DataConfig, seed: int) -> Self:
+        return cls.open(config.source, config.modalities)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._cases)
+
+    def study(self, name: str, preparation: Preparation) -> Study:
+        """Read one case; raises DataError for a file that cannot be used, naming it and the remedy."""
+        return _study(self._cases[name], preparation, self._table, self.registered)
 
 
 # --- the description ----------------------------------------------------------------------------------------
@@ -219,15 +234,16 @@ def _study(case: _Case, preparation: Preparation, table: Mapping[int, int], regi
             remedy = "One label file serves all modalities: bring them to one grid, or label each in a file of its own."
             _check_grid(path, image, case.images[0], first, remedy)
         label = read_finite(own, mask=True) if own else shared
-        if label:
-            _check_label(own or case.label, label, path, image)
+        label_path = own or case.label
+        if label and label_path:
+            _check_label(label_path, label, path, image)
         stacks.append(_stack(case, image, label, preparation, table))
     return join(case.name, stacks, registered=one_grid)
 
 
 def _stack(case: _Case, image: Scan, label: Scan | None, preparation: Preparation, table: Mapping[int, int]) -> Stack:
     frames = ((image.slice(k, volume) for k in range(image.slices)) for volume in range(image.volumes))
-    labels = label and (label.slice(k) for k in range(label.slices))
+    labels = None if label is None else (label.slice(k) for k in range(label.slices))
     with reading(case.images[0].parents[1] / "labelsTr", "Correct the labels, or name them in dataset.json."):
         return prepare_stack(frames, labels, image.affine, preparation, table)
 
@@ -253,8 +269,9 @@ def _check_grid(path: Path, scan: Scan, other_path: Path, other: Scan, remedy: s
             f"does. {remedy}"
         )
     for k in (0, scan.slices - 1):
-        if position_note(scan.slice(k), other.slice(k)):
-            apart = math.dist(scan.slice(k).centre, other.slice(k).centre)
+        here, there = scan.slice(k), other.slice(k)
+        if here.centre and there.centre and position_note(here, there):
+            apart = math.dist(here.centre, there.centre)
             raise DataError(
                 f"{path}: its slice {k + 1} is {apart:.1f} mm away from that of {other_path.name}. {remedy}"
             )

@@ -67,6 +67,10 @@ def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = (0.5,
     Returns:
         (rows, columns) float32 in [-1, 1]; all -1 where the slice is constant. Where the two percentiles
         coincide, what lies above them is 1 and the rest -1.
+
+    >>> scale_intensity(np.array([[0.0, 50.0], [75.0, 100.0]]), percentiles=(0, 100))
+    array([[-1. ,  0. ],
+           [ 0.5,  1. ]], dtype=float32)
     """
     low, high = _percentiles(pixels, percentiles)
     scaled = np.empty(pixels.shape, np.float32)

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from threading import Event, Timer
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class Reader:
         self._process.kill()
 
     def _ask(self, files: tuple[tuple[str, bytes], ...], mask: bool) -> Scan | str:
-        to, back = self._process.stdin, self._process.stdout
+        to, back = cast(BinaryIO, self._process.stdin), cast(BufferedReader, self._process.stdout)
         _send(to, {"names": [name for name, _ in files], "sizes": [len(data) for _, data in files], "mask": mask})
         for _, data in files:
             to.write(data)
@@ -106,7 +107,7 @@ class Reader:
         if "refused" in answer:
             return answer["refused"]
         values = np.empty(answer["shape"], np.int32 if mask else np.float32)
-        if back.readinto(memoryview(values).cast("B")) < values.nbytes:
+        if back.readinto(values.data.cast("B")) < values.nbytes:
             raise EOFError
         return Scan(
             values,
@@ -183,7 +184,7 @@ def _answer(stream: BinaryIO, scan: Scan) -> None:
         "affine": None if scan.affine is None else scan.affine.tolist(),
     }
     _send(stream, head)
-    stream.write(memoryview(np.ascontiguousarray(scan.values)).cast("B"))
+    stream.write(np.ascontiguousarray(scan.values).data.cast("B"))
 
 
 def _limit_memory() -> None:

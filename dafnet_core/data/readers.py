@@ -153,7 +153,7 @@ def describe(path: str, mask: bool, index: int | None, volume: int) -> dict:
         "spacing": None if item.spacing is None else list(item.spacing),
         "range": [float(item.pixels.min()), float(item.pixels.max())],
         "notes": list(item.notes),
-        "sha256": hashlib.sha256(np.ascontiguousarray(item.pixels, "<f4")).hexdigest(),
+        "sha256": hashlib.sha256(np.ascontiguousarray(item.pixels, "<f4").data).hexdigest(),
     }
 
 

@@ -1,22 +1,29 @@
-"""Data by the name that the command line gives them: `phantom`, `chaos:PATH`, or the path of an nnU-Net v2 folder."""
+"""Data by the name that the command line gives them; to add a source, write its file and a line here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from dafnet_core.config import JUDGING_SEED, TrainConfig
-from dafnet_core.data import phantom
-from dafnet_core.data.chaos import read_chaos
-from dafnet_core.data.dataset import Slices, phantom_slices
-from dafnet_core.data.nnunet import read_nnunet
-from dafnet_core.data.splits import Split, draw_annotated, split_subjects
-from dafnet_core.data.studies import Collection, DataError
+from dafnet_core.config import short
+from dafnet_core.data.chaos import ChaosInPhase, ChaosOutOfPhase
+from dafnet_core.data.config import DataConfig
+from dafnet_core.data.dataset import Slices
+from dafnet_core.data.nnunet import NnUNet
+from dafnet_core.data.phantom.source import Phantom
+from dafnet_core.data.source import DataSource, read_studies
+from dafnet_core.data.splits import Split, draw_annotated
+from dafnet_core.data.studies import DataError
 
-DATA_HELP = "phantom[:seed=S,subjects=N,difficulty=standard|hard|mixed,phases=P], chaos:PATH (T1 in phase), "
-DATA_HELP += "chaos-out:PATH (T1 out of phase), or an nnU-Net v2 folder"
+SOURCES: dict[str, Any] = {
+    "phantom": Phantom,
+    "chaos": ChaosInPhase,
+    "chaos-out": ChaosOutOfPhase,
+    "nnunet": NnUNet,
+}
+FOLDER = "nnunet"  # a path without a name before it
+DATA_HELP = f"{', '.join(s.help for k, s in SOURCES.items() if k != FOLDER)}, or {SOURCES[FOLDER].help}"
 JUDGING_WARP = 4.0  # pixels of a 96-pixel side: relative RMS displacement under which registered data are judged
 
 
@@ -25,93 +32,98 @@ class TrainingData:
     """What a run trains on.
 
     Attributes:
+        source: where it came from.
         train, val: samples; masks that the run may not use are not annotated in either.
         split: names of the subjects of each part.
         target: index of the modality that `annotations` is about.
-        facts: what the checkpoint tells about its data: data, data_licence, registered.
+        annotated: names of training subjects whose target masks are used.
     """
 
+    source: DataSource
     train: Slices
     val: Slices
     split: Split
     target: int
-    facts: dict[str, Any]
+    annotated: tuple[str, ...]
 
 
-def read_collection(spec: str, modalities: tuple[str, ...], *, size: int, spacing: float | None) -> Collection:
-    """All subjects of `chaos:PATH`, `chaos-out:PATH` or an nnU-Net folder, prepared to a grid of `size` pixels.
+def source_class(spec: str) -> Any:
+    """The class of a source by its name on the command line; a bare path is a folder."""
+    return SOURCES.get(spec.partition(":")[0], SOURCES[FOLDER])
+
+
+def open_source(spec: str, modalities: tuple[str, ...] = ()) -> DataSource:
+    """A source by its name on the command line.
 
     Raises:
-        DataError: naming the file, what was found and what was expected.
+        ValueError: naming what was found and what was expected.
     """
-    kind, _, path = spec.partition(":")
-    if kind in ("chaos", "chaos-out"):
-        return read_chaos(Path(path), size=size, spacing=spacing, phase="out" if kind == "chaos-out" else "in")
-    if not Path(spec).is_dir():
-        raise DataError(f"data is {spec!r}; expected {DATA_HELP}")
-    return read_nnunet(Path(spec), modalities, size=size, spacing=spacing)
+    return source_class(spec).open(spec, modalities)
 
 
-def training_data(config: TrainConfig) -> TrainingData:
+def public_name(spec: str) -> str:
+    """A source's name without a path of this machine, which has no business in what is shared."""
+    kind, colon, _ = spec.partition(":")
+    found = source_class(spec)
+    return spec if found.built_in else f"{kind}:FOLDER" if colon and kind in SOURCES else "FOLDER"
+
+
+def check_options(config: DataConfig) -> None:
+    """Refuse options that mean nothing for a source: somebody thinks that they do something.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    ours = source_class(config.source).own_options
+    for name in sorted({name for source in SOURCES.values() for name in source.own_options} - ours):
+        default = next(f.default for f in fields(config) if f.name == name)
+        if default is not MISSING and getattr(config, name) != default:
+            raise ValueError(
+                f"{name} is {short(getattr(config, name))}, which means nothing for --data {short(config.source)}; "
+                "leave it out"
+            )
+
+
+def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = False) -> TrainingData:
     """Training and validation subjects of a run (Sec. IV-A); they never overlap, nor do they with those that judge.
+
+    Args:
+        warp_supervised: whether the run needs the known warps of registered data (w_warp above 0).
 
     Raises:
         ValueError: the data, the split or the annotations cannot be what the configuration asks for.
     """
-    shape = dict(pairing=config.pairing, candidates=config.candidates)
-    if config.data == "phantom":
-        ends = 0, config.subjects, config.subjects + config.validation_subjects
-        split = {
-            part: tuple(phantom.case_name(config.seed, n) for n in range(*ends[k : k + 2]))
-            for k, part in enumerate(("train", "val"))
-        }
-        split["test"] = ()  # seeds from JUDGING_SEED on
-        modalities = phantom.MODALITIES
-        facts = {
-            "data": f"cardiac phantom, generator version {phantom.VERSION}",
-            "data_licence": "generated by this project, MIT",
-            "registered": False,
-        }
-    else:
-        collection = read_collection(config.data, config.modalities, size=config.size, spacing=config.spacing or None)
-        split = _split(collection, config)
-        modalities = collection.modalities
-        facts = {
-            "data": collection.name,
-            "data_licence": collection.licence,
-            "registered": collection.registered,
-        }
-    if config.w_warp and not (facts["registered"] and config.warp and config.pairing == "expert"):
-        lies = "registered" if facts["registered"] else "not registered"
+    source = source_class(config.source).for_training(config, seed)
+    if warp_supervised and not (source.registered and config.warp and config.pairing == "expert"):
+        lies = "registered" if source.registered else "not registered"
         raise DataError(
-            f"w_warp is {config.w_warp:g}, but {config.data} is {lies}, warp is {config.warp:g} and pairing is "
+            f"w_warp is above 0, but {config.source} is {lies}, warp is {config.warp:g} and pairing is "
             f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
             "--pairing expert"
         )
-    target = _target(config, modalities)
-    annotated = {part: draw_annotated(split[part], config.annotations, config.seed) for part in ("train", "val")}
-    facts["annotated_target_subjects"] = sorted(annotated["train"])
+    split = source.split(config, seed)
+    target = _target(config, source.modalities)
+    annotated = {part: draw_annotated(split[part], config.annotations, seed) for part in ("train", "val")}
+    preparation = source.preparation(config.size, config.spacing or None)
 
-    def part_of(k: int, part: str, **options: Any) -> Slices:
+    def samples(part: str, **options: Any) -> Slices:
+        studies = read_studies(source, split[part], preparation)
         hidden = {target: frozenset(split[part]) - annotated[part]}
-        if config.data == "phantom":
-            numbers = range(*ends[k : k + 2])
-            how = dict(size=config.size, difficulty=config.difficulty, phases=config.phases)
-            return phantom_slices(config.seed, numbers, **how, unannotated=hidden, **options)
-        return _chosen(collection, split[part], unannotated=hidden, **options)
+        return Slices(source.modalities, source.classes, preparation, studies, unannotated=hidden, **options)
 
-    judged = {"warp": config.warp} if facts["registered"] else {}
-    validation = dict(shape, pairing="expert" if config.pairing == "shuffled" else config.pairing)
-    train, val = part_of(0, "train", **shape), part_of(1, "val", **validation, **judged)
+    judged = {"warp": config.warp} if source.registered else {}
+    pairing = "expert" if config.pairing == "shuffled" else config.pairing
+    train = samples("train", pairing=config.pairing, candidates=config.candidates)
+    val = samples("val", pairing=pairing, candidates=config.candidates, **judged)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):
-            raise DataError(f"{config.data}: no slices for {part}; its modalities have no position in common")
-        if not any(data[n].annotated.any() for n in range(len(data))) and config.data != "phantom":
-            raise DataError(f"{config.data}: no {part} subject is annotated; add masks to labelsTr")
-    return TrainingData(train, val, split, target, facts)
+            raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")
+        if not any(data[n].annotated.any() for n in range(len(data))):
+            raise DataError(f"{config.source}: no {part} subject is annotated; add masks to labelsTr")
+    return TrainingData(source, train, val, split, target, tuple(sorted(annotated["train"])))
 
 
-def _target(config: TrainConfig, modalities: tuple[str, ...]) -> int:
+def _target(config: DataConfig, modalities: tuple[str, ...]) -> int:
     """Index of the target modality: by name, the last one by default (LGE, T2: Sec. V)."""
     if not config.target:
         return len(modalities) - 1
@@ -119,47 +131,6 @@ def _target(config: TrainConfig, modalities: tuple[str, ...]) -> int:
     if config.target.lower() not in names:
         raise DataError(f"target is {config.target!r}; expected one of {', '.join(modalities)}")
     return names.index(config.target.lower())
-
-
-def _split(collection: Collection, config: TrainConfig) -> Split:
-    """The data's own split where they bring one, else 70 / 15 / 15."""
-    if not collection.folds:
-        return split_subjects([s.name for s in collection.studies], config.seed, config.fold)
-    if config.fold >= len(collection.folds):
-        raise DataError(f"fold is {config.fold}; {collection.name} comes with folds 0 to {len(collection.folds) - 1}")
-    split = collection.folds[config.fold]
-    if not split["train"] or not split["val"]:
-        raise DataError(f"fold {config.fold} of {collection.name} has no subject to train on, or none to validate on")
-    return split
-
-
-def _chosen(collection: Collection, names: tuple[str, ...], **options: Any) -> Slices:
-    studies = [s for s in collection.studies if s.name in names]
-    return Slices(collection.modalities, collection.classes, collection.preparation, studies, **options)
-
-
-def phantom_values(spec: str) -> dict[str, Any]:
-    """`phantom[:seed=S,subjects=N,difficulty=D,phases=P]` as values, JUDGING_SEED and 24 subjects by default.
-
-    Raises:
-        ValueError: an unknown key or a value that does not fit.
-    """
-    name, _, rest = spec.partition(":")
-    values = {"seed": str(JUDGING_SEED), "subjects": "24", "difficulty": "standard", "phases": "1"}
-    parts = [part.partition("=")[::2] for part in rest.split(",") if part]
-    given = dict(parts)
-    if name != "phantom" or set(given) - set(values) or len(given) < len(parts):
-        raise ValueError(f"data is {spec!r}; expected {DATA_HELP}")
-    values |= given
-    numbers = {}
-    for key, (low, high) in {"seed": (0, 10**9), "subjects": (1, 10**4), "phases": (1, 100)}.items():
-        text = values[key]
-        numbers[key] = int(text) if text.isdecimal() and len(text) < 12 else -1
-        if not low <= numbers[key] <= high:
-            raise ValueError(f"data is {spec!r}; expected {key} to be a whole number from {low} to {high}")
-    if values["difficulty"] not in (*phantom.DIFFICULTIES, "mixed"):
-        raise ValueError(f"difficulty is {values['difficulty']!r}; expected standard, hard or mixed")
-    return numbers | {"difficulty": values["difficulty"]}
 
 
 def judging_data(
@@ -171,32 +142,38 @@ def judging_data(
     modalities: tuple[str, ...],
     pairing: str = "expert",
     candidates: int = 1,
-    split: Mapping[str, Any] | None = None,
+    seen: Mapping[str, str] | None = None,
     warp_seed: int = 0,
-) -> Slices:
+) -> tuple[DataSource, Slices]:
     """Data to judge a checkpoint on.
 
     Args:
         spec: as on the command line.
-        part: train, val, test or all. Data of which no subject stands in `split` are judged whole, and so is the
-            phantom; subjects that `split` does not know count as test.
-        size, spacing, modalities, pairing, candidates, split: of the checkpoint; shuffled pairs are judged as expert
-            ones.
+        part: train, val, test or all. Data of which no subject stands in `seen` are judged whole, and so are sources
+            that say so; subjects that `seen` does not know count as test.
+        size, spacing, modalities, pairing, candidates: of the checkpoint; shuffled pairs are judged as expert ones.
+        seen: the part of each subject in the checkpoint's split.
         warp_seed: of the known warps that registered data are judged under.
+
+    Raises:
+        ValueError: naming what was found and what was expected.
     """
     if part not in ("train", "val", "test", "all"):
         raise ValueError(f"split is {part!r}; expected train, val, test or all")
-    how = dict(pairing="expert" if pairing == "shuffled" else pairing, candidates=candidates)
-    if spec.partition(":")[0] == "phantom":
-        values = phantom_values(spec)
-        seed, subjects = values.pop("seed"), range(values.pop("subjects"))
-        return phantom_slices(seed, subjects, size=size, **values, **how)
-    collection = read_collection(spec, modalities, size=size, spacing=spacing)
-    names = tuple(s.name for s in collection.studies)
-    seen = {name: p for p in ("train", "val", "test") for name in (split or {}).get(p, ())}
-    if part != "all" and set(names) & set(seen):
+    source, seen = open_source(spec, modalities), seen or {}
+    names = source.names()
+    if part != "all" and not source.judged_whole and set(names) & set(seen):
         names = tuple(n for n in names if seen.get(n, "test") == part)
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
-    warp = JUDGING_WARP if collection.registered else 0.0
-    return _chosen(collection, names, warp=warp, warp_seed=warp_seed, **how)
+    preparation = source.preparation(size, spacing)
+    return source, Slices(
+        source.modalities,
+        source.classes,
+        preparation,
+        read_studies(source, names, preparation),
+        pairing="expert" if pairing == "shuffled" else pairing,
+        candidates=candidates,
+        warp=JUDGING_WARP if source.registered else 0.0,
+        warp_seed=warp_seed,
+    )

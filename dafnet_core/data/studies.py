@@ -40,29 +40,26 @@ class Study:
     masks: tuple[np.ndarray | None, ...]
     positions: tuple[np.ndarray, ...]
 
+    def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
+        """The known misregistration of a slice. It is unknown for data that were read; a synthetic study knows it.
 
-@dataclass(frozen=True, eq=False)
-class Collection:
-    """A data set.
+        Args:
+            position: index of the slice in the first modality's stack.
 
-    Attributes:
-        name, licence: for people.
-        modalities: in the order of every study's images.
-        classes: by index, "background" first.
-        preparation: how every image was brought to the grid.
-        studies: sorted by name.
-        registered: whether the modalities of a subject lie on one grid, so that one mask serves all of them.
-        folds: the splits that come with the data, "train", "val" and "test" to names; () where none do.
-    """
+        Returns:
+            For each ordered pair of modalities (fixed, moving) the sampling position (H, W, 2), xy in pixels of the
+            moving image, of what each pixel of the fixed image shows; for each modality the region (H, W) bool over
+            which errors are judged. ({}, {}) where it is unknown.
+        """
+        return {}, {}
 
-    name: str
-    licence: str
-    modalities: tuple[str, ...]
-    classes: tuple[str, ...]
-    preparation: Preparation
-    studies: tuple[Study, ...]
-    registered: bool
-    folds: tuple[dict[str, tuple[str, ...]], ...]
+    def known(self, position: int) -> dict[str, bool | float]:
+        """Ground truth factors of a slice by readable name with units; {} where nothing is known.
+
+        Args:
+            position: index of the slice in the first modality's stack.
+        """
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,13 +178,14 @@ def _along_first(stacks: Sequence[Stack]) -> tuple[np.ndarray, ...] | None:
     No header that all formats have names the frame of reference; that two stacks are not in the same one is only
     noticed where they miss each other.
     """
-    if any(stack.affine is None for stack in stacks):
+    affines = [stack.affine for stack in stacks if stack.affine is not None]
+    if len(affines) < len(stacks):
         return None
-    normals = [slice_normal(stack.affine) for stack in stacks]
+    normals = [slice_normal(affine) for affine in affines]
     if not all(abs(normal @ normals[0]) >= _PARALLEL for normal in normals):  # nor if one is not a number
         return None
     along = tuple(stack.centres @ normals[0] for stack in stacks)
-    thickest = max(np.linalg.norm(stack.affine[:3, 2]) for stack in stacks)
+    thickest = max(np.linalg.norm(affine[:3, 2]) for affine in affines)
     if max(a.min() for a in along) > min(a.max() for a in along) + thickest:
         return None
     return along

@@ -1,0 +1,1 @@
+"""Functions of arrays: overlap, warps, probes, dependence, paired differences."""

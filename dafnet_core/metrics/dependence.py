@@ -54,6 +54,10 @@ def anatomy_distances(labels: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: not (n, pixels), not uint8.
+
+    >>> anatomy_distances(np.array([[0, 1, 2, 3], [0, 1, 3, 2]], np.uint8))
+    array([[0., 2.],
+           [2., 0.]])
     """
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise ValueError(f"labels are {labels.shape} {labels.dtype}; expected (n, pixels) uint8 channel indices")
@@ -83,18 +87,9 @@ def dependence(
 ) -> Dependence:
     """Distance correlation of two factors given their distances, tested over subjects.
 
-    Slices of a subject resemble each other in both factors, so single rows are not exchangeable and permuting them
-    would call independent factors dependent. Whole subjects are permuted: in b, each subject's rows are replaced by
-    another subject's, in their order. p = (1 + those at least as dependent) / (1 + permutations); k subjects cannot
-    give less than about 1 / k!.
-
-    With equally many rows a subject the test is exact. Where numbers differ, a row is replaced by the one at the same
-    relative place (from base to apex, say), used twice or left out as need be, so that subjects still meet whole
-    subjects. Simply joining the permuted blocks would let them lie across each other and lose, in every permutation,
-    the dependence that coinciding blocks alone bring: independent factors were then rejected up to 2 times in 5.
-
-    Intervals leave one subject out at a time and take Student's t. A bootstrap would draw subjects twice, whose zero
-    distances push both statistics up.
+    Whole subjects are permuted (see `_null`): p = (1 + those at least as dependent) / (1 + permutations); k subjects
+    cannot give less than about 1 / k!. Intervals leave one subject out at a time and take Student's t. A bootstrap
+    would draw subjects twice, whose zero distances push both statistics up.
 
     What depends only on the place of a row in its subject (say, every second row is of modality 1) survives the
     permutation and does not lower p. Ask about one modality at a time where that matters.
@@ -108,54 +103,21 @@ def dependence(
     Raises:
         ValueError: shapes do not fit, an unknown distance, rows of a subject apart, fewer than 3 subjects or 4 rows,
             or a factor that is constant or equally far apart everywhere, which has no distance variance.
+
+    >>> z = np.random.default_rng(0).standard_normal((40, 2))
+    >>> subjects = np.arange(40) // 4
+    >>> found = dependence(euclidean_distances(z), euclidean_distances(2 * z), subjects, permutations=99)
+    >>> round(found.dcor, 6), found.p_value
+    (1.0, 0.01)
     """
     import dcor  # here, since numba compiles for seconds when it is imported and only this function needs it
 
     a, b, subjects = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(subjects)
     blocks = _blocks(subjects)
-    n = len(subjects)
-    for name, distances in (("a", a), ("b", b)):
-        if distances.shape != (n, n):
-            raise ValueError(f"{name} is {distances.shape}; expected {n}x{n} distances of the rows of {n} subject ids")
-        if not np.isfinite(distances).all():
-            raise ValueError(f"{name} holds distances that are not finite; leave the rows out that have none")
-    if len(blocks) < 3 or n < 4:
-        raise ValueError(f"{len(blocks)} subjects with {n} rows; dependence needs at least 3 subjects and 4 rows")
-
-    centred_a, centred_b = dcor.u_centered(a), dcor.u_centered(b)
-    for name, distances, centred in (("a", a, centred_a), ("b", b, centred_b)):
-        # of equal distances, centring leaves rounding errors near 1e-16 of them, squared here
-        if dcor.u_product(centred, centred) <= 1e-24 * dcor.mean_product(distances, distances):
-            raise ValueError(f"{name} does not vary: all its rows are the same or equally far apart")
-
-    # The centred side is orthogonal to all that centring takes from the other, so b need not be centred again for
-    # each permutation.
-    double_a, double_b = dcor.double_centered(a), dcor.double_centered(b)
-    observed = np.vdot(centred_a, b)
-    slack = 1e-12 * np.linalg.norm(centred_a) * np.linalg.norm(b)  # equal sums may differ in their last bits
-    variances = np.sqrt(
-        [
-            np.vdot(double_a, double_a) * np.vdot(double_b, double_b),
-            np.vdot(centred_a, centred_a) * np.vdot(centred_b, centred_b),
-        ]
-    )
-    equal = len({len(block) for block in blocks}) == 1
-    rng = np.random.default_rng(seed)
-    reached, null = 0, np.empty((permutations, 2))
-    for n_drawn in range(permutations):
-        drawn = rng.permutation(len(blocks))
-        rows = np.concatenate([_stretch(blocks[k], len(own)) for own, k in zip(blocks, drawn, strict=True)])
-        permuted = b[rows][:, rows]
-        products = np.array([np.vdot(double_a, permuted), np.vdot(centred_a, permuted)])
-        reached += products[1] >= observed - slack
-        if not equal:  # rows used twice or left out: b's own variance is another one
-            others = dcor.double_centered(permuted), dcor.u_centered(permuted)
-            variances = np.sqrt(
-                [np.vdot(x, x) * np.vdot(y, y) for x, y in zip((double_a, centred_a), others, strict=True)]
-            )
-        null[n_drawn] = products / variances
-    squared = _correlation(dcor.mean_product, double_a, double_b)
-    unbiased = _correlation(dcor.u_product, centred_a, centred_b)
+    _check(a, b, blocks, len(subjects))
+    squared = _correlation(dcor.mean_product, dcor.double_centered(a), dcor.double_centered(b))
+    unbiased = _correlation(dcor.u_product, dcor.u_centered(a), dcor.u_centered(b))
+    reached, null = _null(a, b, blocks, permutations, seed)
     without = _without_each(a, b, blocks)
     return Dependence(
         dcor=_root(squared),
@@ -165,9 +127,67 @@ def dependence(
         p_value=float((1 + reached) / (1 + permutations)),
         null_dcor=tuple(_root(null[:, 0]).tolist()),
         null_dcor_squared_unbiased=tuple(null[:, 1].tolist()),
-        n=n,
+        n=len(subjects),
         n_subjects=len(blocks),
     )
+
+
+def _check(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray], n: int) -> None:
+    """Errors of `dependence`."""
+    import dcor
+
+    for name, distances in (("a", a), ("b", b)):
+        if distances.shape != (n, n):
+            raise ValueError(f"{name} is {distances.shape}; expected {n}x{n} distances of the rows of {n} subject ids")
+        if not np.isfinite(distances).all():
+            raise ValueError(f"{name} holds distances that are not finite; leave the rows out that have none")
+    if len(blocks) < 3 or n < 4:
+        raise ValueError(f"{len(blocks)} subjects with {n} rows; dependence needs at least 3 subjects and 4 rows")
+    for name, distances in (("a", a), ("b", b)):
+        centred = dcor.u_centered(distances)
+        # of equal distances, centring leaves rounding errors near 1e-16 of them, squared here
+        if dcor.u_product(centred, centred) <= 1e-24 * dcor.mean_product(distances, distances):
+            raise ValueError(f"{name} does not vary: all its rows are the same or equally far apart")
+
+
+def _null(
+    a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray], permutations: int, seed: int
+) -> tuple[int, np.ndarray]:
+    """How often permuted subjects are at least as dependent, and both squared statistics of each, (permutations, 2).
+
+    Slices of a subject resemble each other in both factors, so single rows are not exchangeable and permuting them
+    would call independent factors dependent. Whole subjects are permuted: in b, each subject's rows are replaced by
+    another subject's, in their order.
+
+    With equally many rows a subject the test is exact. Where numbers differ, a row is replaced by the one at the same
+    relative place (from base to apex, say), used twice or left out as need be, so that subjects still meet whole
+    subjects. Simply joining the permuted blocks would let them lie across each other and lose, in every permutation,
+    the dependence that coinciding blocks alone bring: independent factors were then rejected up to 2 times in 5.
+    """
+    import dcor
+
+    # The centred side is orthogonal to all that centring takes from the other, so b need not be centred again for
+    # each permutation.
+    sides, others = (dcor.double_centered(a), dcor.u_centered(a)), (dcor.double_centered(b), dcor.u_centered(b))
+    observed = np.vdot(sides[1], b)
+    slack = 1e-12 * np.linalg.norm(sides[1]) * np.linalg.norm(b)  # equal sums may differ in their last bits
+
+    def scale(others: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        return np.sqrt([np.vdot(x, x) * np.vdot(y, y) for x, y in zip(sides, others, strict=True)])
+
+    variances, equal = scale(others), len({len(block) for block in blocks}) == 1
+    rng = np.random.default_rng(seed)
+    reached, null = 0, np.empty((permutations, 2))
+    for n in range(permutations):
+        drawn = rng.permutation(len(blocks))
+        rows = np.concatenate([_stretch(blocks[k], len(own)) for own, k in zip(blocks, drawn, strict=True)])
+        permuted = b[rows][:, rows]
+        products = np.array([np.vdot(side, permuted) for side in sides])
+        reached += int(products[1] >= observed - slack)
+        if not equal:  # rows used twice or left out: b's own variance is another one
+            variances = scale((dcor.double_centered(permuted), dcor.u_centered(permuted)))
+        null[n] = products / variances
+    return reached, null
 
 
 @dataclass(frozen=True)
@@ -219,8 +239,8 @@ def dependence_curve(
         found = []
         for _ in range(1 if k == len(blocks) else draws):
             chosen = np.concatenate([blocks[i] for i in np.sort(rng.permutation(len(blocks))[:k])])
-            parts = (np.asarray(x)[chosen][:, chosen] for x in (a, b))
-            d = dependence(*parts, np.asarray(subjects)[chosen], permutations=permutations, seed=seed)
+            part_a, part_b = (np.asarray(x)[chosen][:, chosen] for x in (a, b))
+            d = dependence(part_a, part_b, np.asarray(subjects)[chosen], permutations=permutations, seed=seed)
             null = np.mean([d.null_dcor, d.null_dcor_squared_unbiased], 1)
             found.append((d.n, d.dcor, d.dcor_squared_unbiased, *null))
         rows.append((k, *np.mean(found, 0).tolist()))
@@ -265,7 +285,7 @@ def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.
     return found
 
 
-def _correlation(product: Callable[[np.ndarray, np.ndarray], float], a: np.ndarray, b: np.ndarray) -> float:
+def _correlation(product: Callable[..., Any], a: np.ndarray, b: np.ndarray) -> float:
     """Cosine of two centred distance matrices under an inner product of dcor: a squared distance correlation."""
     return float(product(a, b) / np.sqrt(product(a, a) * product(b, b)))
 

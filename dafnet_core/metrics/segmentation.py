@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,10 @@ def overlap_counts(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndar
 
     Returns:
         (classes - 1, 3) int64: intersection, predicted, true.
+
+    >>> overlap_counts(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2]), classes=3)
+    array([[1, 2, 1],
+           [1, 1, 1]])
     """
     if pred.shape != truth.shape:
         raise ValueError(f"prediction is {pred.shape}, truth is {truth.shape}; expected one shape")
@@ -33,7 +38,12 @@ def dice_from_counts(counts: np.ndarray) -> np.ndarray:
 
 
 def dice_per_class(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """Dice of each class but the background, (classes - 1,); NaN where the truth has none of it."""
+    """Dice of each class but the background, (classes - 1,); NaN where the truth has none of it.
+
+    >>> pred, truth = np.array([[0, 1], [1, 1]]), np.array([[0, 0], [1, 1]])
+    >>> dice_per_class(pred, truth, classes=3)
+    array([0.8, nan])
+    """
     return dice_from_counts(overlap_counts(pred, truth, classes))
 
 
@@ -81,7 +91,7 @@ def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ..
     """
     ids = tuple(dict.fromkeys(s for s, _ in rows))
     if not rows:
-        nothing = {"dice_mean": None, "dice_std": None, "dice_volume_mean": None}
+        nothing: dict[str, Any] = {"dice_mean": None, "dice_std": None, "dice_volume_mean": None}
         nothing |= {"per_class": dict.fromkeys(class_names[1:]), "n_subjects": 0}
         return nothing | {"false_positive": {"slices": 0, "rate": None}}
     subjects, counts = np.array([s for s, _ in rows]), np.stack([c for _, c in rows])
@@ -93,7 +103,7 @@ def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ..
     return {
         "dice_mean": number(known.mean() if len(known) else np.nan),
         "dice_std": number(known.std(ddof=1) if len(known) > 1 else np.nan),
-        "dice_volume_mean": number(nanmean(nanmean(volume, axis=1))),
+        "dice_volume_mean": number(float(nanmean(nanmean(volume, axis=1)))),
         "per_class": dict(zip(class_names[1:], (number(v) for v in nanmean(by_subject, axis=0)), strict=True)),
         "n_subjects": len(known),
         "false_positive": {

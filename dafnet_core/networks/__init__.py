@@ -1,0 +1,1 @@
+"""The networks of the paper, one idea each (Fig. 3)."""

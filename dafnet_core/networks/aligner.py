@@ -1,8 +1,6 @@
 """Alignment and fusion of anatomy factors (Sec. III-B, Fig. 3c).
 
-Geometry: grids are (x, y) in [-1, 1] with align_corners=False; grid[b, y, x] is where in the MOVING image
-the output pixel (y, x) is sampled. Offsets of control points are in the same units, row by row from the
-top left. Everything geometric is float32 (bf16 costs half a pixel).
+Frames of coordinates: `geometry.py`. Everything geometric is float32 (bf16 costs half a pixel).
 
 Differs from the published code: the control points' rest positions never move, so the spline is one
 matrix product; outside the moving image its border value is used, so deformed channels still sum to 1.
@@ -11,7 +9,6 @@ matrix product; outside the moving image its border value is used, so deformed c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -19,82 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
-from dafnet_core.networks.blocks import SLOPE, arithmetic, he_init, pool_to_grid
+from dafnet_core.geometry import control_points, pixel_centres, spline_grid, spline_matrix, warp
+from dafnet_core.networks.blocks import SLOPE, he_init, pool_to_grid
+from dafnet_core.precision import autocast
 from dafnet_core.types import Alignment
-
-
-def control_points(side: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Rest positions of side x side control points, (side^2, 2) xy over [-1, 1], row by row."""
-    line = torch.linspace(-1, 1, side, dtype=dtype, device="cpu")
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten()], 1)
-
-
-def pixel_centres(height: int, width: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Centres of an image's pixels, (H * W, 2) xy in [-1, 1], align_corners=False."""
-    y = (torch.arange(height, dtype=dtype, device="cpu") * 2 + 1) / height - 1
-    x = (torch.arange(width, dtype=dtype, device="cpu") * 2 + 1) / width - 1
-    y, x = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten()], 1)
-
-
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """Thin-plate kernel r^2 log r between (N, 2) and (K, 2) points; 0 at r = 0."""
-    r2 = (a[:, None] - b[None]).square().sum(-1)
-    return 0.5 * torch.special.xlogy(r2, r2)
-
-
-def spline_matrix(points: Tensor, rest: Tensor) -> Tensor:
-    """The thin-plate spline as a matrix from displacements of `rest` to displacements of `points`.
-
-    Args:
-        points: (N, 2) xy where the spline is evaluated.
-        rest: (K, 2) xy of the control points, not all on one line.
-
-    Returns:
-        (N, K) in the dtype of `points`; rows sum to 1, and affine displacements are reproduced.
-    """
-    k = len(rest)
-    affine = torch.cat([torch.ones_like(rest[:, :1]), rest], 1)
-    system = rest.new_zeros(k + 3, k + 3)
-    system[:k, :k] = _kernel(rest, rest)
-    system[:k, k:] = affine
-    system[k:, :k] = affine.T
-    solution = torch.linalg.inv(system)[:, :k]  # offsets -> spline coefficients
-    features = torch.cat([_kernel(points, rest), torch.ones_like(points[:, :1]), points], 1)
-    return features @ solution
-
-
-@lru_cache(maxsize=32)
-def _spline(height: int, width: int, side: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    # outside inference mode, or a later training step could not save these tensors for its backward pass
-    with torch.inference_mode(False), torch.no_grad():
-        points = pixel_centres(height, width)
-        matrix = spline_matrix(points, control_points(side))
-        return points.to(device, dtype), matrix.to(device, dtype)
-
-
-def spline_grid(offsets: Tensor, height: int, width: int) -> Tensor:
-    """Sampling positions of every pixel from control-point offsets (Sec. III-B).
-
-    Args:
-        offsets: (B, K, 2) xy, K a square number; zero is the identity.
-        height, width: of the output.
-
-    Returns:
-        (B, H, W, 2) xy in the moving image, dtype of `offsets`.
-    """
-    side = round(offsets.shape[1] ** 0.5)
-    if offsets.ndim != 3 or offsets.shape[1] != side**2 or offsets.shape[2] != 2:
-        raise ValueError(f"offsets are {tuple(offsets.shape)}; expected (B, K, 2) with K a square number, such as 25")
-    base, basis = _spline(height, width, side, offsets.dtype, offsets.device)
-    with arithmetic(offsets.device, None):  # autocast would take this product in bf16, too
-        return (base + basis @ offsets).view(-1, height, width, 2)  # basis @ offsets: (B, H*W, 2)
-
-
-def warp(moving: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of (B, C, H, W) at (B, H', W', 2) xy; the border continues outwards. float32."""
-    return F.grid_sample(moving.float(), grid.float(), padding_mode="border", align_corners=False)
 
 
 def fuse(anatomies: Sequence[Tensor]) -> Tensor:
@@ -123,7 +48,7 @@ class Aligner(nn.Module):
         Each further pass looks at the deformed anatomy and adds to the offsets, so that `moving` is sampled only
         once in the end, by one spline.
         """
-        deformed, offsets, grid = moving, 0.0, None
+        deformed, offsets = moving, moving.new_zeros(())
         for _ in range(self.passes):
             found = self.predict_offsets(deformed, fixed)
             # off is the ablation of Sec. V-D; times zero, so that every weight still has a gradient
@@ -155,7 +80,7 @@ class DenseAligner(Aligner):
             if i < 2:
                 h = F.max_pool2d(h, 2)
         h = pool_to_grid(h, self.grid).flatten(1)
-        with arithmetic(h.device, None):
+        with autocast(h.device, None):
             return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
 
 
@@ -192,6 +117,7 @@ class MatchingAligner(Aligner):
     learned at one image size holds at another.
     """
 
+    fit: Tensor
     RADIUS = 3  # shifts compared, in cells of the feature maps, 2 x `pool` pixels each
 
     def __init__(self, config: ModelConfig) -> None:
@@ -204,8 +130,8 @@ class MatchingAligner(Aligner):
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.offsets = nn.Conv2d(hidden, 2, 1)
         he_init(*self.features, *self.convs)
-        nn.init.zeros_(self.offsets.weight)
-        nn.init.zeros_(self.offsets.bias)
+        for parameter in self.offsets.parameters():
+            nn.init.zeros_(parameter)
         cells = spline_matrix(pixel_centres(self.grid, self.grid), control_points(config.control_points))
         self.register_buffer("fit", torch.linalg.pinv(cells).float(), persistent=False)
 
@@ -222,10 +148,11 @@ class MatchingAligner(Aligner):
         h = F.avg_pool2d(alike(m, f, self.RADIUS), 2)
         for conv in self.convs:
             h = F.leaky_relu(conv(h), SLOPE)
-        with arithmetic(h.device, None):
+        with autocast(h.device, None):
             cells = pool_to_grid(self.offsets(h.float()), self.grid).flatten(2).transpose(1, 2)
             return self.fit @ (cells * cells.new_tensor([2 / width, 2 / height]))
 
 
 def make_aligner(config: ModelConfig) -> Aligner:
+    """The aligner that a configuration names."""
     return {"dense": DenseAligner, "matching": MatchingAligner}[config.aligner](config)

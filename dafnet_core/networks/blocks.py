@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -95,18 +94,12 @@ def double_conv(kind: str, inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def arithmetic(device: torch.device, low: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Convolutions in `low` precision inside of it, or float32 for None; any device, also torch's meta device."""
-    if device.type == "meta":
-        return nullcontext()
-    return torch.autocast(device.type, low or torch.bfloat16, enabled=low is not None)
-
-
 def he_init(*layers: nn.Conv2d | nn.Linear) -> None:
     """He initialisation for layers followed by a leaky ReLU and no norm; torch's default would fade the signal out."""
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 def pool_to_grid(x: Tensor, side: int) -> Tensor:

@@ -6,7 +6,6 @@ No state is kept on the module: every call returns all that it found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from itertools import permutations
 
 import torch
@@ -14,10 +13,10 @@ from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
 from dafnet_core.networks.aligner import fuse, make_aligner
-from dafnet_core.networks.blocks import arithmetic
 from dafnet_core.networks.decoders import decode, make_decoder
 from dafnet_core.networks.encoders import AnatomyEncoder, ModalityEncoder, Segmentor, sample_z
 from dafnet_core.networks.pairing import PairWeighting, fused_weights
+from dafnet_core.precision import inference_autocast
 from dafnet_core.types import Alignment, Batch, Noise, PairOutputs, Prediction, Reconstruction
 
 
@@ -163,7 +162,7 @@ class DAFNet(nn.Module):
         Returns:
             Prediction; with candidates, masks are the weighted sums of the paper.
         """
-        with inference_arithmetic(images.device, precision):
+        with inference_autocast(images.device, precision):
             return self._predict(images if images.ndim == 5 else images[:, :, None], modalities)
 
     def _predict(self, images: Tensor, modalities: Sequence[int] | None) -> Prediction:
@@ -233,23 +232,6 @@ class DAFNet(nn.Module):
             cross=images[1].unflatten(0, (len(fixed), b, k)),
             swapped=images[2].unflatten(0, (len(fixed), b)),
         )
-
-
-def inference_arithmetic(device: torch.device, precision: str = "auto") -> AbstractContextManager[None]:
-    """The arithmetic that `predict` runs its convolutions in, for who repeats a part of it and wants the same masks.
-
-    Raises:
-        ValueError: precision is none of auto, fp32 and bf16.
-    """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise ValueError(f"precision is {precision!r}; expected auto, fp32 or bf16")
-    low = precision == "bf16" or (precision == "auto" and computes_in_bf16(device))
-    return arithmetic(device, torch.bfloat16 if low else None)
-
-
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether a CPU has instructions for bfloat16; other devices keep float32 until it is measured there."""
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def _weighted(masks: Tensor, weights: Tensor) -> Tensor:

@@ -6,6 +6,9 @@ Each has two steps, so that one anatomy under many z shares all that does not de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,7 +53,8 @@ class FilmDecoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(config.channels, config.film_width, 3, padding=1)
         he_init(self.stem)
-        self.blocks = nn.ModuleList(FilmBlock(config.film_width, config.z_dim) for _ in range(config.film_blocks))
+        blocks = nn.ModuleList(FilmBlock(config.film_width, config.z_dim) for _ in range(config.film_blocks))
+        self.blocks = cast(Sequence[FilmBlock], blocks)
         self.head = nn.Conv2d(config.film_width, 1, 1)
 
     def condition(self, s: Tensor) -> Conditioning:
@@ -59,7 +63,8 @@ class FilmDecoder(nn.Module):
 
     def render(self, conditioning: Conditioning, z: Tensor) -> Tensor:
         """Conditioning of B or 1 anatomies, z (B, n_z) -> images (B, 1, H, W) float32 in [-1, 1]."""
-        h = self.blocks[0].modulate(*conditioning, z)
+        a, b = conditioning
+        h = self.blocks[0].modulate(a, b, z)
         for block in self.blocks[1:]:
             h = block.modulate(*block.features(h), z)
         return torch.tanh(self.head(h).float())
@@ -92,7 +97,8 @@ class SpadeBlock(nn.Module):
     def __init__(self, config: ModelConfig, inputs: int, outputs: int) -> None:
         super().__init__()
         widths = [inputs, outputs] + [inputs] * (inputs != outputs)
-        self.layers = nn.ModuleList(SpadeLayer(config.channels, config.spade_hidden, w) for w in widths)
+        layers = nn.ModuleList(SpadeLayer(config.channels, config.spade_hidden, w) for w in widths)
+        self.layers = cast(Sequence[SpadeLayer], layers)
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
@@ -119,9 +125,8 @@ class SpadeDecoder(nn.Module):
         super().__init__()
         widths = config.spade_widths
         self.start = nn.Linear(config.z_dim, widths[0] * self.START**2)
-        self.blocks = nn.ModuleList(
-            SpadeBlock(config, a, b) for a, b in zip([widths[0], *widths], widths, strict=False)
-        )
+        blocks = nn.ModuleList(SpadeBlock(config, a, b) for a, b in zip([widths[0], *widths], widths, strict=False))
+        self.blocks = cast(Sequence[SpadeBlock], blocks)
         self.head = nn.Conv2d(widths[-1], 1, 1)
 
     def condition(self, s: Tensor) -> Conditioning:
@@ -145,6 +150,7 @@ class SpadeDecoder(nn.Module):
 
 
 def make_decoder(config: ModelConfig) -> FilmDecoder | SpadeDecoder:
+    """The decoder that a configuration names."""
     return FilmDecoder(config) if config.decoder == "film" else SpadeDecoder(config)
 
 

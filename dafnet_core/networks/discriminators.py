@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
         return self.dense(pool_to_grid(x, self.grid).flatten(1)).flatten().float()
 
 
-class Critics(nn.Module):
+class Discriminators(nn.Module):
     """All discriminators: one for the masks of all modalities, one a modality for images."""
 
     def __init__(self, config: ModelConfig) -> None:

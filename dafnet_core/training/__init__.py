@@ -1,0 +1,1 @@
+"""Training on any device and in any number of processes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dafnet_core.config import LossWeights, ModelConfig, TrainConfig
-from dafnet_core.losses import critic_terms, generator_terms
-from dafnet_core.networks.blocks import arithmetic
-from dafnet_core.networks.dafnet import DAFNet, computes_in_bf16
-from dafnet_core.networks.discriminators import Critics
+from dafnet_core.config import ModelConfig
+from dafnet_core.losses.weights import LossWeights
+from dafnet_core.methods import METHODS
+from dafnet_core.methods.base import Trainable
 from dafnet_core.parallel import averaged, rank_and_size
-from dafnet_core.types import Batch, Noise, PairOutputs
+from dafnet_core.precision import autocast, supports_bf16
+from dafnet_core.training.config import TrainConfig
+from dafnet_core.types import Batch, Noise
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,30 +47,28 @@ def pick_device(name: str) -> torch.device:
 class GeneratorStep(nn.Module):
     """Forward pass and loss of the generator as one module, which is what several processes synchronise."""
 
-    def __init__(self, model: DAFNet, critics: Critics) -> None:
+    def __init__(self, method: Trainable, networks: nn.Module) -> None:
         super().__init__()
-        self.model = model
-        self._critics = [critics]  # in a list: their weights are not this module's
+        self.networks = networks
+        self._method = [method]  # in a list: the discriminators' weights are not this module's
 
-    def forward(
-        self, batch: Batch, noise: Noise, weights: LossWeights
-    ) -> tuple[Tensor, dict[str, Tensor], PairOutputs]:
+    def forward(self, batch: Batch, noise: Noise, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor], Any]:
         """The weighted sum to go down, every term of it, and what the networks made (cut off from gradients)."""
-        outputs = self.model(batch, noise)
-        terms = generator_terms(outputs, batch, self._critics[0], weights)
-        return weights.total(terms), {k: v.detach() for k, v in terms.items()}, _detached(outputs)
+        terms, made = self._method[0].terms(self.networks, batch, noise, weights)
+        return weights.total(terms), {k: v.detach() for k, v in terms.items()}, _detached(made)
 
 
-class CriticStep(nn.Module):
+class DiscriminatorStep(nn.Module):
     """Loss of all discriminators as one module."""
 
-    def __init__(self, critics: Critics) -> None:
+    def __init__(self, method: Trainable) -> None:
         super().__init__()
-        self.critics = critics
+        self.discriminators = method.discriminators
+        self._method = [method]
 
-    def forward(self, outputs: PairOutputs, batch: Batch, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, made: Any, batch: Batch, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum to go down, and every term of it."""
-        terms = critic_terms(outputs, batch, self.critics, weights)
+        terms = self._method[0].discriminator_terms(made, batch, weights)
         return sum(terms.values()), {k: v.detach() for k, v in terms.items()}
 
 
@@ -77,8 +76,9 @@ class CriticStep(nn.Module):
 class TrainState:
     """All that training changes; `state_dict` of it resumes a run bit for bit."""
 
-    model: DAFNet
-    critics: Critics
+    method: Trainable
+    model: nn.Module
+    critics: nn.Module
     average: AveragedModel
     generator_optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
@@ -101,55 +101,58 @@ class TrainState:
 
     @classmethod
     def create(
-        cls, model_config: ModelConfig, config: TrainConfig, device: torch.device, start: DAFNet | None = None
+        cls, networks: ModelConfig, config: TrainConfig, device: torch.device, start: nn.Module | None = None
     ) -> TrainState:
-        """New networks, their weights drawn from `config.seed`; the process's own random state is left alone.
+        """New networks, their weights drawn from the run's seed; the process's own random state is left alone.
 
         Args:
+            networks: their configuration.
             start: begin with its weights; discriminators are drawn all the same.
+
+        Raises:
+            ValueError: batch statistics would be shared between processes without CUDA.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            model, critics = DAFNet(model_config), Critics(model_config)
+            torch.manual_seed(config.schedule.seed)
+            method = METHODS[config.model.method].for_training(networks)
         if start is not None:
-            model.load_state_dict(start.state_dict())
+            method.networks.load_state_dict(start.state_dict())
         several = rank_and_size()[1] > 1
-        if several and model_config.norm == "batch":
+        if several and networks.norm == "batch":
             if device.type != "cuda":
                 raise ValueError(
-                    "published sizes share batch statistics between processes, which torch does on CUDA "
-                    "only; use --model compact, or one process"
+                    "published sizes share batch statistics between processes, which torch does on CUDA only; "
+                    "use --model compact, or one process"
                 )
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            method.networks = nn.SyncBatchNorm.convert_sync_batchnorm(method.networks)
+        if method.discriminators is None:
+            method.discriminators = nn.Module()
         memory = torch.channels_last if _channels_last(config, device) else torch.preserve_format
-        model.to(device, memory_format=memory)
-        critics.to(device, memory_format=memory)
-        kind = {"ema": get_ema_multi_avg_fn(config.ema), "swa": _plain_mean, "none": _newest}
-        average = AveragedModel(model, multi_avg_fn=kind[config.averaging], use_buffers=True)
-        fused = {"fused": True} if device.type in ("cpu", "cuda") else {}
-        betas = (0.5, 0.999)
+        for part in (method.networks, method.discriminators):
+            part.to(device, memory_format=memory)
+        return cls._around(method, config, device, several)
+
+    @classmethod
+    def _around(cls, method: Trainable, config: TrainConfig, device: torch.device, several: bool) -> TrainState:
+        """Optimizers, averages and steps of networks that are on their device."""
+        model, critics, schedule = method.networks, method.discriminators, config.schedule
+        kind = {"ema": get_ema_multi_avg_fn(schedule.ema), "swa": _plain_mean, "none": _newest}
+        average = AveragedModel(model, multi_avg_fn=kind[schedule.averaging], use_buffers=True)
         # the networks only: loss weights change from step to step, and each change would compile anew
-        networks = torch.compile(model) if config.compile == "on" else model
-        steps: list[nn.Module] = [GeneratorStep(networks, critics), CriticStep(critics)]
+        networks = torch.compile(model) if config.machine.compile == "on" else model
+        steps: list[nn.Module] = [GeneratorStep(method, networks), DiscriminatorStep(method)]
         if several:
             own = [device.index] if device.type == "cuda" else None
             # unused: without candidates the pair weighting has no gradient, and switched-off terms leave others without
             steps = [
                 DistributedDataParallel(s, device_ids=own, forward_sync_buffers=False, find_unused_parameters=True)
                 for s in steps
-            ]
+                if any(p.requires_grad for p in s.parameters())
+            ] + [s for s in steps if not any(p.requires_grad for p in s.parameters())]
         scaling = precision_of(config, device) == "fp16"
         scalers = [torch.amp.GradScaler(device.type, enabled=scaling) for _ in range(2)]
-        return cls(
-            model,
-            critics,
-            average,
-            torch.optim.Adam(model.parameters(), config.lr, betas, **fused),
-            torch.optim.Adam(critics.parameters(), config.critic_lr, betas, **fused),
-            *scalers,
-            *steps,
-            device,
-        )
+        optimizers = [_adam(part, rate, device) for part, rate in ((model, schedule.lr), (critics, schedule.critic_lr))]
+        return cls(method, model, critics, average, *optimizers, *scalers, *steps, device)
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name).state_dict() for name in self.PARTS} | {"step": self.step}
@@ -160,36 +163,30 @@ class TrainState:
         self.step = state["step"]
 
 
+def _adam(part: nn.Module, rate: float, device: torch.device) -> torch.optim.Adam:
+    """Adam with the paper's betas, fused where torch has that."""
+    weights = list(part.parameters()) or [nn.Parameter(torch.zeros(1, device=device))]  # Adam refuses to have none
+    fused = {"fused": True} if device.type in ("cpu", "cuda") else {}
+    return torch.optim.Adam(weights, rate, (0.5, 0.999), **fused)
+
+
 def precision_of(config: TrainConfig, device: torch.device) -> str:
     """fp32, bf16 or fp16: what `auto` means on this device."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if computes_in_bf16(device) else "fp32"
+    if config.machine.precision != "auto":
+        return config.machine.precision
+    return "bf16" if supports_bf16(device) else "fp32"
 
 
-def noise_of_step(config: TrainConfig, step: int, m: int, n_z: int, part: tuple[int, int] = (0, 1)) -> Noise:
+def noise_of_step(config: TrainConfig, step: int, method: Trainable, part: tuple[int, int] = (0, 1)) -> Noise:
     """The noise of samples r, r + n, ... of a step's batch for part (r, n).
 
     Seeded by sample, so that it does not depend on how many processes share the batch, nor on the device.
     """
-    mine = range(part[0], config.batch_size, part[1])
-    some = math.ceil(len(mine) * config.rec_z_share)
-    final = config.weights_at(config.steps)
-    values = [np.random.default_rng([config.seed, 1, step, n]).standard_normal((2, m, n_z)) for n in mine]
-    z, further = torch.from_numpy(np.stack(values, 2)).float()  # (2, M, B, n_z)
-    return Noise(z, further[:, : some if final.rec_z else 0], some if final.swap else 0)
-
-
-def learning_rate_factor(config: TrainConfig, step: int) -> float:
-    """Share of `config.lr` at a step: warm-up, cosine from 40 % of phase 1, then the finish's own rate."""
-    start = config.finish_start
-    if config.finish_steps and step >= start:
-        done = (step - start) / (config.steps - start)
-        return config.finish_lr / config.lr * (0.55 + 0.45 * math.cos(math.pi * done))
-    warm = min(1.0, (step + 1) / max(config.warmup, 1))
-    flat = 0.4 * start
-    done = max(0.0, (step - flat) / max(start - flat, 1))
-    return warm * (0.55 + 0.45 * math.cos(math.pi * done))
+    schedule, networks = config.schedule, method.config
+    shape = 2, len(networks.modalities), networks.z_dim
+    mine = range(part[0], schedule.batch_size, part[1])
+    draws = [np.random.default_rng([schedule.seed, 1, step, n]).standard_normal(shape) for n in mine]
+    return method.noise(np.stack(draws), config.final_weights, schedule.rec_z_share)
 
 
 def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfig) -> dict[str, float]:
@@ -200,39 +197,36 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
 
     Returns:
         Every named loss term (unweighted), the discriminators' terms as critic_*, the weighted `loss`, `grad_norm`
-        before clipping and `critic_grad_norm`, the mean displacement `shift` of control points in [-1, 1] units and,
-        with candidates, the mean pair weight of each as weight_k; means over all processes.
+        before clipping and `critic_grad_norm`, and what the method monitors; means over all processes.
 
     Raises:
         NotFiniteError: before any weight is changed.
     """
     state.model.train()
-    weights = config.weights_at(state.step)
-    for optimizer, lr in ((state.generator_optimizer, config.lr), (state.critic_optimizer, config.critic_lr)):
+    schedule, weights = config.schedule, config.weights_at(state.step)
+    rates = (state.generator_optimizer, schedule.lr), (state.critic_optimizer, schedule.critic_lr)
+    for optimizer, lr in rates:
         for group in optimizer.param_groups:
-            group["lr"] = lr * learning_rate_factor(config, state.step)
+            group["lr"] = lr * schedule.learning_rate_factor(state.step)
 
     kind = precision_of(config, state.device)
-    low = arithmetic(state.device, DTYPES.get(kind))
+    low = autocast(state.device, DTYPES.get(kind))
     state.critics.requires_grad_(False)  # the generator's step needs no gradient of their weights
     with low:
-        loss, terms, outputs = state.generator_step(batch, noise, weights)
-    seen = {**terms, "loss": loss, "shift": outputs.offsets.abs().mean()}
-    if outputs.weights.shape[2] > 1:
-        seen |= {f"weight_{k + 1}": w for k, w in enumerate(outputs.weights.mean((0, 1)))}
+        loss, terms, made = state.generator_step(batch, noise, weights)
     # before the backward pass: torch's sampler crashes the process on gradients at NaN positions
-    found = _finite(seen, state.step)
+    found = _finite({**terms, "loss": loss, **state.method.monitored(made)}, state.step)
     state.generator_optimizer.zero_grad(set_to_none=True)
     state.generator_scaler.scale(loss).backward()
     state.generator_scaler.unscale_(state.generator_optimizer)
-    norms = {"grad_norm": nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)}
+    norms = {"grad_norm": nn.utils.clip_grad_norm_(state.model.parameters(), schedule.clip)}
 
     judged: dict[str, Tensor] = {}
     state.critics.requires_grad_(True)
-    final = config.weights_at(config.steps)  # discriminators learn while their terms' weights are still rising
-    if final.adv_mask or final.adv_image:
+    final = config.final_weights  # discriminators learn while their terms' weights are still rising
+    if (final.adv_mask or final.adv_image) and any(True for _ in state.critics.parameters()):
         with low:
-            critic_loss, judged = state.critic_step(outputs, batch, final)
+            critic_loss, judged = state.critic_step(made, batch, final)
         state.critic_optimizer.zero_grad(set_to_none=True)
         state.critic_scaler.scale(critic_loss).backward()
         state.critic_scaler.unscale_(state.critic_optimizer)
@@ -248,7 +242,7 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     if judged:
         state.critic_scaler.step(state.critic_optimizer)
         state.critic_scaler.update()
-    if config.averaging == "swa" and state.step < config.swa_from * config.steps:
+    if schedule.averaging == "swa" and state.step < schedule.swa_from * schedule.steps:
         state.average.n_averaged.zero_()  # the next update copies
     state.average.update_parameters(state.model)
     state.step += 1
@@ -256,26 +250,25 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
 
 
 @torch.no_grad()
-def recompute_statistics(model: DAFNet, batches: Iterable[Batch]) -> None:
-    """Batch normalisation's statistics of averaged weights, from `batches`; nothing for a model without them."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+def recompute_statistics(method: Trainable, batches: Iterable[Batch]) -> None:
+    """Batch normalisation's statistics of averaged weights, from `batches`; nothing for networks without them."""
+    norms = [m for m in method.networks.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
     before = [m.momentum for m in norms]
     for m in norms:
         m.reset_running_stats()
         m.momentum = None  # a plain mean over the batches
-    model.train()
+    method.networks.train()
     for batch in batches:
-        m, b = batch.annotated.T.shape
-        model(batch, Noise.draw(m, b, model.config.z_dim, rec_z_share=0).to(batch.images.device))
+        method.visit(batch)
     for m, momentum in zip(norms, before, strict=True):
         m.momentum = momentum
-    model.eval()
+    method.networks.eval()
 
 
 def _channels_last(config: TrainConfig, device: torch.device) -> bool:
-    return config.channels_last == "on" or (config.channels_last == "auto" and device.type == "cpu")
+    return config.machine.channels_last == "on" or (config.machine.channels_last == "auto" and device.type == "cpu")
 
 
 @torch.no_grad()
@@ -292,9 +285,10 @@ def _newest(averages: list[Tensor], current: list[Tensor], _: Tensor) -> None:
         average.copy_(value)
 
 
-def _detached(outputs: PairOutputs) -> PairOutputs:
-    values = {f.name: getattr(outputs, f.name) for f in fields(outputs)}
-    return PairOutputs(**{k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()})
+def _detached(made: Any) -> Any:
+    """A dataclass of tensors cut off from gradients."""
+    values = {f.name: getattr(made, f.name) for f in fields(made)}
+    return replace(made, **{k: v.detach() for k, v in values.items() if isinstance(v, Tensor)})
 
 
 def _finite(terms: dict[str, Tensor], step: int, *, raising: bool = True) -> dict[str, float]:

@@ -4,7 +4,7 @@ import struct
 import zipfile
 import zlib
 from tokenize import TokenError
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def _choose(archive: zipfile.ZipFile, mask: bool) -> zipfile.ZipInfo:
     return member
 
 
-def _read_array(stream: BinaryIO, mask: bool) -> tuple[np.ndarray, list[str]]:
+def _read_array(stream: IO[bytes], mask: bool) -> tuple[np.ndarray, list[str]]:
     shape, fortran, dtype = _header(stream)
     colour = len(shape) == 3 and shape[-1] in (3, 4) and dtype == np.uint8
     full = (1, 1, *shape[:2]) if colour else (1,) * (4 - len(shape)) + shape
@@ -107,7 +107,7 @@ def _read_array(stream: BinaryIO, mask: bool) -> tuple[np.ndarray, list[str]]:
     return values, notes
 
 
-def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Parse and check a .npy header: shape, whether in Fortran order, dtype."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:

@@ -59,13 +59,14 @@ def list_frames(file: int, header: "Dataset") -> Iterator[Frame]:
             for name in ("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence")
         )
         spacing = _numbers(measures, "PixelSpacing", 2)
-        plausible = spacing is not None and all(1e-3 < s < 1e3 for s in spacing)
+        if spacing is not None and not all(1e-3 < s < 1e3 for s in spacing):
+            spacing = None
         axes = _numbers(orientation, "ImageOrientationPatient", 6)
         yield Frame(
             file,
             index,
             number=int(header.get("InstanceNumber") or 0),
-            spacing=(float(spacing[0]), float(spacing[1])) if plausible else None,
+            spacing=None if spacing is None else (float(spacing[0]), float(spacing[1])),
             axes=None if axes is None or not _is_plane(axes) else axes.reshape(2, 3),
             position=_numbers(place, "ImagePositionPatient", 3),
         )
@@ -92,14 +93,14 @@ def arrange(frames: list[Frame], notes: list[str]) -> tuple[list[Frame], int]:
     if len(frames) == 1:
         return frames, 1
     as_numbered = sorted(frames, key=lambda f: (f.number, f.file, f.index))
-    located = all(f.axes is not None and f.position is not None for f in frames)
-    if not located or any(np.abs(f.axes - frames[0].axes).max() > 1e-3 for f in frames):
+    axes = [f.axes for f in frames if f.axes is not None and f.position is not None]
+    if len(axes) < len(frames) or any(np.abs(a - axes[0]).max() > 1e-3 for a in axes):
         notes.append(
             f"The {len(frames)} slices do not say where they lie, or lie at different angles: "
             "they are in the order of their numbers, not of their positions."
         )
         return as_numbered, 1
-    normal = _normal(frames[0].axes)
+    normal = _normal(axes[0])
     stacks: dict[float, list[Frame]] = {}  # by height along the normal in mm, to 0.01 mm
     for frame in as_numbered:
         stacks.setdefault(round(float(frame.position @ normal), 2), []).append(frame)

@@ -2,10 +2,10 @@
 
 import struct
 from io import BytesIO
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from dafnet_core.data.formats.numbers import CHUNK, as_labels, grey
 from dafnet_core.data.formats.scan import MAX_PIXELS, MAX_VALUES, ReadError, Scan, check_shape
@@ -77,8 +77,8 @@ def read_image(item: Blob, kind: str, mask: bool) -> Scan:
     return Scan(values, None, None, item.name, kind, tuple(dict.fromkeys(notes)))
 
 
-def _patient(file: BinaryIO, kind: str) -> Patience:
-    return Patience(file, _MAX_READS, f"{kind} chunks")
+def _patient(file: BinaryIO, kind: str) -> IO[bytes]:
+    return cast(IO[bytes], Patience(file, _MAX_READS, f"{kind} chunks"))  # Pillow calls read, seek and tell alone
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -157,7 +157,7 @@ def _count_pages(picture: Image.Image) -> int:
     raise ReadError(f"it has more than {most} pages of this size; save the ones that you need.")
 
 
-def _read_pages(item: Blob, picture: Image.Image, pages: int, mask: bool, notes: list[str]) -> np.ndarray:
+def _read_pages(item: Blob, picture: ImageFile.ImageFile, pages: int, mask: bool, notes: list[str]) -> np.ndarray:
     stack: np.ndarray | None = None
     for index in range(pages):
         if pages > 1:
@@ -176,6 +176,7 @@ def _read_pages(item: Blob, picture: Image.Image, pages: int, mask: bool, notes:
         for row in range(0, len(page), step):  # in parts, because looking for labels takes several copies
             part = page[row : row + step]
             stack[0, index, row : row + step] = as_labels(part) if mask else part
+    assert stack is not None  # there is at least one page
     return stack
 
 
@@ -198,7 +199,7 @@ def _read_page(picture: Image.Image, mask: bool, notes: list[str]) -> np.ndarray
     return _flatten(np.asarray(picture.convert("RGBA" if see_through else "RGB")), mask, notes)
 
 
-def _read_deep(item: Blob, picture: Image.Image, index: int, mask: bool, notes: list[str]) -> np.ndarray:
+def _read_deep(item: Blob, picture: ImageFile.ImageFile, index: int, mask: bool, notes: list[str]) -> np.ndarray:
     """Decode a page with 16 bits per colour to (rows, columns) numbers, with all of the 16 bits."""
     layout = _layout(picture)
     if layout == "LA;16B":
@@ -207,9 +208,10 @@ def _read_deep(item: Blob, picture: Image.Image, index: int, mask: bool, notes: 
         return _without_alpha(value, parts[..., 2] | parts[..., 3], notes)
     value = np.asarray(_upright(picture, notes)).astype(np.uint16)
     value <<= 8
-    with item.open() as file, Image.open(_patient(file, picture.format), formats=(picture.format,)) as again:
+    kind = picture.format or ""
+    with item.open() as file, Image.open(_patient(file, kind), formats=(kind,)) as again:
         again.seek(index)
-        value |= np.asarray(_upright(_with_layout(again, _LOW_BYTE[layout]), []))
+        value |= np.asarray(_upright(_with_layout(again, _LOW_BYTE[layout or ""]), []))
     return _flatten(value, mask, notes)
 
 
@@ -221,19 +223,20 @@ def _flatten(channels: np.ndarray, mask: bool, notes: list[str]) -> np.ndarray:
     return plane if channels.shape[2] == 3 else _without_alpha(plane, channels[..., 3], notes)
 
 
-def _layout(picture: Image.Image) -> str | None:
+def _layout(picture: ImageFile.ImageFile) -> str | None:
     """Pillow's name for how the page's pixels are stored."""
-    args = picture.tile[0][3] if picture.tile else None
+    args: Any = picture.tile[0][3] if picture.tile else None
     return args[0] if isinstance(args, tuple) and args else args
 
 
-def _with_layout(picture: Image.Image, layout: str) -> Image.Image:
+def _with_layout(picture: ImageFile.ImageFile, layout: str) -> Image.Image:
     """Let Pillow decode the page as if its pixels were stored in another layout of the same size."""
 
-    def swap(args: str | tuple) -> str | tuple:
+    def swap(args: Any) -> str | tuple:
         return (layout, *args[1:]) if isinstance(args, tuple) else layout
 
-    picture.tile = [(codec, box, offset, swap(args)) for codec, box, offset, args in picture.tile]
+    tile: Any = [(codec, box, offset, swap(args)) for codec, box, offset, args in picture.tile]
+    picture.tile = tile
     return picture
 
 

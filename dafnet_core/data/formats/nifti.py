@@ -11,7 +11,7 @@ Slices ascend towards Superior (axial), Posterior (coronal) or Left (sagittal).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def _orientation(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[n
     except (HeaderDataError, ValueError):  # a quaternion that is none, or a handedness that is neither
         affine = np.full((4, 4), np.nan)
     affine[:3] *= _unit(header)
-    codes = aff2axcodes(affine) if np.isfinite(affine).all() else (None,)
+    codes: Any = aff2axcodes(affine) if np.isfinite(affine).all() else (None,)
     if None in codes:
         notes.append("The header's orientation matrix is not usable: the picture is shown as stored.")
         return None, unknown

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from dafnet_core.data.formats.scan import MAX_FILE_BYTES, ReadError, clean_name
 
@@ -46,7 +46,7 @@ class Blob:
 
     def open(self) -> BinaryIO:
         """Open the bytes as they are; the caller closes."""
-        return io.BytesIO(self.data) if self.path is None else open(self.path, "rb")
+        return io.BytesIO(self.data or b"") if self.path is None else open(self.path, "rb")
 
     def head(self) -> bytes:
         """The first 1024 bytes."""
@@ -59,7 +59,7 @@ class Blob:
         with self.open() as file:
             if is_gzip(self.head()):
                 with gzip.GzipFile(fileobj=file) as inflated:
-                    yield inflated
+                    yield cast(BinaryIO, inflated)
             else:
                 yield file
 
@@ -96,11 +96,12 @@ def blob(source: Source) -> Blob:
         found = Blob(clean_name(path.name), path=path)
         try:
             # Only regular files: a pipe would keep us waiting, a device might never end.
-            size = path.stat().st_size if path.is_file() else None
+            measured = path.stat().st_size if path.is_file() else None
         except (OSError, ValueError):
             raise ReadError("it cannot be opened; check its name and permissions.") from None
-        if size is None:
+        if measured is None:
             raise ReadError("there is no such file.")
+        size = measured
     if size == 0:
         raise ReadError("the file is empty (0 bytes); copy or export it again.")
     if size > MAX_FILE_BYTES:

@@ -1,98 +1,20 @@
-"""One subject's anatomy as signed distances in mm, over the heart's cycle: nothing random, no signals, no pixels.
+"""Anatomy as signed distances in mm: nothing random, no signals, no pixels.
 
-Frame and levels as in phantom.py: x towards the patient's left, y towards posterior; level 0 is the base, 1 the apex.
+Frame: x to the right (columns, towards the patient's left), y down (rows, towards posterior), as radiologists look at a
+short-axis slice: right ventricle on the left, liver below, left lung on the right. Level 0 is the base, 1 the apex.
 A distance is negative inside. Shapes come back to front, as (name of the tissue, distance at each point).
-
-The beat is one curve, the left ventricle's volume, that every slice follows; its form is chosen by us to have the
-phases that a cine shows: ejection, early filling, diastasis, and an atrial contraction that brings the last fifth
-(Hall, Guyton and Hall Textbook of Medical Physiology, ch. 9: about 20 %). Not modelled: the base's descent, torsion,
-the aorta's pulse. Texture stays where it is while the heart moves through it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-FILLING = 0.25  # of the cycle: from end systole to diastasis
-ATRIAL_START = 0.82  # of the cycle: the atria contract from here to its end
-ATRIAL_SHARE = 0.2  # of the stroke volume that they add
+from dafnet_core.data.phantom.anatomy import Anatomy, Scar
+
 SEPTAL_PULL = 0.6  # of the outer radius' change by which the centre moves to the septum, which so moves little
 RV_SHORTENING = 0.6  # of its depth, if the left one emptied: its ejection fraction comes a little below the left's
-
-
-@dataclass(frozen=True)
-class Anatomy:
-    """One subject's reference anatomy; lengths in mm, angles in radians (clockwise on screen, 0 = right)."""
-
-    centre: tuple[float, float]  # of the left ventricle at mid level
-    axis_tilt: tuple[float, float]  # how far the centre moves from base to apex
-    radius: float  # LV cavity at its widest
-    apex: float  # share of the radius left at the apex
-    wall: float
-    wall_thick_side: float
-    ripples: tuple[tuple[int, float, float], ...]  # (order, relative amplitude, phase) of the LV outline
-    rv_angle: float
-    rv_depth: float
-    rv_end: float  # level (0 base, 1 apex) at which the right ventricle ends
-    rv_skew: float
-    fat: float
-    papillary: tuple[tuple[float, float, float], ...]  # (angle, share of cavity radius, size) of each
-    body_centre: tuple[float, float]
-    body_axes: tuple[float, float]
-    body_tilt: float
-    skin_fat: float
-    chest_muscle: float
-    ribs: tuple[float, ...]  # angles along the chest
-    fat_pad: tuple[float, float, float]  # behind the chest wall: x, thickness, half width
-    spine: tuple[float, float, float]
-    aorta: tuple[float, float, float]
-    liver: tuple[float, float, float, float, float]  # x, y, half axes, tilt
-    spleen: tuple[float, float, float, float, float]
-    lung_vessels: tuple[tuple[float, float, float], ...]
-    liver_vessels: tuple[tuple[float, float, float], ...]
-
-
-@dataclass(frozen=True)
-class Scar:
-    """A wedge of infarct that grows from the endocardium outwards."""
-
-    angle: float
-    half_angle: float
-    depth: float  # share of the wall; from 1 on transmural, and the more the wider
-    level: float  # its middle between base (0) and apex (1)
-    half_length: float
-
-
-@dataclass(frozen=True)
-class Beat:
-    """How one subject's heart contracts."""
-
-    ejection_fraction: float  # of the left ventricle
-    end_systole: float  # share of the cycle at which the volume is smallest
-
-    def lv_volume(self, position: float) -> float:
-        """The left ventricle's volume as a share of the end-diastolic one: smooth, and 1 where a cycle begins.
-
-        Args:
-            position: in the cycle, 0 at end diastole to 1 at the next; any further number wraps around.
-        """
-        position %= 1.0
-        relaxed = self.end_systole + FILLING
-        if position < self.end_systole:
-            out = _ease(position / self.end_systole)
-        elif position < ATRIAL_START:
-            out = 1 - (1 - ATRIAL_SHARE) * _ease((position - self.end_systole) / (relaxed - self.end_systole))
-        else:
-            out = ATRIAL_SHARE * (1 - _ease((position - ATRIAL_START) / (1 - ATRIAL_START)))
-        return 1 - self.ejection_fraction * out
-
-
-def _ease(share: float) -> float:
-    """From 0 to 1 along half a cosine, and flat beyond."""
-    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, share))
 
 
 def _ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, a: float, b: float, tilt: float = 0.0) -> np.ndarray:

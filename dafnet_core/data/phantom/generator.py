@@ -1,0 +1,175 @@
+"""Pairs of short-axis slices (cine, LGE) with known masks, motion and tissue."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dafnet_core.data.deform import sampling
+from dafnet_core.data.phantom.appearance import draw_coil_sensitivity, draw_texture, sample_texture
+from dafnet_core.data.phantom.constants import CINE, FIELD_OF_VIEW_MM, LGE, SLICES
+from dafnet_core.data.phantom.difficulty import DIFFICULTIES
+from dafnet_core.data.phantom.draw import draw_anatomy, draw_scar, draw_sequence
+from dafnet_core.data.phantom.motion import draw_displacement, lv_volumes
+from dafnet_core.data.phantom.paint import paint, tissue_map
+from dafnet_core.data.phantom.parameters import drawn_parameters
+from dafnet_core.data.phantom.random_streams import Purpose, random_stream
+from dafnet_core.data.phantom.shapes import heart, torso
+from dafnet_core.data.phantom.signal import rician_magnitude, tissue_signals
+from dafnet_core.data.phantom.tissue import CLASS_OF_TISSUE
+
+
+@dataclass(frozen=True)
+class PhantomPair:
+    """One slice in both modalities, with its ground truth."""
+
+    images: np.ndarray  # (2, H, W) float32, magnitude >= 0, arbitrary units
+    masks: np.ndarray  # (2, H, W) uint8, indices into CLASSES, each in its own modality's frame
+    displacement: np.ndarray  # (2, H, W, 2) float32, (x, y) pixels: p shows reference p + displacement(p)
+    tissue: np.ndarray  # (H, W) uint8, indices into TISSUES, reference frame
+    spacing: float  # mm per pixel
+    parameters: dict  # everything that was drawn, JSON-serialisable
+    frames: np.ndarray  # (P, H, W) float32, the cine over its cycle: phase 0 is images[CINE]
+    frame_masks: np.ndarray  # (P, H, W) uint8, in the cine's frame: phase 0 is masks[CINE]
+
+    def sampling(self, fixed: int, moving: int) -> np.ndarray:
+        """Position in the moving image of what each pixel of the fixed image shows.
+
+        Returns:
+            (H, W, 2) float32, (x, y) in pixels of the moving image; may lie outside it near the border.
+        """
+        return sampling(self.displacement[fixed], self.displacement[moving])
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Arguments of `generate` that both modalities share, and the slice's geometry."""
+
+    seed: int
+    subject: int
+    index: int
+    size: int
+    slices: int
+    difficulty: str
+
+    @property
+    def spacing(self) -> float:
+        """Millimetres per pixel."""
+        return FIELD_OF_VIEW_MM / self.size
+
+    @property
+    def level(self) -> float:
+        """From 0 (base) to 1 (apex)."""
+        return self.index / max(1, self.slices - 1)
+
+    def pixel_centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of each pixel's centre, (H, W) float32 in mm; 0 in the middle of the image."""
+        axis = ((np.arange(self.size) + 0.5) * self.spacing - FIELD_OF_VIEW_MM / 2).astype(np.float32)
+        x, y = np.meshgrid(axis, axis)
+        return x, y
+
+
+def generate(
+    seed: int,
+    subject: int,
+    slice_index: int,
+    *,
+    size: int = 128,
+    slices: int = SLICES,
+    difficulty: str = "standard",
+    phases: int = 1,
+) -> PhantomPair:
+    """One short-axis slice of one subject in both modalities; the same arguments give the same bits.
+
+    Args:
+        seed, subject: which subject; 0 or more.
+        slice_index: 0 (base) to slices - 1 (apex).
+        size: pixels along each side, a multiple of 16; the field of view stays FIELD_OF_VIEW_MM.
+        slices: from base to apex.
+        difficulty: one of DIFFICULTIES; changes the LGE contrast and the scar, never masks or motion.
+        phases: frames of the cine, evenly over the cycle; images and masks are those of the first, however many.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    check_arguments(seed, subject, slice_index, size, slices, difficulty, phases)
+    where = _Slice(seed, subject, slice_index, size, slices, difficulty)
+    cine, cine_masks, cine_displacement = _acquire(where, CINE, lv_volumes(seed, subject, phases))
+    lge, lge_masks, lge_displacement = _acquire(where, LGE, [1.0])
+    x, y = where.pixel_centres()
+    anatomy, scar = draw_anatomy(seed, subject), draw_scar(seed, subject, difficulty)
+    return PhantomPair(
+        images=np.stack([cine[0], lge[0]]),
+        masks=np.stack([cine_masks[0], lge_masks[0]]),
+        displacement=np.stack([cine_displacement, lge_displacement]),
+        tissue=tissue_map(torso(anatomy, where.level, x, y) + heart(anatomy, scar, where.level, x, y)),
+        spacing=where.spacing,
+        parameters=drawn_parameters(seed, subject, slice_index, slices, difficulty, phases),
+        frames=cine,
+        frame_masks=cine_masks,
+    )
+
+
+def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One modality's images, masks and displacement of a slice.
+
+    Args:
+        volumes: of the left ventricle at each of P phases, as shares of the end-diastolic one.
+
+    Returns:
+        Magnitude (P, H, W) float32; masks (P, H, W) uint8; displacement (H, W, 2) float32, (x, y) in pixels.
+    """
+    seed, subject = where.seed, where.subject
+    anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, where.difficulty)
+    scar = draw_scar(seed, subject, where.difficulty)
+    x, y = where.pixel_centres()
+    displacement = draw_displacement(seed, subject, where.index, modality, where.size)
+    x, y = x + displacement[..., 0], y + displacement[..., 1]
+    look = {
+        "signals": tissue_signals(sequence, modality),
+        "edge": math.hypot(where.spacing, sequence.blur_mm[modality]),
+        "texture": sample_texture(draw_texture(seed, subject), x, y),
+    }
+    still = torso(anatomy, where.level, x, y)
+    signal, tissue = paint(still, **look), tissue_map(still)  # once for all phases
+    sensitivity = draw_coil_sensitivity(seed, subject, modality, where.size)
+    frames, masks = [], []
+    for phase, volume in enumerate(volumes):
+        beating = heart(anatomy, scar, where.level, x, y, volume)
+        received = paint(beating, **look, behind=signal) * sensitivity
+        rng = _noise_stream(seed, subject, where.index, modality, phase)
+        frames.append(rician_magnitude(received, sequence.noise[modality], rng))
+        masks.append(CLASS_OF_TISSUE[tissue_map(beating, behind=tissue)])
+    return np.stack(frames), np.stack(masks), displacement / np.float32(where.spacing)
+
+
+def _noise_stream(seed: int, subject: int, slice_index: int, modality: int, phase: int) -> np.random.Generator:
+    """Each image's own stream; phase 0 keeps the stream that images had before a cine had phases."""
+    if phase == 0:
+        return random_stream(seed, subject, Purpose.NOISE, slice_index, modality)
+    return random_stream(seed, subject, Purpose.PHASE_NOISE, slice_index, modality, phase)
+
+
+def check_arguments(
+    seed: int, subject: int, slice_index: int, size: int, slices: int, difficulty: str, phases: int
+) -> None:
+    """Check the arguments of `generate`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    for name, value in (("seed", seed), ("subject", subject)):
+        if value < 0:
+            raise ValueError(f"{name} is {value}; expected 0 or more")
+    if size < 32 or size % 16:
+        raise ValueError(f"size is {size}; expected a multiple of 16, at least 32")
+    if slices < 1:
+        raise ValueError(f"slices is {slices}; expected 1 or more")
+    if not 0 <= slice_index < slices:
+        raise ValueError(f"slice_index is {slice_index}; expected 0 to {slices - 1}")
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(f"difficulty is {difficulty!r}; expected one of {', '.join(DIFFICULTIES)}")
+    if phases < 1:
+        raise ValueError(f"phases is {phases}; expected 1 or more")

@@ -1,0 +1,56 @@
+"""Parameters drawn for a slice: all of them, and those that a model's factors are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from dafnet_core.data.phantom.constants import CINE, LGE, VERSION
+from dafnet_core.data.phantom.difficulty import KNOBS
+from dafnet_core.data.phantom.draw import draw_anatomy, draw_scar, draw_sequence, phase_duration_ms
+from dafnet_core.data.phantom.motion import draw_beat, draw_breathing, lv_volumes, misregistration_parameters
+from dafnet_core.data.phantom.tissue import TISSUE_INDEX
+
+
+def known_factors(seed: int, subject: int, slice_index: int, difficulty: str) -> dict[str, bool | float]:
+    """Ground truth of a slice that a model's factors can be compared with, keyed by readable names with units."""
+    anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, difficulty)
+    blood, heart = (sequence.t1_contrast_ms[TISSUE_INDEX[name]] for name in ("LV blood", "myocardium"))
+    breaths = [draw_breathing(seed, subject, slice_index, modality) for modality in (CINE, LGE)]
+    return {
+        "scar": draw_scar(seed, subject, difficulty) is not None,
+        "heart radius (mm)": anatomy.radius,
+        "heart across (mm)": anatomy.centre[0],
+        "heart down (mm)": anatomy.centre[1],
+        "breathing, cine less LGE (mm)": breaths[0][1] - breaths[1][1],
+        "chest fat (mm)": anatomy.skin_fat,
+        "cine flip angle (degrees)": sequence.flip_degrees,
+        "LGE inversion time / nulling time": sequence.inversion_ms / sequence.nulling_ms,
+        "LGE blood T1 / myocardium T1": blood / heart,
+        "LGE noise": sequence.noise[LGE],
+    }
+
+
+def drawn_parameters(seed: int, subject: int, slice_index: int, slices: int, difficulty: str, phases: int) -> dict:
+    """Everything that was drawn for a pair, JSON-serialisable; the beat only if the cine has several phases."""
+    scar = draw_scar(seed, subject, difficulty)
+    parameters = {
+        "version": VERSION,
+        "seed": seed,
+        "subject": subject,
+        "slice": slice_index,
+        "slices": slices,
+        "difficulty": difficulty,
+        "knobs": asdict(KNOBS[difficulty]),
+        "anatomy": asdict(draw_anatomy(seed, subject)),
+        "scar": None if scar is None else asdict(scar),
+        "sequence": asdict(draw_sequence(seed, subject, difficulty)),
+        "misregistration": misregistration_parameters(seed, subject, slice_index),
+    }
+    if phases > 1:
+        parameters["cycle"] = {
+            "phases": phases,
+            "phase_duration_ms": phase_duration_ms(seed, subject, difficulty, phases),
+            "beat": asdict(draw_beat(seed, subject)),
+            "lv_volume": lv_volumes(seed, subject, phases),
+        }
+    return parameters

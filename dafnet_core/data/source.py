@@ -1,0 +1,202 @@
+"""What a source of data offers: subjects by name, read when they are asked for, and how they are split and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+
+from dafnet_core.data.config import DataConfig
+from dafnet_core.data.prepare import Preparation
+from dafnet_core.data.splits import Split, split_subjects
+from dafnet_core.data.studies import DataError, Study
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """The slices that a source offers for a look, by the numbers of their subjects.
+
+    Attributes:
+        subjects: how many, never trained on.
+        slices: of each subject.
+        variants: versions of every subject, the usual one first; at least one.
+        about: what they are, as "built-in ..." for people.
+        slice_help, variant_help: one sentence each about the choice of a slice and of a variant.
+    """
+
+    subjects: int
+    slices: int
+    variants: tuple[str, ...]
+    about: str
+    slice_help: str
+    variant_help: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One slice of one subject on a model's grid, with what is known of it; M modalities.
+
+    Attributes:
+        title: for people; never a patient's name.
+        images: (M, H, W) float32 in [-1, 1].
+        masks: labels (H, W) of those of the M that have any, by position.
+        sampling: of ordered pairs (fixed, moving), where in the moving image each pixel of the fixed one is found,
+            (H, W, 2) xy in pixels; {} where unknown.
+        around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
+    """
+
+    title: str
+    images: np.ndarray
+    masks: dict[int, np.ndarray] = field(default_factory=dict)
+    sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    around: Callable[[int], np.ndarray] | None = None
+
+
+def nearest_slices(position: int, count: int, wanted: int) -> list[int]:
+    """A slice of `count` and its neighbours, nearest first, at most so many as wanted."""
+    return sorted(range(count), key=lambda k: abs(k - position))[:wanted]
+
+
+class DataSource(Protocol):
+    """Subjects of one data set. Constructors read descriptions, not images.
+
+    Attributes:
+        kind: its name before the colon on the command line.
+        help: how the command line writes it.
+        own_options: options of DataConfig that mean something for some sources, this one among them.
+        synthetic: whether its images are made and not measured.
+        built_in: whether it needs no files, so that the app can show it at once; its kind alone then opens it.
+        judged_whole: whether all its subjects are judged, whatever split a checkpoint had.
+        spec: as on the command line; public_name: without a path of this machine.
+        name, licence: for people.
+        modalities, classes: in the order of every study's images; class 0 is the background.
+        registered: whether the modalities of a subject lie on one grid, so that one mask serves all of them.
+        version: of what makes or describes the data, by name; {} for files.
+        samples: what it offers for a look; None for a source that offers nothing.
+    """
+
+    kind: ClassVar[str]
+    help: ClassVar[str]
+    own_options: ClassVar[frozenset[str]]
+    synthetic: ClassVar[bool]
+    built_in: ClassVar[bool]
+    judged_whole: ClassVar[bool]
+    spec: str
+    public_name: str
+    name: str
+    licence: str
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    registered: bool
+    version: dict[str, int]
+    samples: SampleSet | None
+
+    @classmethod
+    def open(cls, spec: str, modalities: tuple[str, ...] = ()) -> Self:
+        """The source of a name on the command line, with some of its modalities or all for ().
+
+        Raises:
+            DataError: it cannot be read; ValueError: a name that cannot be.
+        """
+        ...
+
+    @classmethod
+    def for_training(cls, config: DataConfig, seed: int) -> Self:
+        """The subjects that a run trains and validates on; errors as in `open`."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """Of all subjects, in order."""
+        ...
+
+    def preparation(self, size: int, spacing: float | None) -> Preparation:
+        """How images are brought to a grid of `size` pixels, `spacing` mm each, or fitted to it for None."""
+        ...
+
+    def study(self, name: str, preparation: Preparation) -> Study:
+        """Read or make one subject; raises DataError."""
+        ...
+
+    def split(self, config: DataConfig, seed: int) -> Split:
+        """Names of the subjects of a run's parts; raises ValueError for a fold that there is not."""
+        ...
+
+    def judging_specs(self, split: Split) -> dict[str, str]:
+        """What an exported checkpoint is judged on: specs by title; {} where no subject is left for it."""
+        ...
+
+    def sample(
+        self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
+    ) -> Sample:
+        """A slice for a look; only of a source with `samples`, which bounds the first three.
+
+        Args:
+            number: of the subject, from 0; position: of its slice, from 0.
+            preparation: of the model, which the images are brought to.
+            modalities: names of those that are wanted, in this order.
+        """
+        ...
+
+    def evaluation_spec(self, subjects: int, variant: str) -> str:
+        """The name on the command line of so many subjects of a variant, never trained on; as for `sample`."""
+        ...
+
+
+class FileSource:
+    """What sources of files share: a split by subject, a path, one test part, no samples."""
+
+    kind: ClassVar[str]
+    own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing"})
+    synthetic: ClassVar[bool] = False
+    built_in: ClassVar[bool] = False
+    judged_whole: ClassVar[bool] = False
+    samples: ClassVar[SampleSet | None] = None
+
+    def __init__(self, spec: str, name: str, folds: tuple[Split, ...]) -> None:
+        self.spec, self.name, self.folds = spec, name, folds
+        self.version: dict[str, int] = {}
+
+    @property
+    def public_name(self) -> str:
+        return f"{self.kind}:FOLDER" if self.spec.startswith(f"{self.kind}:") else "FOLDER"
+
+    @property
+    def folder_name(self) -> str:
+        return Path(self.spec.rpartition(":")[2]).name
+
+    def preparation(self, size: int, spacing: float | None) -> Preparation:
+        return Preparation(size, size, spacing)
+
+    def names(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def split(self, config: DataConfig, seed: int) -> Split:
+        """The data's own split where they bring one, else 70 / 15 / 15."""
+        if not self.folds:
+            return split_subjects(self.names(), seed, config.fold)
+        if config.fold >= len(self.folds):
+            raise DataError(f"fold is {config.fold}; {self.name} comes with folds 0 to {len(self.folds) - 1}")
+        split = self.folds[config.fold]
+        if not split["train"] or not split["val"]:
+            raise DataError(f"fold {config.fold} of {self.name} has no subject to train on, or none to validate on")
+        return split
+
+    def judging_specs(self, split: Split) -> dict[str, str]:
+        return {"test": self.spec} if split["test"] else {}
+
+    def sample(
+        self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
+    ) -> Sample:
+        raise NotImplementedError(f"{self.kind} offers no samples")
+
+    def evaluation_spec(self, subjects: int, variant: str) -> str:
+        raise NotImplementedError(f"{self.kind} offers no samples")
+
+
+def read_studies(source: DataSource, names: Iterable[str], preparation: Preparation) -> list[Study]:
+    """Subjects in order of their names; raises DataError for one that cannot be read."""
+    wanted = set(names)
+    return [source.study(name, preparation) for name in source.names() if name in wanted]

@@ -1,0 +1,107 @@
+"""What a measure is, and what it is given.
+
+To add one, write a class as `Measure` describes, in a file of its own with the dataclass of its result, and a field of
+`EvaluationResult` that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from dafnet_core.analysis.encodings import Encoded, Encodings
+from dafnet_core.methods.base import Estimate, Method
+from dafnet_core.metrics.paired import Paired, paired
+from dafnet_core.metrics.segmentation import mean_by_subject, nanmean, number
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSlice:
+    """One slice, what a method found in it, and what is true of it.
+
+    Attributes:
+        method: that made the estimate.
+        subject, position: whose slice, and which one.
+        images: (n, K, H, W) float32 in [-1, 1].
+        truth: labels (H, W) of the modalities that have any, by index.
+        estimate: of all modalities.
+        positions: true sampling positions of ordered pairs, (H, W, 2) xy in pixels; {} where unknown.
+        regions: (H, W) bool by modality, over which errors of warps count.
+    """
+
+    method: Method
+    subject: str
+    position: int
+    images: np.ndarray
+    truth: Mapping[int, np.ndarray]
+    estimate: Estimate
+    positions: Mapping[tuple[int, int], np.ndarray]
+    regions: Mapping[int, np.ndarray]
+
+
+@dataclass(eq=False)
+class Context:
+    """A whole data set, for summaries.
+
+    Attributes:
+        method: that was judged.
+        encoded: factors of every slice; [] for a method without factors.
+        sample_z: seed of a sample of the posterior, None for its mean.
+        subjects: in the order in which they came.
+        by_subject: numbers of every subject, (n_subjects,) with NaN, by dotted path; measures add theirs.
+        reasons: for what is unknown, by dotted path; measures add theirs.
+        details: what pages draw beyond the numbers, by name of a field; measures add theirs.
+    """
+
+    method: Method
+    encoded: list[Encoded]
+    sample_z: int | None
+    subjects: tuple[str, ...]
+    by_subject: dict[str, np.ndarray] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def encodings(self) -> Encodings:
+        """Factors of all slices in rows."""
+        channels = self.method.config.channels  # type: ignore[attr-defined]  # a method with factors has networks
+        return Encodings(self.method.modalities, self.method.classes, channels, self.encoded, self.sample_z)
+
+    def mean(self, path: str, rows: list[tuple[str, float]]) -> float | None:
+        """Mean over each subject's values and then over subjects; the former are kept under `path`."""
+        if not rows:
+            return None
+        self.by_subject[path] = mean_by_subject(rows, self.subjects)
+        return number(nanmean(self.by_subject[path]))
+
+
+class Measure(Protocol):
+    """One or more numbers of a method on a data set.
+
+    Attributes:
+        needs: of "masks" (a truth), "images", "positions" and "factors": what the estimate must have, or the measure
+            is left out.
+        costly: whether it is left out while training.
+        why: the reason for each unknown number, by dotted path; the longest path that fits counts.
+    """
+
+    needs: ClassVar[frozenset[str]]
+    costly: ClassVar[bool]
+    why: ClassVar[Mapping[str, str]]
+
+    def observe(self, seen: ScoredSlice) -> Any:
+        """What is kept of one slice."""
+        ...
+
+    def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
+        """Values of fields of EvaluationResult, from what was kept of every slice."""
+        ...
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> Paired | None:
+    """Mean paired difference by subject with its 95 % interval and the p of a sign-flip permutation; None for < 2."""
+    return paired(a, b) if (~np.isnan(a) & ~np.isnan(b)).sum() > 1 else None

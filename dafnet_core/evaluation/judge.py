@@ -1,0 +1,160 @@
+"""Judge a method on slices: every measure, slice by slice, then summarised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dafnet_core.analysis.encodings import Encoded, Encodings
+from dafnet_core.data.dataset import Slices
+from dafnet_core.evaluation.base import Context, Measure, ScoredSlice
+from dafnet_core.evaluation.result import EvaluationResult, KnownWarp, unknown
+from dafnet_core.methods.base import Method, SliceInput, predict_all
+from dafnet_core.metrics.dependence import Dependence
+from dafnet_core.metrics.probe import Leakage, Probe
+
+WHY = {"warp": "these data are not registered: nobody warped them"}
+
+
+@dataclass(frozen=True, eq=False)
+class FactorStatistics:
+    """What the statistics of z and s stand on, for figures.
+
+    Attributes:
+        encodings: the factors of every slice.
+        probe: of the modality in z; None where the data do not allow one.
+        leakage: of the modality in s, by "occupancies" and "pooled"; those that the data allow.
+        dependence: "s_z", "image_s", "image_z", and "within.NAME" of s and z within one modality; those allowed.
+    """
+
+    encodings: Encodings
+    probe: Probe | None
+    leakage: dict[str, Leakage]
+    dependence: dict[str, Dependence]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A judged data set.
+
+    Attributes:
+        result: every number.
+        by_subject: those of every subject, (n_subjects,) with NaN, by dotted path.
+        statistics: None without factors, or where statistics were not asked for.
+    """
+
+    result: EvaluationResult
+    by_subject: dict[str, np.ndarray] = field(default_factory=dict)
+    statistics: FactorStatistics | None = None
+
+
+def judge(
+    method: Method,
+    data: Slices,
+    *,
+    limit: int | None = None,
+    statistics: bool = True,
+    sample_z: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+    result: type[EvaluationResult] = EvaluationResult,
+) -> Evaluation:
+    """Every number of a method on subjects that it was not trained on.
+
+    Args:
+        method: for the data's modalities and classes; networks in eval mode.
+        data: judged whole, or its first `limit` slices.
+        statistics: also costly measures: probe, swap, leakage, dependence, cycle.
+        sample_z: statistics of z take a sample of q(z | x, s) by this seed, and not its mean.
+        progress: called with the share that is done, in [0, 1]; what it raises ends the work.
+        result: which measures there are.
+    """
+    measures = {m(): names for m, names in result.measures().items() if statistics or not m.costly}
+    rows: dict[Measure, list[Any]] = {m: [] for m in measures}
+    lacking: dict[Measure, str] = {}
+    encoded: list[Encoded] = []
+    subjects: list[str] = []
+    count = len(data) if limit is None else min(limit, len(data))
+    for index in range(count):
+        progress(0.95 * index / count)
+        seen = _scored(method, data, index)
+        subjects.append(seen.subject)
+        if seen.estimate.factors is not None:
+            encoded.append(_encoded(data, index, seen))
+        for measure in measures:
+            if absent := measure.needs - _what_there_is(seen):
+                lacking[measure] = f"{method.title} has no {', '.join(sorted(absent))}"
+            else:
+                rows[measure].append(measure.observe(seen))
+
+    context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
+    values: dict[str, Any] = {}
+    for measure, names in measures.items():
+        context.reasons |= dict.fromkeys(names, lacking[measure]) if measure in lacking else dict(measure.why)
+        values |= {} if measure in lacking else measure.summarise(rows[measure], context)
+    progress(1.0)
+    n = {"n_subjects": len(context.subjects), "n_slices": count}
+    found = result(data="", method=method.name, **n, warp=known_warp(data), **values)
+    why = _reasons(found, {name for names in measures.values() for name in names}, context.reasons)
+    known = _statistics(context) if statistics and encoded else None
+    return Evaluation(replace(found, why=why), context.by_subject, known)
+
+
+def _statistics(context: Context) -> FactorStatistics:
+    found = context.details
+    return FactorStatistics(
+        context.encodings, found.get("probe"), found.get("leakage", {}), found.get("dependence", {})
+    )
+
+
+def known_warp(data: Slices) -> KnownWarp:
+    """The warps that data are judged under, in pixels of their own grid."""
+    if not data.warp:
+        return KnownWarp()
+    return KnownWarp(data.warp * max(data.preparation.height, data.preparation.width) / 96, data.warp_seed)
+
+
+def _scored(method: Method, data: Slices, index: int) -> ScoredSlice:
+    sample = data[index]
+    truth = {i: mask for i, mask in enumerate(sample.masks) if sample.annotated[i]}
+    positions, regions = data.truth(index)
+    given = SliceInput(sample.images, tuple(range(len(sample.images))), truth)
+    return ScoredSlice(
+        method,
+        sample.subject,
+        sample.position,
+        sample.images,
+        truth,
+        predict_all(method, given),
+        positions,
+        regions,
+    )
+
+
+def _encoded(data: Slices, index: int, seen: ScoredSlice) -> Encoded:
+    whole = len(seen.truth) == len(seen.images)
+    masks = np.stack([seen.truth[i] for i in range(len(seen.images))]) if whole else None
+    return Encoded.of(seen.estimate.factors, seen.subject, seen.position, masks=masks, known=data.known(index))
+
+
+def _what_there_is(seen: ScoredSlice) -> set[str]:
+    estimate = seen.estimate
+    has = {"masks": seen.truth, "images": estimate.images, "positions": estimate.positions}
+    return {name for name, value in has.items() if value} | ({"factors"} if estimate.factors is not None else set())
+
+
+def _reasons(found: EvaluationResult, asked: set[str], reasons: Mapping[str, str]) -> dict[str, str]:
+    """The reason for every None of a result, and of the fields that were asked for."""
+    shown = replace(found, why=dict.fromkeys(asked, "")).to_json()
+    why = {}
+    for path in unknown({key: value for key, value in shown.items() if key != "why"}):
+        if path.endswith("false_positive.rate"):
+            why[path] = "every slice's truth contains every class, or there is no truth"
+        elif path.endswith("dice_std"):
+            why[path] = "fewer than two subjects have a truth"
+        else:
+            fits = (path.rsplit(".", cut)[0] for cut in range(path.count(".") + 1))
+            why[path] = next(reasons[p] for p in fits if p in reasons)
+    return why

@@ -1,0 +1,41 @@
+"""What is left of factors that are decoded and encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dafnet_core.analysis.informativeness import Cycle, cycle
+from dafnet_core.evaluation.base import Context, ScoredSlice
+
+
+@dataclass(frozen=True)
+class CycleSummary:
+    """Mean absolute change of z, and share of pixels of s that keep their channel."""
+
+    z_l1: float
+    s_agreement: float
+
+
+class CycleConsistency:
+    """Own reconstructions encoded again by their own modality's encoder."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"factors"})
+    costly: ClassVar[bool] = True
+    why: ClassVar[Mapping[str, str]] = {}
+
+    def observe(self, seen: ScoredSlice) -> Cycle:
+        return cycle(seen.method.networks, seen.estimate.factors)
+
+    def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
+        return {
+            "cycle": {
+                name: CycleSummary(
+                    float(np.mean([c.z_l1[i] for c in rows])), float(np.mean([c.s_agreement[i] for c in rows]))
+                )
+                for i, name in enumerate(context.method.modalities)
+            }
+        }

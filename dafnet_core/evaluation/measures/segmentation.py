@@ -1,0 +1,105 @@
+"""Dice of every kind of mask, of the other modality's true mask, and differences by subject (Sec. V)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from dafnet_core.analysis.scores import mask_overlaps
+from dafnet_core.evaluation.base import Context, ScoredSlice, difference
+from dafnet_core.methods.base import SliceInput, predict_all
+from dafnet_core.methods.copy import Copy
+from dafnet_core.metrics.segmentation import dice_by_subject, nanmean, number, summarise
+
+COMPARED = (("fused", "single"), ("deformed", "single"), ("fused", "copy"), ("single", "copy"))
+PAPER_KINDS = ("single", "deformed", "fused")
+
+
+@dataclass(frozen=True)
+class FalsePositives:
+    """Classes that a slice's truth lacks: how many there are, and the share of them that the mask shows."""
+
+    slices: int = 0
+    rate: float | None = None
+
+
+@dataclass(frozen=True)
+class DiceSummary:
+    """Dice over a data set, in [0, 1]; None where it cannot be known.
+
+    Attributes:
+        dice_mean: over slices within a subject, then over classes and subjects.
+        dice_std: over subjects.
+        dice_volume_mean: each subject's slices as one volume.
+        per_class: by name.
+        n_subjects: with a truth.
+        false_positive: of classes that a slice's truth lacks.
+    """
+
+    dice_mean: float | None
+    dice_std: float | None = None
+    dice_volume_mean: float | None = None
+    per_class: dict[str, float | None] = field(default_factory=dict)
+    n_subjects: int = 0
+    false_positive: FalsePositives = field(default_factory=FalsePositives)
+
+
+@dataclass(frozen=True)
+class CopySummary:
+    """Dice of the other modality's true mask, unmoved."""
+
+    dice_mean: float | None
+
+
+class Segmentation:
+    """Dice of a method's masks and of Copy, which every method is compared with."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    costly: ClassVar[bool] = False
+    why: ClassVar[Mapping[str, str]] = {
+        "segmentation": "no subject of these data has a mask of this modality",
+        "copy": "no slice of these data has masks of both modalities",
+        "paired": "fewer than two subjects have both numbers",
+    }
+
+    def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, Any]]:
+        method, classes = seen.method, len(seen.method.classes)
+        found = list(mask_overlaps(seen.estimate.masks, seen.truth, classes))
+        if "copy" not in method.kinds:
+            given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
+            copied = predict_all(Copy(method.modalities, method.classes), given)
+            found += mask_overlaps(copied.masks, seen.truth, classes)
+        return [(kind, i, seen.subject, counts) for kind, i, _, counts in found]
+
+    def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
+        method, counts = context.method, defaultdict(list)
+        for kind, i, subject, counted in (row for of_slice in rows for row in of_slice):
+            counts[method.modalities[i], kind].append((subject, counted))
+        for (name, kind), found in counts.items():
+            path = f"copy.{name}" if kind == "copy" else f"segmentation.{name}.{kind}"
+            context.by_subject[f"{path}.dice_mean"] = dice_by_subject(found, context.subjects)
+
+        def of(name: str, kind: str) -> DiceSummary:
+            values = summarise(counts[name, kind], method.classes)
+            return DiceSummary(**values | {"false_positive": FalsePositives(**values["false_positive"])})
+
+        def copied(name: str) -> CopySummary:
+            known = context.by_subject.get(f"copy.{name}.dice_mean")
+            return CopySummary(None if known is None else number(nanmean(known)))
+
+        def compared(name: str, a: str, b: str) -> Any:
+            paths = [f"copy.{name}" if k == "copy" else f"segmentation.{name}.{k}" for k in (a, b)]
+            known = [context.by_subject.get(f"{path}.dice_mean") for path in paths]
+            return None if known[0] is None or known[1] is None else difference(*known)
+
+        asked = [pair for pair in COMPARED if set(pair) <= {*method.kinds, "copy"} and pair[0] != pair[1]]
+        if set(PAPER_KINDS) <= set(method.kinds):
+            asked.remove(("single", "copy"))
+        names = method.modalities
+        return {
+            "segmentation": {n: {k: of(n, k) for k in method.kinds} for n in names},
+            "copy": {n: copied(n) for n in names},
+            "paired": {n: {f"{a}_minus_{b}": compared(n, a, b) for a, b in asked} for n in names},
+        }

@@ -1,0 +1,105 @@
+"""All numbers of a method on a data set, typed: what evaluate prints, checkpoints store, and cards and pages read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from dafnet_core.evaluation.base import Measure
+from dafnet_core.evaluation.measures.activity import Activity
+from dafnet_core.evaluation.measures.cycle import CycleConsistency, CycleSummary
+from dafnet_core.evaluation.measures.dependence import DependenceSummary, FactorDependence
+from dafnet_core.evaluation.measures.leakage import LeakageSummary, ModalityLeakage
+from dafnet_core.evaluation.measures.modality_probe import ModalityProbe, ProbeSummary, SwapSummary
+from dafnet_core.evaluation.measures.reconstruction import Reconstruction, ReconstructionSummary
+from dafnet_core.evaluation.measures.registration import Registration, RegistrationSummary
+from dafnet_core.evaluation.measures.segmentation import CopySummary, DiceSummary, Segmentation
+from dafnet_core.metrics.paired import Paired
+from dafnet_core.typed_json import all_or_nothing, from_json, to_json
+
+
+def measured_by(measure: type[Measure]) -> Any:
+    """A field whose value a measure gives; None where it was not asked for, or the method lacks what it needs."""
+    return field(default=None, metadata={"measure": measure})
+
+
+@dataclass(frozen=True)
+class KnownWarp:
+    """The known random warps that registered data are judged under: RMS of their difference in pixels, and the seed."""
+
+    rms_px: float | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        all_or_nothing(self, "rms_px", "seed")
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Numbers of a method on a data set; its JSON has the keys that README describes.
+
+    Attributes:
+        data, split: as on the command line.
+        version: of the data, python, torch and this project.
+        n_subjects, n_slices: that were judged.
+        warp: under which registered data were judged.
+        why: the reason for each null, by dotted path.
+    """
+
+    data: str
+    split: str = "test"
+    version: dict[str, Any] = field(default_factory=dict)
+    method: str = "dafnet"
+    n_subjects: int = 0
+    n_slices: int = 0
+    warp: KnownWarp = field(default_factory=KnownWarp)
+    segmentation: dict[str, dict[str, DiceSummary]] | None = measured_by(Segmentation)
+    copy: dict[str, CopySummary] | None = measured_by(Segmentation)
+    paired: dict[str, dict[str, Paired | None]] | None = measured_by(Segmentation)
+    registration: RegistrationSummary | None = measured_by(Registration)
+    reconstruction: dict[str, ReconstructionSummary] | None = measured_by(Reconstruction)
+    kl_per_dimension: tuple[float, ...] | None = measured_by(Activity)
+    variance_per_dimension: tuple[float, ...] | None = measured_by(Activity)
+    active_dimensions: int | None = measured_by(Activity)
+    channel_occupancy: dict[str, tuple[float, ...]] | None = measured_by(Activity)
+    z: str | None = measured_by(ModalityProbe)
+    probe: ProbeSummary | None = measured_by(ModalityProbe)
+    swap: dict[str, SwapSummary] | None = measured_by(ModalityProbe)
+    cycle: dict[str, CycleSummary] | None = measured_by(CycleConsistency)
+    leakage: dict[str, LeakageSummary] | None = measured_by(ModalityLeakage)
+    dependence: DependenceSummary | None = measured_by(FactorDependence)
+    why: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def measures(cls) -> dict[type[Measure], tuple[str, ...]]:
+        """Every measure and the fields that it fills."""
+        found: dict[type[Measure], tuple[str, ...]] = {}
+        for f in fields(cls):
+            if measure := f.metadata.get("measure"):
+                found[measure] = (*found.get(measure, ()), f.name)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON with the keys of the fields; what was not asked for is left out, what is unknown is null."""
+        optional = {name for names in self.measures().values() for name in names}
+        found = to_json(self)
+        return {k: v for k, v in found.items() if v is not None or k not in optional or k in self.why}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str = "metrics") -> EvaluationResult:
+        """The inverse of `to_json`; also of what earlier versions wrote, which had fewer keys.
+
+        Raises:
+            ValueError: naming the place, what stands there and what was expected.
+        """
+        return from_json(cls, value, where)
+
+
+def unknown(value: Any, path: str = "") -> Iterator[str]:
+    """Dotted path of every None in nested JSON."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from unknown(inner, f"{path}.{key}" if path else key)
+    elif value is None:
+        yield path

@@ -1,0 +1,1 @@
+"""Losses: functions of tensors, the terms of a training forward, and their weights."""

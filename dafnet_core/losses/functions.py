@@ -1,0 +1,95 @@
+"""Losses as functions of tensors alone, one function a symbol of the paper (Sec. III), for any method."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dafnet_core.geometry import pixel_centres, warp
+from dafnet_core.parallel import rank_and_size, summed
+
+CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
+
+
+def dice_loss(probs: Tensor, masks: Tensor) -> Tensor:
+    """1 - Dice of each sample, over the classes that its mask contains, background left out (Sec. III-C).
+
+    Args:
+        probs: (N, L, H, W) class probabilities.
+        masks: (N, H, W) int64 labels.
+
+    Returns:
+        (N,); 0 for a mask of nothing but background.
+    """
+    truth = F.one_hot(masks, probs.shape[1]).movedim(-1, 1)[:, 1:].to(probs.dtype)
+    probs = probs[:, 1:]
+    size = truth.sum((2, 3))
+    dice = 2 * (probs * truth).sum((2, 3)) / (probs.sum((2, 3)) + size).clamp_min(1e-6)
+    present = (size > 0).to(probs.dtype)
+    return ((1 - dice) * present).sum(1) / present.sum(1).clamp_min(1)
+
+
+def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross entropy of each sample, each class weighted by 1 - its share of that sample's pixels (Sec. III-C).
+
+    Args:
+        logits: (N, L, H, W); masks: (N, H, W) int64 labels.
+
+    Returns:
+        (N,) weighted mean over pixels.
+    """
+    truth = F.one_hot(masks, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    weight = (1 - truth.mean((2, 3)))[:, :, None, None] * truth
+    return -(weight * logits.log_softmax(1)).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
+
+
+def supervised_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """L_sup of each sample (Sec. III-C): (N, L, H, W), (N, H, W) -> (N,)."""
+    return dice_loss(logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
+
+
+def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """L_KL per dimension: KL(q || N(0, 1)) in nats (Sec. III-A), shaped like `mean`."""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar)
+
+
+def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
+    """L_rec of each image (Sec. III-D): mean absolute error over the last two axes, intensities in [-1, 1]."""
+    return (y - x).abs().mean((-2, -1))
+
+
+def modality_reconstruction_loss(z_found: Tensor, z_drawn: Tensor) -> Tensor:
+    """L_rec^z (Sec. III-E): mean absolute difference of z and what is encoded from its image; 0 for none."""
+    return (z_found - z_drawn).abs().sum() / max(z_drawn.numel(), 1)
+
+
+def warp_error(grid: Tensor, fixed: Tensor, moving: Tensor, region: Tensor) -> Tensor:
+    """How far sampling positions are from where known warps of registered images say; not in the paper.
+
+    A position q found for pixel p of the fixed image is right where both show the same point of the registered
+    images: p + fixed(p) = q + moving(q).
+
+    Args:
+        grid: (N, H, W, 2) xy in [-1, 1], positions in the moving image.
+        fixed, moving: (N, H, W, 2) displacements of both images, in the same units (Batch).
+        region: (N, H, W) bool, pixels of the fixed image that count.
+
+    Returns:
+        (N,) mean Euclidean distance over the region, same units; 0 for an empty one.
+    """
+    height, width = grid.shape[1:3]
+    p = pixel_centres(height, width, grid.dtype).to(grid.device).view(height, width, 2)
+    at_q = warp(moving.movedim(-1, 1), grid).movedim(1, -1)
+    distance = (p + fixed - grid - at_q).square().sum(-1).clamp_min(1e-12).sqrt()
+    return (distance * region).sum((1, 2)) / region.sum((1, 2)).clamp_min(1)
+
+
+def mean_where(values: Tensor, keep: Tensor) -> Tensor:
+    """Mean of `values` where `keep`; 0 if nothing is kept. What is not kept has no gradient.
+
+    With several processes the sum is divided by their mean count, so that the mean of their gradients is that
+    of one process with the whole batch, also where one of them keeps nothing.
+    """
+    keep = keep.to(values.dtype)
+    total = summed(keep.sum()).clamp_min(1)
+    return (values * keep).sum() / total * rank_and_size()[1]

@@ -1,0 +1,106 @@
+"""The loss terms of DAFNet (Sec. III): one function each, from what a training forward gave to a scalar.
+
+Every term is a mean over modalities plus, where the paper uses deformed anatomies too, a mean over ordered pairs; so
+terms keep their size whatever the number of modalities. `weights.py` names each term and its default weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from dafnet_core.losses.functions import (
+    kl_divergence,
+    mean_where,
+    modality_reconstruction_loss,
+    reconstruction_loss,
+    supervised_loss,
+    warp_error,
+)
+from dafnet_core.networks.discriminators import Discriminators
+from dafnet_core.networks.pairing import fused_weights
+from dafnet_core.types import Batch, PairOutputs
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a term may use: one training forward, its batch, and the discriminators.
+
+    `masks` (M, B, H, W) are labels, background where nothing is annotated, so that no unannotated value is ever read;
+    `annotated` (M, B) bool; `x` (M, B, H, W) the images; `fixed` (P,) the modality that each pair is deformed onto.
+    """
+
+    outputs: PairOutputs
+    batch: Batch
+    discriminators: Discriminators
+
+    @cached_property
+    def annotated(self) -> Tensor:
+        return self.batch.annotated.T
+
+    @cached_property
+    def masks(self) -> Tensor:
+        return torch.where(self.annotated[:, :, None, None], self.batch.masks.transpose(0, 1), 0)
+
+    @cached_property
+    def x(self) -> Tensor:
+        return self.batch.images[:, :, 0].transpose(0, 1)
+
+    @cached_property
+    def fixed(self) -> Tensor:
+        return torch.tensor([i for i, _ in self.outputs.pairs], device=self.batch.images.device)
+
+
+def supervised(f: Forward) -> Tensor:
+    """L_sup of masks from own anatomies and, weighted over candidates, from deformed ones (Sec. III-C)."""
+    p, b, k = f.outputs.deformed.shape[:3]
+    own = supervised_loss(f.outputs.logits.flatten(0, 1), f.masks.flatten(0, 1)).view_as(f.annotated)
+    masks = f.masks[f.fixed][:, :, None].expand(-1, -1, k, -1, -1)
+    cross = supervised_loss(f.outputs.deformed_logits.flatten(0, 2), masks.flatten(0, 2)).view(p, b, k)
+    weighted = (cross * f.outputs.weights).sum(-1)
+    return mean_where(own, f.annotated) + mean_where(weighted, f.annotated[f.fixed])
+
+
+def reconstruction(f: Forward) -> Tensor:
+    """L_rec of own images and, weighted over candidates, of crosswise ones (Sec. III-D)."""
+    cross = reconstruction_loss(f.outputs.deformed_images, f.x[f.fixed][:, :, None])  # (P, B, K)
+    own = reconstruction_loss(f.outputs.images, f.x).mean()
+    return own + (cross * f.outputs.weights).sum(-1).mean()
+
+
+def modality_reconstruction(f: Forward) -> Tensor:
+    """L_rec^z (Sec. III-E): z of N(0, I) encoded again from the image made of it."""
+    return modality_reconstruction_loss(f.outputs.z_found, f.outputs.z_drawn)
+
+
+def divergence(f: Forward) -> Tensor:
+    """L_KL (Sec. III-A): divergence of q(z | x, s) from N(0, I) in nats, summed over dimensions."""
+    return kl_divergence(f.outputs.mean, f.outputs.logvar).sum(-1).mean()
+
+
+def fused(f: Forward) -> Tensor:
+    """L_sup of masks from fused anatomies, for the segmentor alone; not in the paper."""
+    masks = f.masks[:, :, None].expand(-1, -1, f.outputs.fused_logits.shape[2], -1, -1)
+    losses = supervised_loss(f.outputs.fused_logits.flatten(0, 2), masks.flatten(0, 2)).view(masks.shape[:3])
+    weights = fused_weights(f.outputs.weights, f.outputs.pairs).detach()
+    return mean_where((losses * weights).sum(-1), f.annotated)
+
+
+def known_warp(f: Forward) -> Tensor | None:
+    """Error of sampling positions under the known warps of registered data, [-1, 1] units; not in the paper."""
+    if f.batch.displacements is None:
+        return None
+    known, regions = f.batch.displacements.transpose(0, 1), f.batch.regions.transpose(0, 1)
+    moving = torch.stack([known[j] for _, j in f.outputs.pairs])
+    parts = (f.outputs.grid, known[f.fixed], moving, regions[f.fixed])
+    return warp_error(*(t.flatten(0, 1) for t in parts)).mean()
+
+
+def swapped(f: Forward) -> Tensor | None:
+    """z encoded again from images of another modality's anatomy; not in the paper."""
+    if not f.outputs.z_swapped.shape[1]:
+        return None
+    return modality_reconstruction_loss(f.outputs.z_swapped_found, f.outputs.z_swapped)

@@ -1,0 +1,126 @@
+"""Which loss terms there are: a field each, with its function, its default weight and its meaning.
+
+To add a loss, write a function of `Forward` and a field here; the command line, logs and cards follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from dafnet_core.config import Config
+from dafnet_core.losses import adversarial, terms
+from dafnet_core.losses.terms import Forward
+from dafnet_core.networks.discriminators import Discriminators
+from dafnet_core.types import Batch, PairOutputs
+
+Term = Callable[[Forward], Tensor | None]
+
+
+def weight(default: float, term: Term, help: str, *, costly: bool = False) -> Any:
+    """A loss term as a field.
+
+    Args:
+        default: its weight, 0 or more.
+        term: gives the unweighted scalar, or None where the batch does not allow it.
+        help: of the command line.
+        costly: left out while its weight is 0; other terms are computed, and logged, all the same.
+    """
+    return field(default=default, metadata={"help": f"weight of {help}", "term": term, "costly": costly})
+
+
+@dataclass(frozen=True)
+class LossWeights(Config):
+    """Weights of the loss terms (Sec. IV-A): the paper's, and those of `fused`, `warp` and `swap`, which it lacks."""
+
+    sup: float = weight(10.0, terms.supervised, "L_sup: Dice and cross entropy of annotated masks")
+    adv_mask: float = weight(
+        1.0, adversarial.masks, "L_adv^M: masks that the discriminator takes for real", costly=True
+    )
+    rec: float = weight(1.0, terms.reconstruction, "L_rec: absolute error of own and crosswise reconstructions")
+    adv_image: float = weight(
+        1.0, adversarial.images, "L_adv^I: images that the image discriminators take for real", costly=True
+    )
+    rec_z: float = weight(1.0, terms.modality_reconstruction, "L_rec^z: z encoded again from an image made from it")
+    kl: float = weight(0.1, terms.divergence, "L_KL: divergence of q(z | x, s) from N(0, I)")
+    fused: float = weight(
+        5.0, terms.fused, "L_sup of masks of fused anatomies, for the segmentor alone; 0 in the paper"
+    )
+    warp: float = weight(
+        0.0,
+        terms.known_warp,
+        "the error of alignment under the known warps that --warp makes of registered data; 0 in the paper",
+        costly=True,
+    )
+    swap: float = weight(
+        0.0,
+        terms.swapped,
+        "the error of z encoded again from an image of another modality's anatomy, on as many samples as L_rec^z; "
+        "0 in the paper",
+    )
+
+    PREFIX: ClassVar[str] = "w_"
+    MOST: ClassVar[float] = 1e6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, f in self.options().items():
+            if not 0 <= getattr(self, f.name) <= self.MOST:
+                raise ValueError(f"{name} is {getattr(self, f.name):g}; expected 0 to {self.MOST:g}")
+
+    @classmethod
+    def paper(cls) -> Self:
+        """The weights of Sec. IV-A."""
+        return cls(fused=0.0)
+
+    @classmethod
+    def all_on(cls) -> Self:
+        """Every term with a weight above 0."""
+        return cls(**{f.name: f.default or 1.0 for f in fields(cls)})
+
+    def without(self, names: tuple[str, ...]) -> Self:
+        """These weights with those of some terms set to 0."""
+        return replace(self, **{f.name: 0.0 for f in fields(self) if f.name in names})
+
+    def total(self, terms: dict[str, Any]) -> Any:
+        """The weighted sum of named terms; a term without a weight raises KeyError."""
+        if unknown := sorted(set(terms) - {f.name for f in fields(self)}):
+            raise KeyError(f"no weight for loss term {', '.join(unknown)}")
+        return sum(getattr(self, name) * value for name, value in terms.items())
+
+
+def generator_terms(
+    outputs: PairOutputs, batch: Batch, discriminators: Discriminators, weights: LossWeights | None = None
+) -> dict[str, Tensor]:
+    """The loss terms of DAFNet, not yet weighted, under the names of LossWeights.
+
+    Args:
+        outputs: of a training forward on `batch`.
+        weights: costly terms of weight 0 are left out; None computes them all.
+
+    Returns:
+        Scalars; terms that the batch does not allow are left out.
+    """
+    weights = weights or LossWeights.all_on()
+    forward = Forward(outputs, batch, discriminators)
+    wanted = [f for f in fields(weights) if getattr(weights, f.name) or not f.metadata["costly"]]
+    values = {f.name: f.metadata["term"](forward) for f in wanted}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def discriminator_terms(
+    outputs: PairOutputs, batch: Batch, discriminators: Discriminators, weights: LossWeights | None = None
+) -> dict[str, Tensor]:
+    """Losses of the discriminators, `masks` and one `images_i` a modality (Sec. III-C and III-D).
+
+    Gradients never reach the generator. A discriminator whose generator term has weight 0 is left out.
+    """
+    weights = weights or LossWeights.all_on()
+    forward = Forward(outputs, batch, discriminators)
+    found = {"masks": adversarial.mask_discriminator(forward)} if weights.adv_mask else {}
+    for i in range(len(discriminators.images) if weights.adv_image else 0):
+        found[f"images_{i}"] = adversarial.image_discriminator(forward, i)
+    return found

@@ -1,0 +1,202 @@
+"""What every method gives, and what a method that learns offers to training (Sec. V: DAFNet and its rivals).
+
+A method takes one slice in n modalities and predicts masks; it may also predict images, warps and factors. What it has
+not, it leaves out, and measures and pages say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+
+import numpy as np
+from torch import Tensor, nn
+
+from dafnet_core.config import ModelConfig
+from dafnet_core.losses.weights import LossWeights
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_core.types import Alignment, Batch, Noise, Prediction, Reconstruction
+
+
+@dataclass(frozen=True, eq=False)
+class SliceInput:
+    """What a method is given of one slice.
+
+    Attributes:
+        images: (n, K, H, W) float32 in [-1, 1]; candidate 0 is the slice itself (Sec. III-F).
+        modalities: index in the method's modalities of each of the n.
+        source_masks: labels (H, W) of source modalities by their position among the n, each in its own frame. Never
+            that of a modality whose mask is to be predicted.
+    """
+
+    images: np.ndarray
+    modalities: tuple[int, ...]
+    source_masks: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+class PredictedMask(NamedTuple):
+    """A mask of modality `fixed`, (H, W) uint8 labels in its frame.
+
+    Attributes:
+        kind: how it was made, such as "single", "deformed", "fused" or "copy".
+        fixed, moving: positions among the n modalities; `moving` is the one that it was brought from, or None.
+    """
+
+    kind: str
+    fixed: int
+    moving: int | None
+    labels: np.ndarray
+
+
+class PredictedImage(NamedTuple):
+    """A synthetic image of modality `fixed`, (H, W) in [-1, 1]; fields as in PredictedMask, kinds own and cross."""
+
+    kind: str
+    fixed: int
+    moving: int | None
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What a method finds in one slice.
+
+    Attributes:
+        masks: of any kinds.
+        images: of any kinds; () for none.
+        positions: of ordered pairs (fixed, moving), (H, W, 2) xy in pixels: where in the moving image each pixel of
+            the fixed one is sampled; {} for none.
+        factors: anatomy and modality factors and all that is made of them; None for a method without factors.
+    """
+
+    masks: tuple[PredictedMask, ...]
+    images: tuple[PredictedImage, ...] = ()
+    positions: Mapping[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    factors: Decomposition | None = None
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to predict masks.
+
+    Attributes:
+        name: on the command line and in checkpoints.
+        title: for people.
+        kinds: of masks that it predicts, in the order of tables.
+        needs_source_masks: whether it predicts from another modality's true mask (copy, registration).
+        modalities, classes: that it knows; class 0 is the background.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    needs_source_masks: ClassVar[bool]
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def predict(self, given: SliceInput) -> Estimate:
+        """Masks, and what else it has, of one slice; raises ValueError where the input does not fit."""
+        ...
+
+
+class FactorModel(Protocol):
+    """Networks with an anatomy factor s and a modality factor z: what the analyses of factors need (Sec. III).
+
+    `networks/dafnet.py` says the shapes.
+    """
+
+    config: ModelConfig
+    decoder: Any  # with condition(s) and render(conditioning, z)
+
+    def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]: ...
+    def segment(self, s: Tensor) -> Tensor: ...
+    def decode(self, s: Tensor, z: Tensor) -> Tensor: ...
+    def predict(self, images: Tensor, modalities: Any = None, *, precision: str = "auto") -> Prediction: ...
+    def reconstruct(self, prediction: Prediction, images: Tensor) -> Reconstruction: ...
+    def align(self, moving: Tensor, fixed: Tensor) -> Alignment: ...
+    def pairing(self, fixed: Tensor, deformed: Tensor) -> Tensor: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+class Trainable(Method, Protocol):
+    """A method that learns; training, averaging, resuming, checkpoints and cards know only this.
+
+    Attributes:
+        config: all that decides the networks' shapes.
+        networks: what a checkpoint holds and what is averaged; its keys name the weights in the file.
+        discriminators: what only training needs; None at inference and for methods without adversarial terms.
+    """
+
+    config: ModelConfig
+    networks: nn.Module
+    discriminators: nn.Module | None
+
+    @classmethod
+    def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:
+        """The configuration of "compact" or "published" networks, with the command line's choices."""
+        ...
+
+    @classmethod
+    def networks_of(cls, config: ModelConfig) -> nn.Module:
+        """New networks with drawn weights."""
+        ...
+
+    @classmethod
+    def of(cls, networks: nn.Module) -> Self:
+        """The method with given networks, for inference."""
+        ...
+
+    @classmethod
+    def for_training(cls, config: ModelConfig) -> Self:
+        """The method with new networks and discriminators."""
+        ...
+
+    def noise(self, draws: np.ndarray, weights: LossWeights, share: float) -> Noise:
+        """The randomness of a step.
+
+        Args:
+            draws: (B, 2, M, n_z) standard normal numbers, drawn by sample.
+            weights: final loss weights, which say what is needed.
+            share: of the batch that costly terms are computed on.
+        """
+        ...
+
+    def terms(
+        self, networks: nn.Module, batch: Batch, noise: Noise, weights: LossWeights
+    ) -> tuple[dict[str, Tensor], Any]:
+        """Named loss terms, unweighted, and what the networks made.
+
+        Args:
+            networks: these, perhaps compiled or wrapped.
+        """
+        ...
+
+    def discriminator_terms(self, made: Any, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+        """Named losses of the discriminators on what the networks made; {} without discriminators."""
+        ...
+
+    def monitored(self, made: Any) -> dict[str, Tensor]:
+        """Further scalars for the log."""
+        ...
+
+    def visit(self, batch: Batch) -> None:
+        """A training forward without losses, from which batch normalisation takes its statistics."""
+        ...
+
+
+def predict_all(method: Method, given: SliceInput) -> Estimate:
+    """What a method finds in a slice, all its modalities being targets in turn.
+
+    Args:
+        given: `source_masks` may hold masks of all modalities: a method that needs them is asked for one target at a
+            time, without the target's own.
+    """
+    if not method.needs_source_masks:
+        return method.predict(SliceInput(given.images, given.modalities))
+    found = []
+    for target in range(len(given.modalities)):
+        sources = {i: mask for i, mask in given.source_masks.items() if i != target}
+        estimate = method.predict(SliceInput(given.images, given.modalities, sources))
+        found += [mask for mask in estimate.masks if mask.fixed == target]
+    return Estimate(tuple(found))

@@ -1,0 +1,111 @@
+"""DAFNet as a method: disentangle, align, fuse, segment, decode (Sec. III)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dafnet_core.config import ModelConfig
+from dafnet_core.losses.weights import LossWeights, discriminator_terms, generator_terms
+from dafnet_core.methods.base import Estimate, PredictedImage, PredictedMask, SliceInput
+from dafnet_core.methods.decomposition import Decomposition, decompose
+from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.networks.discriminators import Discriminators
+from dafnet_core.types import Batch, Noise, PairOutputs
+
+
+class DAFNetMethod:
+    """DAFNet with its networks; the discriminators exist in training only."""
+
+    name: ClassVar[str] = "dafnet"
+    title: ClassVar[str] = "DAFNet"
+    kinds: ClassVar[tuple[str, ...]] = ("single", "deformed", "fused")
+    needs_source_masks: ClassVar[bool] = False
+
+    def __init__(self, networks: DAFNet, discriminators: Discriminators | None = None) -> None:
+        self.networks, self.discriminators = networks, discriminators
+
+    @classmethod
+    def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:
+        """Sizes "compact" or "published"; `choices` are fields of ModelConfig."""
+        make = ModelConfig.compact if size == "compact" else ModelConfig.published
+        return make(modalities, classes, **choices)
+
+    @classmethod
+    def networks_of(cls, config: ModelConfig) -> DAFNet:
+        return DAFNet(config)
+
+    @classmethod
+    def of(cls, networks: DAFNet) -> Self:
+        return cls(networks)
+
+    @classmethod
+    def for_training(cls, config: ModelConfig) -> Self:
+        return cls(DAFNet(config), Discriminators(config))
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.networks.config
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.config.modalities
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.config.classes
+
+    def predict(self, given: SliceInput) -> Estimate:
+        """Masks of single, deformed and fused anatomies, reconstructions, sampling positions and factors."""
+        return estimate_of(decompose(self.networks, given.images, given.modalities))
+
+    def noise(self, draws: np.ndarray, weights: LossWeights, share: float) -> Noise:
+        """Noise of the posterior's sample; z from N(0, I) for L_rec^z, and swapped styles, on a share (rounded up)."""
+        z, further = torch.from_numpy(draws.transpose(1, 2, 0, 3).copy()).float()  # (2, M, B, n_z)
+        some = math.ceil(len(draws) * share)
+        return Noise(z, further[:, : some if weights.rec_z else 0], some if weights.swap else 0)
+
+    def terms(
+        self, networks: nn.Module, batch: Batch, noise: Noise, weights: LossWeights
+    ) -> tuple[dict[str, Tensor], PairOutputs]:
+        """One training forward and its loss terms (Sec. III)."""
+        outputs = networks(batch, noise)
+        return generator_terms(outputs, batch, self.discriminators, weights), outputs
+
+    def discriminator_terms(self, made: PairOutputs, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+        return discriminator_terms(made, batch, self.discriminators, weights)
+
+    def monitored(self, made: PairOutputs) -> dict[str, Tensor]:
+        """Mean displacement `shift` of control points in [-1, 1] units; with candidates, the mean weight of each."""
+        seen = {"shift": made.offsets.abs().mean()}
+        if made.weights.shape[2] > 1:
+            seen |= {f"weight_{k + 1}": w for k, w in enumerate(made.weights.mean((0, 1)))}
+        return seen
+
+    def visit(self, batch: Batch) -> None:
+        m, b = batch.annotated.T.shape
+        self.networks(batch, Noise.draw(m, b, self.config.z_dim, rec_z_share=0).to(batch.images.device))
+
+
+def estimate_of(found: Decomposition) -> Estimate:
+    """A decomposition as an estimate, with itself as its factors."""
+    pairs = list(enumerate(found.pairs))
+    images = [PredictedImage("own", i, None, found.own[i]) for i in range(len(found.names))]
+    images += [PredictedImage("cross", i, j, found.cross[p]) for p, (i, j) in pairs]
+    positions = {pair: found.positions[p] for p, pair in pairs}
+    return Estimate(tuple(masks_of(found)), tuple(images), positions, found)
+
+
+def masks_of(found: Decomposition) -> Iterator[PredictedMask]:
+    """Every predicted mask, by modality."""
+    for i in range(len(found.names)):
+        yield PredictedMask("single", i, None, found.single[i])
+        for p, (fixed, moving) in enumerate(found.pairs):
+            if fixed == i:
+                yield PredictedMask("deformed", i, moving, found.deformed_masks[p])
+        yield PredictedMask("fused", i, None, found.fused_masks[i])

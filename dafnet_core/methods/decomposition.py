@@ -1,0 +1,99 @@
+"""One slice decomposed by a model with factors, as plain arrays.
+
+The pages and `python -m dafnet_core.evaluate` both stand on this, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dafnet_core.geometry import grid_to_pixels
+
+if TYPE_CHECKING:
+    from dafnet_core.methods.base import FactorModel
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """All that a model finds in n modalities of one slice; pair p is `pairs[p] = (fixed i, moving j)`.
+
+    Attributes:
+        names: of the n modalities.
+        images: (n, H, W) float32 in [-1, 1].
+        s: (n, C, H, W) float32 one-hot anatomies.
+        deformed: (P, C, H, W) float32 anatomy of j in frame i; channels sum to 1.
+        fused: (n, C, H, W) float32, pixel-wise maximum.
+        positions: (P, H, W, 2) float64 xy in pixels: where in j each pixel of frame i is sampled.
+        offsets: (P, control points, 2) xy in [-1, 1] units.
+        weights: (P, K) pair weights of the candidates, summing to 1.
+        z_mean, z_std: (n, n_z) of q(z | x, s).
+        single, fused_masks: (n, H, W) uint8 labels; deformed_masks: (P, H, W).
+        own: (n, H, W) float32 g(s_i, z_i); cross: (P, H, W) g(s_j in frame i, z_i);
+            swapped: (P, H, W) g(s_i, z_j), the anatomy of i in the style of j.
+    """
+
+    names: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
+    images: np.ndarray
+    s: np.ndarray
+    deformed: np.ndarray
+    fused: np.ndarray
+    positions: np.ndarray
+    offsets: np.ndarray
+    weights: np.ndarray
+    z_mean: np.ndarray
+    z_std: np.ndarray
+    single: np.ndarray
+    deformed_masks: np.ndarray
+    fused_masks: np.ndarray
+    own: np.ndarray
+    cross: np.ndarray
+    swapped: np.ndarray
+
+
+def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...] | None = None) -> Decomposition:
+    """Decompose one slice into factors, and make masks and images of them.
+
+    Args:
+        model: in eval mode.
+        images: (n, H, W) float32 in [-1, 1], n >= 1; or (n, K, H, W) with K candidates, of which the first is the
+            slice itself: masks are then weighted over candidates, everything else is that of the first.
+        modalities: index of each image's modality in the model; the first n by default.
+
+    Raises:
+        ValueError: H or W does not fit the model's poolings, or an unknown modality.
+    """
+    device = next(iter(model.parameters())).device
+    x = torch.from_numpy(np.array(images, np.float32, order="C"))[None].to(device)
+    found = model.predict(x, modalities)
+    made = model.reconstruct(found, x)
+
+    def array(values: torch.Tensor) -> np.ndarray:
+        return values.cpu().numpy()
+
+    def labels(probs: torch.Tensor) -> np.ndarray:
+        return array(probs[:, 0].argmax(1).to(torch.uint8))
+
+    return Decomposition(
+        names=tuple(model.config.modalities[m] for m in found.modalities),
+        pairs=found.pairs,
+        images=np.asarray(images if images.ndim == 3 else images[:, 0], np.float32),
+        s=array(found.s[:, 0, 0]),
+        deformed=array(found.deformed[:, 0, 0]),
+        fused=array(found.fused[:, 0, 0]),
+        positions=grid_to_pixels(array(found.grid[:, 0, 0]).astype(np.float64)),
+        offsets=array(found.offsets[:, 0, 0]),
+        weights=array(found.weights[:, 0]),
+        z_mean=array(made.mean[:, 0]),
+        z_std=array(torch.exp(made.logvar[:, 0] / 2)),
+        single=labels(found.single),
+        deformed_masks=labels(found.deformed_masks),
+        fused_masks=labels(found.fused_masks),
+        own=array(made.own[:, 0]),
+        cross=array(made.cross[:, 0, 0]),
+        swapped=array(made.swapped[:, 0]),
+    )

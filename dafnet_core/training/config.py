@@ -1,0 +1,216 @@
+"""A training run: data, networks, losses, schedule and machine, each a section of its own.
+
+The command line shows all options in one list, without sections: `TrainConfig.of` takes them so, and `flat` gives them
+back. `from_dict` also reads the flat files that runs before version 0.2 wrote.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
+
+from dafnet_core.config import JUDGING_SEED, Config, ModelConfig, option
+from dafnet_core.data.config import DataConfig
+from dafnet_core.data.sources import check_options
+from dafnet_core.losses.weights import LossWeights
+from dafnet_core.methods import METHODS, trainable
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Config):
+    """Which method is trained, and the sizes of its networks."""
+
+    method: str = option("dafnet", "method to train", trainable)
+    decoder: str = option("film", "decoder", ("film", "spade"))
+    size: str = option("compact", "network sizes", ("compact", "published"), flag="model")
+    start: str = option("", "checkpoint whose weights the run begins with, of the same networks; none draws them")
+    channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
+    z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
+    without: tuple[str, ...] = option(
+        (),
+        "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
+        (*(f.name for f in fields(LossWeights)), "aligner"),
+    )
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {n: ModelConfig.LIMITS[n] for n in ("channels", "z_dim")}
+
+
+@dataclass(frozen=True)
+class ScheduleConfig(Config):
+    """Steps, learning rates, ramps and averaging (PAPER_NOTES.md, "Training recipe")."""
+
+    seed: int = option(0, f"seed of data, weights and noise; {JUDGING_SEED} and above are for judging")
+    steps: int = option(1800, "training steps")
+    finish_steps: int = option(300, "last steps, taken with exactly the loss weights below")
+    batch_size: int = option(4, "pairs per step")
+    lr: float = option(1e-3, "learning rate of the generator")
+    finish_lr: float = option(5e-4, "learning rate of the generator in the last steps")
+    critic_lr: float = option(2e-4, "learning rate of the discriminators")
+    warmup: int = option(100, "steps over which learning rates rise from zero")
+    kl_phase1: float = option(0.02, "weight of L_KL before the last steps")
+    rec_phase1: float = option(3.0, "weight of L_rec before the last steps")
+    kl_ramp: int = option(900, "steps over which the weight of L_KL rises from zero")
+    adversarial_from: int = option(300, "step at which adversarial terms begin")
+    adversarial_ramp: int = option(300, "steps over which adversarial terms rise to their weight")
+    rec_z_share: float = option(0.5, "share of each batch that L_rec^z and swaps are computed on")
+    clip: float = option(10.0, "largest norm of the generator's gradient")
+    averaging: str = option("ema", "average of weights that is judged and kept", ("ema", "swa", "none"))
+    ema: float = option(0.998, "decay of the exponential average")
+    swa_from: float = option(0.6, "share of the steps after which the plain average begins")
+    validate_every: int = option(450, "steps between validations and contact sheets")
+    save_every: int = option(150, "steps between states to resume from")
+    patience: int = option(0, "stop after so many validations without a better fused Dice; 0 never")
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        **dict.fromkeys(("rec_z_share", "ema", "swa_from"), (0, 1)),
+        **dict.fromkeys(("steps", "validate_every", "save_every"), (1, 10**7)),
+        **dict.fromkeys(("finish_steps", "warmup", "kl_ramp", "adversarial_ramp", "patience"), (0, 10**7)),
+        "adversarial_from": (-1, 10**7),
+        **dict.fromkeys(("lr", "finish_lr", "critic_lr", "clip"), (1e-12, math.inf)),
+        **dict.fromkeys(("kl_phase1", "rec_phase1"), (0, LossWeights.MOST)),
+        "batch_size": (1, 1024),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.seed < JUDGING_SEED:
+            raise ValueError(
+                f"seed is {self.seed}; expected 0 to {JUDGING_SEED - 1}: "
+                f"seeds from {JUDGING_SEED} on are for judging only"
+            )
+
+    @property
+    def finish_start(self) -> int:
+        """First step of the finish, which never takes more than half of a run."""
+        return max(self.steps - self.finish_steps, self.steps // 2)
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Share of `lr` at a step: warm-up, cosine from 40 % of phase 1, then the finish's own rate."""
+        start = self.finish_start
+        if self.finish_steps and step >= start:
+            done = (step - start) / (self.steps - start)
+            return self.finish_lr / self.lr * (0.55 + 0.45 * math.cos(math.pi * done))
+        warm = min(1.0, (step + 1) / max(self.warmup, 1))
+        flat = 0.4 * start
+        done = max(0.0, (step - flat) / max(start - flat, 1))
+        return warm * (0.55 + 0.45 * math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
+class MachineConfig(Config):
+    """Where a run computes, and in which precision."""
+
+    device: str = option("auto", "auto: CUDA, else MPS, else CPU", ("auto", "cpu", "cuda", "mps"))
+    precision: str = option(
+        "auto",
+        "arithmetic of convolutions, geometry is always fp32; auto: bf16 where the processor computes in it",
+        ("auto", "fp32", "bf16", "fp16"),
+    )
+    channels_last: str = option("auto", "memory format; auto: on CPU, where it measured faster", ("auto", "on", "off"))
+    compile: str = option(
+        "off",
+        "torch.compile of the networks; on CPU it compiles for minutes, and steps then took longer, not less",
+        ("on", "off"),
+    )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: NetworkConfig = field(default_factory=NetworkConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    machine: MachineConfig = field(default_factory=MachineConfig)
+
+    SECTIONS: ClassVar[dict[str, type[Config]]] = {
+        "data": DataConfig,
+        "model": NetworkConfig,
+        "schedule": ScheduleConfig,
+        "losses": LossWeights,
+        "machine": MachineConfig,
+    }
+
+    def __post_init__(self) -> None:
+        check_options(self.data)
+
+    @classmethod
+    def options(cls) -> dict[str, tuple[str, Field[Any]]]:
+        """Every option of the command line: its section and field."""
+        return {name: (s, f) for s, section in cls.SECTIONS.items() for name, f in section.options().items()}
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """A run by its options, as the command line names them.
+
+        Raises:
+            ValueError: an option that there is not, or a value that cannot be.
+        """
+        return cls().with_options(**values)
+
+    def with_options(self, **values: Any) -> Self:
+        """This run with some options changed; errors as in `of`."""
+        known = self.options()
+        if unknown := sorted(set(values) - set(known)):
+            raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
+        parts: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            section, f = known[name]
+            parts.setdefault(section, {})[f.name] = value
+        return replace(self, **{s: replace(getattr(self, s), **changes) for s, changes in parts.items()})
+
+    def flat(self) -> dict[str, Any]:
+        """The value of every option."""
+        return {name: getattr(getattr(self, section), f.name) for name, (section, f) in self.options().items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Sections as JSON."""
+        return {section: getattr(self, section).to_dict() for section in self.SECTIONS}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; also a flat object of options, as older runs wrote it.
+
+        Raises:
+            ValueError: something unknown, or a value that cannot be.
+        """
+        if any(isinstance(v, dict) for v in values.values()):
+            if unknown := sorted(set(values) - set(cls.SECTIONS)):
+                raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(cls.SECTIONS)}")
+            return cls(**{s: cls.SECTIONS[s].from_dict(part) for s, part in values.items()})
+        return cls.of(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+    def networks(self, modalities: tuple[str, ...], classes: tuple[str, ...]) -> ModelConfig:
+        """The networks for data of these modalities and classes."""
+        return METHODS[self.model.method].configure(
+            self.model.size,
+            modalities,
+            classes,
+            decoder=self.model.decoder,
+            channels=self.model.channels,
+            z_dim=self.model.z_dim,
+            candidates=self.data.candidates,
+            align="off" if "aligner" in self.model.without else "on",
+        )
+
+    @property
+    def final_weights(self) -> LossWeights:
+        """The weights of the last steps."""
+        return self.losses.without(self.model.without)
+
+    def weights_at(self, step: int) -> LossWeights:
+        """Loss weights of a step: ramps first, exactly the configured ones from `finish_start` on."""
+        final, schedule = self.final_weights, self.schedule
+        if step >= schedule.finish_start:
+            return final
+        adversarial = min(max(step - schedule.adversarial_from, 0) / max(schedule.adversarial_ramp, 1), 1.0)
+        return replace(
+            final,
+            adv_mask=final.adv_mask * adversarial,
+            adv_image=final.adv_image * adversarial,
+            rec=schedule.rec_phase1 if final.rec else 0.0,
+            kl=schedule.kl_phase1 * min(step / max(schedule.kl_ramp, 1), 1.0) if final.kl else 0.0,
+        )

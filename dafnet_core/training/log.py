@@ -1,0 +1,105 @@
+"""What a run writes down of its steps: CSV files, and TensorBoard's where that is installed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.files import atomic_write
+
+
+class Log:
+    """A CSV of numbers by step; on resuming, rows of steps that will be done again are dropped."""
+
+    def __init__(self, path: Path, before: int) -> None:
+        self.path, self.rows = path, []
+        if path.exists():
+            with open(path, newline="") as old:
+                # a row that a full disk cut short belongs to a step after the last state, too
+                whole = [row for row in csv.DictReader(old) if None not in row.values()]
+            self.rows = [row for row in whole if int(row["step"]) < before]
+        self.names: list[str] = []
+        self._rewrite()
+
+    def add(self, row: dict[str, Any]) -> None:
+        row = {k: "" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
+        self.rows.append(row)
+        if set(row) - set(self.names):
+            self._rewrite()  # a term that was not there before, such as adversarial ones: a new column
+        else:
+            try:
+                with open(self.path, "a", newline="") as file:
+                    csv.DictWriter(file, self.names).writerow(row)
+            except OSError as error:
+                error.filename = str(self.path)  # a full disk names no file
+                raise
+
+    def _rewrite(self) -> None:
+        self.names = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.names)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        atomic_write(self.path, text.getvalue().encode())
+
+
+def epoch_means(rows: list[dict[str, str]]) -> str:
+    """Mean of every term over each epoch, as CSV; with candidates also the pair weights (Fig. 6)."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in ("step", "epoch")]
+    for row in rows:
+        for name in names:
+            if row.get(name):
+                values[row["epoch"]][name].append(float(row[name]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *names])
+    writer.writeheader()
+    for epoch, found in values.items():
+        writer.writerow({"epoch": epoch} | {n: f"{np.mean(v):.6g}" for n, v in found.items()})
+    return text.getvalue()
+
+
+class TensorBoardLog:
+    """TensorBoard's event files, where tensorboard is installed; nothing where it is not."""
+
+    def __init__(self, run: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self.writer = None
+        else:
+            self.writer = SummaryWriter(str(run / "tensorboard"))
+
+    def add(self, row: dict[str, Any], step: int) -> None:
+        for name, value in row.items() if self.writer else ():
+            if isinstance(value, float):
+                self.writer.add_scalar(name, value, step)
+
+
+def fused_dice(found: EvaluationResult) -> float:
+    """What the best checkpoint is chosen by: mean Dice over the modalities that validation has masks of.
+
+    Of fused masks, or, for a method without them, of the last of its kinds.
+    """
+    means = [list(kinds.values())[-1].dice_mean for kinds in (found.segmentation or {}).values()]
+    known = [mean for mean in means if mean is not None]
+    return float(np.mean(known)) if known else 0.0
+
+
+def validation_row(found: EvaluationResult, step: int) -> dict[str, Any]:
+    """A row of validation.csv."""
+    row: dict[str, Any] = {"step": step, "fused_dice": fused_dice(found)}
+    for name, kinds in (found.segmentation or {}).items():
+        row |= {f"{name}_{kind}": value.dice_mean for kind, value in kinds.items()}
+    if found.registration is not None:
+        row |= vars(found.registration)
+    row |= {f"kl_{d}": v for d, v in enumerate(found.kl_per_dimension or ())}
+    for name, shares in (found.channel_occupancy or {}).items():
+        row |= {f"{name}_channel_{c}": share for c, share in enumerate(shares)}
+    return row

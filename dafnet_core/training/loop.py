@@ -1,0 +1,217 @@
+"""The training loop: step, log, validate, keep the best. Process 0 judges and writes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dafnet_core.checkpoints.file import check_maps
+from dafnet_core.checkpoints.schema import StartRecord
+from dafnet_core.data.dataset import Augmentation
+from dafnet_core.data.sources import TrainingData, training_data
+from dafnet_core.evaluation.judge import judge
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.files import atomic_write
+from dafnet_core.methods import METHODS
+from dafnet_core.parallel import rank_and_size, summed
+from dafnet_core.training.config import TrainConfig
+from dafnet_core.training.export import as_checkpoint, opened_start, start_record, write_checkpoint
+from dafnet_core.training.log import Log, TensorBoardLog, epoch_means, validation_row
+from dafnet_core.training.preview import contact_sheet
+from dafnet_core.training.run_folder import check_same_subjects, prepare_folder, restore, save_state
+from dafnet_core.training.step import (
+    NotFiniteError,
+    TrainState,
+    noise_of_step,
+    pick_device,
+    recompute_statistics,
+    train_step,
+)
+from dafnet_core.training.warnings import training_warnings
+from dafnet_core.typed_json import from_json, to_json
+from dafnet_core.types import Batch, Noise
+
+SHOWN = ("sup", "rec", "kl", "grad_norm")  # terms beside the progress bar
+STATISTICS_BATCHES = 20  # that batch normalisation of averaged weights is recomputed from
+
+
+def train(config: TrainConfig, run: Path, *, judged_after: bool = False) -> dict[str, str]:
+    """Train, or go on where the run's folder holds a state or only a configuration.
+
+    Args:
+        judged_after: somebody will judge the result on subjects that were not trained on.
+
+    Returns:
+        What an exported checkpoint can be judged on: names of data by title.
+
+    Raises:
+        ValueError: the data cannot be what the configuration asks for.
+        NotFiniteError: training diverged; the last good state stays.
+    """
+    torch.set_flush_denormal(True)  # Adam's moments of idle weights fade into denormals, which are slow on CPU
+    size = rank_and_size()[1]
+    if config.schedule.batch_size % size:
+        raise ValueError(f"batch_size is {config.schedule.batch_size}; expected a multiple of the {size} processes")
+    device = pick_device(config.machine.device)
+    data = training_data(config.data, config.schedule.seed, warp_supervised=bool(config.losses.warp))
+    check_maps(config.networks(data.train.modalities, data.train.classes), data.train.preparation)
+    specs = data.source.judging_specs(data.split)
+    if judged_after and not specs:
+        raise ValueError(
+            f"{config.data.source} has no test subjects to judge an exported checkpoint on; leave --export out"
+        )
+    if (run / "split.json").exists():
+        check_same_subjects(run / "split.json", data.split)
+    _Run.begin(config, run, data, device).finish()
+    return specs
+
+
+@dataclass
+class _Run:
+    """A run between its first step and its last.
+
+    Attributes:
+        best, waited: the best fused Dice of a validation, and validations since then.
+        seconds: spent before this process.
+        good: step of the state on disk, None for none.
+    """
+
+    config: TrainConfig
+    folder: Path
+    data: TrainingData
+    state: TrainState
+    start: StartRecord | None = None
+    best: float = -1.0
+    waited: int = 0
+    seconds: float = 0.0
+    good: int | None = None
+    rank: int = field(default_factory=lambda: rank_and_size()[0])
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def begin(cls, config: TrainConfig, folder: Path, data: TrainingData, device: torch.device) -> _Run:
+        """A new run, or one that goes on from its state."""
+        kept = folder / "state.pt"
+        begun = kept.exists()
+        start = None if begun else opened_start(config, data)
+        networks = config.networks(data.train.modalities, data.train.classes)
+        state = TrainState.create(networks, config, device, start and start.model)
+        run = cls(config, folder, data, state)
+        if start:
+            run.start = start_record(start, config.model.start)
+        if begun:
+            facts = restore(state, kept)
+            run.best, run.waited, run.seconds = facts["best"], facts["waited"], facts["seconds"]
+            run.start = facts["start"] and from_json(StartRecord, facts["start"], f"{kept}: start")
+            run.good = state.step
+        if run.rank == 0:
+            prepare_folder(folder, config, data.split)
+            run._open_logs()
+        return run
+
+    def _open_logs(self) -> None:
+        self.log = Log(self.folder / "log.csv", self.state.step)
+        self.validations = Log(self.folder / "validation.csv", self.state.step)
+        self.board = TensorBoardLog(self.folder)
+        batch, slices = self.config.schedule.batch_size, len(self.data.train)
+        if batch > slices:
+            tqdm.write(f"warning: batch_size is {batch}, but there are {slices} slices: every batch repeats some")
+
+    @property
+    def stopping(self) -> bool:
+        return 0 < self.config.schedule.patience <= self.waited
+
+    def at(self, step: int) -> tuple[Batch, Noise]:
+        """This process's part of a step's batch and noise, on the device."""
+        c, part = self.config, rank_and_size()
+        how = Augmentation(c.data.rotation, c.data.warp)
+        batch = self.data.train.batch_at(step, c.schedule.batch_size, c.schedule.seed, how=how, part=part)
+        noise = noise_of_step(c, step, self.state.method, part)
+        return batch.to(self.state.device), noise.to(self.state.device)
+
+    def finish(self) -> None:
+        """Take all steps that are left, or as many as patience allows."""
+        schedule, state, stop = self.config.schedule, self.state, self.stopping
+        quiet = None if self.rank == 0 else True
+        with tqdm(total=schedule.steps, initial=state.step, unit="step", disable=quiet) as bar:
+            while state.step < schedule.steps and not stop:
+                step = state.step + 1
+                judging = step % schedule.validate_every == 0 or step == schedule.steps
+                saving = judging or step % schedule.save_every == 0
+                self._step(bar, saving)
+                if judging:
+                    self._validate(bar)
+                    stop = bool(summed(torch.tensor(float(self.stopping), device=state.device)))
+                if self.rank == 0 and saving:
+                    self._save()
+            if stop:
+                waited = f"no better fused Dice in {schedule.patience} validations"
+                bar.write(f"step {state.step}: {waited}; stopped")
+
+    def _step(self, bar: tqdm, saving: bool) -> None:
+        state, batch_size = self.state, self.config.schedule.batch_size
+        epoch = self.data.train.epoch_of(state.step, batch_size)
+        try:
+            found = train_step(state, *self.at(state.step), self.config)
+            if saving:
+                check_weights(state)
+        except NotFiniteError as error:
+            kept = f"{self.folder / 'state.pt'} holds the last good state, of step {self.good}"
+            where = "no state was saved yet" if self.good is None else kept
+            raise NotFiniteError(f"{error}; {where}") from None
+        if self.rank != 0:
+            return
+        self.log.add({"step": state.step - 1, "epoch": epoch, **found})
+        self.board.add(found, state.step)
+        bar.update()
+        bar.set_postfix({k: f"{found[k]:.3f}" for k in SHOWN if k in found}, refresh=False)
+        last = state.step == self.config.schedule.steps
+        if last or self.data.train.epoch_of(state.step, batch_size) > epoch:
+            atomic_write(self.folder / "epochs.csv", epoch_means(self.log.rows).encode())
+
+    def _validate(self, bar: tqdm) -> None:
+        """Judge the averaged weights on the validation subjects, keep the best, and say what looks wrong."""
+        state, config, val = self.state, self.config, self.data.val
+        method = METHODS[config.model.method].of(state.average.module.eval())
+        recompute_statistics(method, (self.at(n)[0] for n in range(STATISTICS_BATCHES)))
+        if self.rank != 0:
+            return
+        found = judge(method, val, statistics=False).result
+        row = validation_row(found, state.step - 1)
+        self.validations.add(row)
+        self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)
+        shown = [len(val) // 4, (3 * len(val)) // 4]
+        atomic_write(self.folder / "sheets" / f"{state.step:06d}.png", contact_sheet(method, val, shown))
+        bar.write(f"step {state.step}: fused Dice {row['fused_dice']:.4f} on {found.n_subjects} subjects")
+        for warning in training_warnings(found, self.log.rows[-config.schedule.validate_every :], config):
+            bar.write(f"step {state.step}: warning: {warning}")
+        self._keep(method, found, row["fused_dice"])
+
+    def _keep(self, method: Any, found: EvaluationResult, dice: float) -> None:
+        spent = self.seconds + time.monotonic() - self.started
+        checkpoint = as_checkpoint(method, self.config, self.data, self.start, self.state.step, found, spent)
+        write_checkpoint(checkpoint, self.folder / "last.safetensors")
+        self.waited += 1
+        if dice > self.best:
+            self.best, self.waited = dice, 0
+            write_checkpoint(checkpoint, self.folder / "best.safetensors")
+
+    def _save(self) -> None:
+        spent = self.seconds + time.monotonic() - self.started
+        start = self.start and to_json(self.start)
+        save_state(self.state, self.folder, best=self.best, waited=self.waited, start=start, seconds=spent)
+        self.good = self.state.step
+
+
+def check_weights(state: TrainState) -> None:
+    """Raises NotFiniteError where a step left a weight that is no number: such a state is never kept."""
+    for name in ("model", "critics", "average"):
+        weights: list[Tensor] = list(getattr(state, name).parameters())
+        if not nn.utils.get_total_norm(weights).isfinite():
+            raise NotFiniteError(f"step {state.step - 1}: weights of the {name} are not finite after it")

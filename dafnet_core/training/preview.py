@@ -1,0 +1,46 @@
+"""Contact sheets of a few validation slices, so that a run can be followed by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dafnet_core import drawing
+from dafnet_core.data.dataset import Sample, Slices
+from dafnet_core.drawing import Tile
+from dafnet_core.methods.base import Estimate, Method, SliceInput, predict_all
+
+
+def contact_sheet(method: Method, data: Slices, indices: list[int]) -> bytes:
+    """A PNG of images, anatomies, masks and reconstructions of some slices; what a method lacks is left out."""
+    rows, names = [], []
+    for index in indices:
+        sample = data[index]
+        truth = {i: mask for i, mask in enumerate(sample.masks) if sample.annotated[i]}
+        found = predict_all(method, SliceInput(sample.images, tuple(range(len(sample.images))), truth))
+        for i, name in enumerate(data.modalities):
+            rows.append(_tiles(found, sample, i, len(data.classes)))
+            names.append(name)
+    return drawing.png(drawing.sheet(rows, names))
+
+
+def _tiles(found: Estimate, sample: Sample, i: int, classes: int) -> list[Tile]:
+    colours, picture = drawing.class_colours(classes), drawing.grey(sample.images[i, 0])
+
+    def first(kind: str, of: tuple) -> np.ndarray | None:
+        return next((part[3] for part in of if part.kind == kind and part.fixed == i), None)
+
+    tiles = [Tile(picture, "image")]
+    if found.factors is not None:
+        s = found.factors.s[i]
+        tiles.append(Tile(drawing.coloured(s.argmax(0), 0, len(s)), "anatomy"))
+    kinds = [kind for kind in dict.fromkeys(mask.kind for mask in found.masks) if kind != "deformed"]
+    for kind in kinds:
+        labels = first(kind, found.masks)
+        if labels is not None:
+            tiles.append(Tile(drawing.overlay(picture, labels, colours), kind))
+    tiles.append(Tile(drawing.overlay(picture, sample.masks[i], colours), "truth"))
+    for kind, title in (("own", "g(s, z)"), ("cross", "crosswise")):
+        pixels = first(kind, found.images)
+        if pixels is not None:
+            tiles.append(Tile(drawing.grey(pixels), title))
+    return tiles

@@ -1,0 +1,98 @@
+"""A run's folder: its configuration, its split, and the state that it goes on from."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dafnet_core.config import plain
+from dafnet_core.files import atomic_write
+from dafnet_core.training.config import TrainConfig
+from dafnet_core.training.step import TrainState
+
+
+def save_state(state: TrainState, run: Path, **facts: Any) -> None:
+    """Write all that resuming needs, and further facts beside it, to state.pt."""
+    buffer = io.BytesIO()
+    torch.save({"train": state.state_dict(), **facts}, buffer)
+    atomic_write(run / "state.pt", buffer.getvalue())
+
+
+def restore(state: TrainState, path: Path) -> dict[str, Any]:
+    """Put a saved state back; the other facts that stand beside it.
+
+    Raises:
+        ValueError: the file is broken, or of another run.
+    """
+    try:
+        saved = torch.load(path, weights_only=True, map_location=state.device)
+        state.load_state_dict(saved.pop("train"))
+    except OSError:
+        raise
+    except Exception as error:  # whatever torch and pickle make of bytes that are no state, a dozen kinds
+        raise ValueError(
+            f"{path} is not a whole state of this run ({plain(f'{type(error).__name__}: {error}', 120)}); put it back "
+            "from a copy, or begin anew in another folder"
+        ) from error
+    return saved
+
+
+def check_same_subjects(path: Path, split: dict[str, Any]) -> None:
+    """Refuse to go on with other subjects than a run began with: some would be validated on after training on them.
+
+    Raises:
+        ValueError: naming a subject that is gone, new, or in another part.
+    """
+    try:
+        before = json.loads(path.read_text())
+        moved = {(part, name) for part in split for name in {*before[part]} ^ {*split[part]}}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no split ({error!r}); put it back from a copy, or begin anew") from error
+    if moved:
+        part, name = min(moved)
+        what = "left" if name in before[part] else "came to"
+        raise ValueError(
+            f"the data are no longer those that this run began with: {name} {what} the {part} part; put the data back, "
+            "or begin a new run"
+        )
+
+
+def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
+    """The configuration of a new run, or the own one of a run that goes on.
+
+    Raises:
+        ValueError: a value that cannot be, or another one than the run has.
+        OSError: the folder is in use, or holds no run.
+    """
+    path = run / "config.json"
+    if not resume:
+        if run.exists() and (not run.is_dir() or any(p.suffix != ".part" for p in run.iterdir())):
+            raise FileExistsError(f"{run} is not empty; choose a new folder, or --resume to go on with that run")
+        return TrainConfig.of(**given)
+    if not path.is_file():
+        raise FileNotFoundError(f"{run} holds no config.json and state.pt to resume from; start it without --resume")
+    try:
+        config = TrainConfig.from_dict(json.loads(path.read_text()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no configuration ({plain(str(error))}); put it back from a copy") from error
+    has = config.flat()
+    for name, value in given.items():
+        if has[name] != value:
+            raise ValueError(
+                f"{name} is {value}, but the run in {run} has {has[name]}; it goes on with its own "
+                "configuration: leave the option out, or begin a new run"
+            )
+    return config
+
+
+def prepare_folder(run: Path, config: TrainConfig, split: dict[str, Any]) -> None:
+    """Write what a run begins with, and take away what it was writing when it was killed."""
+    for name, content in (("config", config.to_dict()), ("split", split)):
+        if not (run / f"{name}.json").exists():
+            atomic_write(run / f"{name}.json", json.dumps(content, indent=1).encode())
+    for part_written in run.rglob(".*.part"):
+        part_written.unlink()
