@@ -4,17 +4,16 @@ Page settings, navigation, and the two pickers that every page shares: the check
 this file once to find the server's App, and then runs it for every session.
 """
 
-from pathlib import Path
-
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from dafnet_explorer import server, session
+from dafnet_explorer import server, session_lifetime, sidebar, state
+from dafnet_explorer.paths import ICON
 
 
 def main() -> None:
-    st.set_page_config("DAFNet Explorer", page_icon=Path(__file__).parent / "docs" / "icon.png", layout="wide")
+    st.set_page_config("DAFNet Explorer", page_icon=ICON, layout="wide")
     # contact sheets and cards scroll sideways on narrow screens instead of shrinking until nothing can be seen
     st.html(
         "<style>@media (max-width: 640px) {"
@@ -47,10 +46,11 @@ def main() -> None:
         expanded=True,
     )
     with st.sidebar:
-        checkpoint = session.pick_checkpoint()
-        st.session_state["chosen"] = checkpoint, session.pick_subject(checkpoint)
+        checkpoint = sidebar.pick_checkpoint()
+        st.session_state[state.SELECTED] = checkpoint, sidebar.pick_subject(checkpoint)
+    sidebar.say_link(checkpoint)
     page.run()
-    session.freeze_imports()
+    session_lifetime.freeze_imports()
 
 
 if get_script_run_ctx(suppress_warning=True) is None:

@@ -1,1 +1,1 @@
-"""The bridge between the core and what people see: figures, and Streamlit's session."""
+"""The Streamlit app over dafnet_core: figures, reports, cached results, and widgets that pages share."""

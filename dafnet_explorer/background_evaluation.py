@@ -1,4 +1,4 @@
-"""A checkpoint judged on a data set: whom to ask, the long work in the background, and what is made of its result."""
+"""Evaluation of a checkpoint in the background: choice of the data, progress, and cached results of its statistics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from pathlib import Path
 import streamlit as st
 
 from dafnet_core.analysis.mixing import Mixed, mix_rows
+from dafnet_core.analysis.reading import Reading, read_known
 from dafnet_core.analysis.truth import controls, representations
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data import phantom
-from dafnet_core.evaluate import Evidence, Judged, evaluate_checkpoint, factor_distances
+from dafnet_core.data.source import DataSource
+from dafnet_core.data.sources import source_class
+from dafnet_core.evaluate import evaluate_checkpoint
+from dafnet_core.evaluation.judge import Evaluation, FactorStatistics
+from dafnet_core.evaluation.measures.dependence import factor_distances
+from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
-from dafnet_core.metrics.probe import Reading, read_known
-from dafnet_core.networks.dafnet import DAFNet
 from dafnet_explorer import session_lifetime, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
@@ -50,8 +53,8 @@ def data_sets() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a checkpoint is judged on, which is also the key of what is kept of it.
+class EvaluationRequest:
+    """What a checkpoint is evaluated on, which is also the key of what is kept of it.
 
     Attributes:
         data: as `evaluate --data` names them.
@@ -66,7 +69,7 @@ class Asked:
     @property
     def name(self) -> str:
         """The data without a path of this machine."""
-        return self.data if self.data.startswith("phantom") else Path(self.data.rpartition(":")[2]).name
+        return self.data if source_class(self.data).built_in else Path(self.data.rpartition(":")[2]).name
 
     @property
     def command(self) -> str:
@@ -74,49 +77,58 @@ class Asked:
         return f"--data {self.name}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
 
 
-def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> Asked | None:
+def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationRequest | None:
     """Whom to judge a checkpoint on; None, with the reason shown, for nobody.
 
     Args:
-        key: of the choice how many phantom subjects; pages that begin with the same number share one.
+        key: of the choice how many built-in subjects; pages that begin with the same number share one.
         first: which of POPULATIONS they begin with.
     """
-    names = ["phantom"] * subjects.has_samples(checkpoint) + [Asked(spec).name for spec in data_sets()]
+    source = subjects.sample_source(checkpoint)
+    known = ([source.kind] if source else []) + list(data_sets())
     with st.container(horizontal=True):
-        chosen = names[0] if names else None
-        if len(names) > 1:
+        chosen = known[0] if known else None
+        if len(known) > 1:
             chosen = st.selectbox(
-                "Data", names, key="data-set", help="The phantom, or what was named when the app was started"
+                "Data",
+                known,
+                format_func=lambda spec: EvaluationRequest(spec).name,
+                key="data-set",
+                help="Built-in data, or what was named when the app was started",
             )
-        if chosen == "phantom":
-            n = st.segmented_control(
-                "Phantom subjects",
-                POPULATIONS,
-                default=POPULATIONS[first],
-                required=True,
-                key=key,
-                bind="query-params",
-                help="8 slices each, never trained on; more of them take longer and say more",
-            )
-            kind = st.segmented_control(
-                "of difficulty",
-                phantom.DIFFICULTIES,
-                default="standard",
-                required=True,
-                key="judged-difficulty",
-                bind="query-params",
-                help="hard: the LGE alone is ambiguous, the cine stays clear",
-            )
-            return Asked(f"phantom:subjects={n},difficulty={kind}", _pick_z())
+        if source and chosen == source.kind:
+            return EvaluationRequest(_pick_samples(source, key, first), _pick_z())
         if chosen:
-            spec = next(spec for spec in data_sets() if Asked(spec).name == chosen)
-            return Asked(spec, _pick_z(), _state_of(spec))
+            return EvaluationRequest(chosen, _pick_z(), _state_of(chosen))
     st.info(
-        f"This checkpoint was trained on {checkpoint.training['data']}, which does not ship with the app. Numbers of "
+        f"This checkpoint was trained on {checkpoint.training.data}, which does not ship with the app. Numbers of "
         "its card are below. For more, start the app with data of these modalities: "
         "`streamlit run app.py -- --data FOLDER`, a folder in nnU-Net's layout."
     )
     return None
+
+
+def _pick_samples(source: DataSource, key: str, first: int) -> str:
+    """The name on the command line of some subjects of a built-in source."""
+    subject_count = st.segmented_control(
+        f"{source.kind.capitalize()} subjects",
+        POPULATIONS,
+        default=POPULATIONS[first],
+        required=True,
+        key=key,
+        bind="query-params",
+        help=f"{source.samples.slices} slices each, never trained on; more of them take longer and say more",
+    )
+    variant = st.segmented_control(
+        "of difficulty",
+        source.samples.variants,
+        default=source.samples.variants[0],
+        required=True,
+        key="judged-difficulty",
+        bind="query-params",
+        help=source.samples.variant_help,
+    )
+    return source.evaluation_spec(subject_count, variant)
 
 
 def _state_of(spec: str) -> str:
@@ -143,12 +155,12 @@ def _pick_z() -> int | None:
     ]
 
 
-def judged(checkpoint: Checkpoint, asked: Asked) -> Judged | None:
+def evaluated(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation | None:
     """Every number of a checkpoint on a data set, made in the background; None, with its progress shown, until then.
 
     The work is shared with other sessions that ask for the same, and its result is kept.
     """
-    key = checkpoint.digest, asked
+    key = checkpoint.digest, request
     refused = st.session_state.setdefault("cancelled", set())
     job = _jobs().find(key)
     if key in refused and not (job and job.done):
@@ -160,7 +172,9 @@ def judged(checkpoint: Checkpoint, asked: Asked) -> Judged | None:
         job = _jobs().ask(
             key,
             who(),
-            lambda progress: evaluate_checkpoint(checkpoint, asked.data, sample_z=asked.sample_z, progress=progress),
+            lambda progress: evaluate_checkpoint(
+                checkpoint, request.data, sample_z=request.sample_z, progress=progress
+            ),
         )
     if not job.done:
         _watch(key)
@@ -172,14 +186,14 @@ def judged(checkpoint: Checkpoint, asked: Asked) -> Judged | None:
         return None
 
 
-def already_judged(checkpoint: Checkpoint) -> dict[Asked, Judged]:
-    """What `judged` has at hand of a checkpoint, by what was asked."""
-    known = [(key, found) for key, found in _jobs().results().items() if isinstance(found, Judged)]
-    return {asked: found for (digest, asked), found in known if digest == checkpoint.digest}
+def already_evaluated(checkpoint: Checkpoint) -> dict[EvaluationRequest, Evaluation]:
+    """What `evaluated` has at hand of a checkpoint, by request."""
+    known = [(key, found) for key, found in _jobs().results().items() if isinstance(found, Evaluation)]
+    return {request: found for (digest, request), found in known if digest == checkpoint.digest}
 
 
 @st.fragment(run_every=0.5)
-def _watch(key: tuple[str, Asked]) -> None:
+def _watch(key: tuple[str, EvaluationRequest]) -> None:
     """A job's progress, and a way to end it; the page runs again when it is done."""
     who()
     job = _jobs().find(key)
@@ -196,54 +210,61 @@ def _watch(key: tuple[str, Asked]) -> None:
 
 
 @cached(16, "Reading what is known of the subjects")
-def _readings(digest: str, asked: Asked, _evidence: Evidence) -> list[Reading]:
-    return read_known(_evidence.encodings)
+def _readings(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> list[Reading]:
+    return read_known(_statistics.encodings)
 
 
-def readings(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> list[Reading]:
+def readings(checkpoint: Checkpoint, request: EvaluationRequest, statistics: FactorStatistics) -> list[Reading]:
     """What z and s tell of everything that is known of the subjects."""
-    return _readings(checkpoint.digest, asked, evidence)
+    return _readings(checkpoint.digest, request, statistics)
 
 
 @cached(16, "Reading everything from everything")
-def _truth(digest: str, asked: Asked, modality: str, _evidence: Evidence) -> list[Reading]:
-    found = _evidence.encodings
+def _truth(digest: str, request: EvaluationRequest, modality: str, _statistics: FactorStatistics) -> list[Reading]:
+    found = _statistics.encodings
     return read_known(found, representations(found) | controls(found), modality)
 
 
-def truth(checkpoint: Checkpoint, asked: Asked, modality: str, evidence: Evidence) -> list[Reading]:
+def truth(
+    checkpoint: Checkpoint, request: EvaluationRequest, modality: str, statistics: FactorStatistics
+) -> list[Reading]:
     """What every representation, and two controls, tell of everything that is known, in images of one modality."""
-    return _truth(checkpoint.digest, asked, modality, evidence)
+    return _truth(checkpoint.digest, request, modality, statistics)
 
 
 @cached(16, "Taking fewer and fewer subjects")
-def _curve(digest: str, asked: Asked, _evidence: Evidence) -> Curve:
-    found = _evidence.encodings
+def _curve(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> Curve:
+    found = _statistics.encodings
     counts = [k for k in CURVE if k < found.n_subjects] + [found.n_subjects]
     distances = factor_distances(found)
     return dependence_curve(distances["s"], distances["z"], found.subjects, counts)
 
 
-def curve(checkpoint: Checkpoint, asked: Asked, evidence: Evidence) -> Curve:
+def curve(checkpoint: Checkpoint, request: EvaluationRequest, statistics: FactorStatistics) -> Curve:
     """Dependence of s and z over the number of subjects."""
-    return _curve(checkpoint.digest, asked, evidence)
+    return _curve(checkpoint.digest, request, statistics)
 
 
 @cached(16, "Mixing")
 def _mixture(
     digest: str,
-    asked: Asked,
+    request: EvaluationRequest,
     rows: tuple[int, ...],
     columns: tuple[int, ...],
     seed: int,
-    _model: DAFNet,
-    _evidence: Evidence,
+    _model: FactorModel,
+    _statistics: FactorStatistics,
 ) -> Mixed:
-    return mix_rows(_model, _evidence.encodings, _evidence.probe, rows, columns, seed=seed)
+    return mix_rows(_model, _statistics.encodings, _statistics.probe, rows, columns, seed=seed)
 
 
 def mixture(
-    checkpoint: Checkpoint, asked: Asked, evidence: Evidence, rows: Sequence[int], columns: Sequence[int], seed: int
+    checkpoint: Checkpoint,
+    request: EvaluationRequest,
+    statistics: FactorStatistics,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    seed: int,
 ) -> Mixed:
     """Anatomies of some rows of the encodings with z of some rows; a column below 0 is a random z."""
-    return _mixture(checkpoint.digest, asked, tuple(rows), tuple(columns), seed, checkpoint.model, evidence)
+    return _mixture(checkpoint.digest, request, tuple(rows), tuple(columns), seed, checkpoint.model, statistics)

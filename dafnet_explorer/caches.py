@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_explorer import state
 
 OWN = 8  # a session with files of its own keeps an eighth of the results that all others keep together
 P, R = ParamSpec("P"), TypeVar("R")
@@ -32,7 +33,7 @@ def cached(entries: int, spinner: bool | str = False) -> Callable[[Callable[P, R
 
         @wraps(work)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return (own if st.session_state.get("private") else shared)(*args, **kwargs)
+            return (own if st.session_state.get(state.PRIVATE) else shared)(*args, **kwargs)
 
         return call
 

@@ -13,10 +13,11 @@ from streamlit import runtime
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
-from dafnet_core.analysis.decompose import Decomposition
 from dafnet_core.analysis.traversal import LIMIT
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import png
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_explorer import catalogue
 from dafnet_explorer.subjects import Subject
 
 
@@ -117,3 +118,31 @@ def z_sliders(
                 help=f"Dimension {k + 1} of the modality factor; its prior is N(0, 1)",
             )
     return z
+
+
+def pick_other(
+    checkpoint: Checkpoint, key: str, *, needed: bool, factors: bool = True
+) -> tuple[str, Checkpoint] | None:
+    """A picker of a second checkpoint; where one is needed, the same data's other decoder comes first.
+
+    Args:
+        key: of the picker, which is also its query parameter.
+        needed: whether one must be chosen.
+        factors: whether it must have anatomy and modality factors.
+    """
+    known = {name: kind for name, kind in catalogue.others(checkpoint).items() if kind.factors or not factors}
+    if needed and not known:
+        st.info("No other checkpoint here knows the same modalities and classes; upload one on the page Checkpoints.")
+        return None
+    names = sorted(known, key=lambda name: known[name].data != checkpoint.training.data)
+    if needed:
+        names.sort(key=lambda name: known[name].decoder == checkpoint.config.decoder)
+    chosen = st.selectbox(
+        "Beside it",
+        names if needed else [None, *names],
+        format_func=lambda n: n or "nothing",
+        key=key,
+        bind="query-params",
+        help="Another checkpoint that knows the same modalities and classes",
+    )
+    return (chosen, catalogue.load_entry(catalogue.entries()[chosen])) if chosen else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,8 +85,22 @@ def _tidy(nobody: str) -> None:
     global _tidying
     _tidying = False
     runtime.get_instance().close_session(nobody)
-    gc.unfreeze()  # `session.freeze_imports` spares everything of that moment, also what a session held
+    gc.unfreeze()  # `freeze_imports` spares everything of that moment, also what a session held
     gc.collect()
     gc.freeze()
     with suppress(OSError, AttributeError):  # only glibc has it, and keeps most of what was freed without it
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _freeze(modules: int) -> None:
+    gc.collect()
+    gc.freeze()
+
+
+def freeze_imports() -> None:
+    """Spare what modules were imported from garbage collection.
+
+    Streamlit collects after every run, and walks through all of them each time: 0.2 s in which no picture is sent.
+    """
+    _freeze(len(sys.modules))

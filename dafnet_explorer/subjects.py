@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import permutations
+from functools import partial
 
 import numpy as np
 
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.config import JUDGING_SEED
-from dafnet_core.data import phantom
 from dafnet_core.data.prepare import Placement, position_note, prepare, prepare_mask, scale_intensity
 from dafnet_core.data.readers import Slice
+from dafnet_core.data.source import DataSource
+from dafnet_core.data.sources import SOURCES, open_source
 
-SAMPLES = 8
 CANDIDATES = 3  # slices of a modality that are looked at where the model itself weighs one only
 
 
@@ -63,9 +62,13 @@ class Subject:
         return seen.hexdigest()
 
 
-def has_samples(checkpoint: Checkpoint) -> bool:
-    """Whether the phantom shows what this checkpoint was trained for."""
-    return set(checkpoint.config.modalities) == set(phantom.MODALITIES)
+def sample_source(checkpoint: Checkpoint) -> DataSource | None:
+    """The built-in source with samples that shows what a checkpoint was trained for; None if there is none."""
+    wanted = set(checkpoint.config.modalities)
+    for kind, source in SOURCES.items():
+        if source.built_in and source.samples and set(source.modalities) == wanted:
+            return open_source(kind)
+    return None
 
 
 def candidates(checkpoint: Checkpoint) -> int:
@@ -73,34 +76,17 @@ def candidates(checkpoint: Checkpoint) -> int:
     return checkpoint.config.candidates if checkpoint.config.candidates > 1 else CANDIDATES
 
 
-def nearest(position: int, count: int, wanted: int) -> list[int]:
-    """A slice of `count` and its neighbours, nearest first, at most so many as wanted."""
-    return sorted(range(count), key=lambda k: abs(k - position))[:wanted]
-
-
-def sample(checkpoint: Checkpoint, number: int, position: int, difficulty: str) -> Subject:
-    """A phantom subject that no shipped checkpoint was trained on, at the checkpoint's own grid."""
-    size = checkpoint.preparation.height
-    order = [phantom.MODALITIES.index(name) for name in checkpoint.config.modalities]
-
-    def generate(at: int) -> phantom.PhantomPair:
-        return phantom.generate(JUDGING_SEED, number, at, size=size, difficulty=difficulty)
-
-    def scaled(pair: phantom.PhantomPair) -> np.ndarray:
-        return np.stack([scale_intensity(pair.images[i], checkpoint.preparation.percentiles) for i in order])
-
-    def around() -> np.ndarray:
-        return np.stack([scaled(generate(at)) for at in nearest(position, phantom.SLICES, candidates(checkpoint))], 1)
-
-    pair = generate(position)
-    pairs = permutations(range(len(order)), 2)
+def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
+    """A slice of the checkpoint's `sample_source`, which there must be, at the checkpoint's own grid."""
+    source = sample_source(checkpoint)
+    made = source.sample(number, position, variant, checkpoint.preparation, checkpoint.config.modalities)
     return Subject(
-        title=f"Phantom subject {number + 1}, slice {position + 1} of {phantom.SLICES} (1 is the base), {difficulty}",
-        modalities=tuple(range(len(order))),
-        images=scaled(pair),
-        truth={n: pair.masks[i] for n, i in enumerate(order)},
-        sampling={(a, b): pair.sampling(order[a], order[b]) for a, b in pairs},
-        around=around,
+        title=made.title,
+        modalities=tuple(range(len(made.images))),
+        images=made.images,
+        truth=made.masks,
+        sampling=made.sampling,
+        around=made.around and partial(made.around, candidates(checkpoint)),
     )
 
 

@@ -13,7 +13,8 @@ from dafnet_core.data.formats.scan import PRIVACY_NOTE, quoted
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.reader_process import Readers
 from dafnet_core.data.readers import ReadError, Scan, Slice
-from dafnet_explorer import subjects
+from dafnet_core.data.source import nearest_slices
+from dafnet_explorer import state, subjects
 from dafnet_explorer.subjects import Subject
 
 
@@ -35,7 +36,7 @@ def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
         except ReadError as error:
             found = str(error)
         st.session_state[slot] = (ids, found)
-        st.session_state["private"] = True
+        st.session_state[state.PRIVATE] = True
     found = st.session_state[slot][1]
     if isinstance(found, str):
         st.error(found)
@@ -123,7 +124,7 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
 
 
 def _neighbours(scan: Scan, index: int, volume: int, wanted: int) -> list[Slice]:
-    return [scan.slice(k, volume) for k in subjects.nearest(index, scan.slices, wanted)]
+    return [scan.slice(k, volume) for k in nearest_slices(index, scan.slices, wanted)]
 
 
 def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) -> tuple[Slice, dict[int, int]] | None:

@@ -4,20 +4,34 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.editing import realign
-from dafnet_explorer import components, controls, edit_figures, evaluation_figures, figures, session
+from dafnet_core.drawing import DARK
+from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer.figures.align import (
+    breaking_points,
+    candidates_sheet,
+    dice_of,
+    misregistered_sheet,
+    range_figure,
+    realigned_sheet,
+    warp_rows,
+)
+from dafnet_explorer.figures.charts import chart
+from dafnet_explorer.figures.downloads import npz, table_csv
+from dafnet_explorer.figures.pixels import channel_colours
 
 AMOUNTS = 0, 2, 4, 6, 8, 10, 12, 16, 20  # pixels RMS
 SHAPES = 3  # warps of each amount
 
-checkpoint, subject, found, kinds = session.current()
-theme = session.theme()
-dark = theme is session.DARK
+checkpoint, subject, found, kinds = sidebar.current()
+theme = sidebar.theme()
+dark = theme is DARK
 classes, colours = checkpoint.config.classes, checkpoint.colours
-drawn = figures.channel_colours(kinds, colours)
+drawn = channel_colours(kinds, colours)
 
 st.title("Align")
+st.markdown("Find out how well the model aligns one modality with the other, and how much misalignment it can correct.")
 st.caption(subject.title)
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 if not found.pairs:
     st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
     st.stop()
@@ -38,12 +52,12 @@ direction = st.segmented_control(
 )
 pair = names.index(direction)
 i, j = found.pairs[pair]
-about = session.about(checkpoint, session.data_name(subject), warp=direction)
+about = provenance.about(checkpoint, provenance.data_name(subject), warp=direction)
 
 
 @st.fragment
 def by_hand() -> None:
-    known = session.warps(checkpoint, subject, found, pair)
+    known = results.warps(checkpoint, subject, found, pair)
     some = [colour if kind else None for colour, kind in zip(drawn, kinds, strict=True)]
     offsets = components.drag(
         found.images[i],
@@ -59,8 +73,8 @@ def by_hand() -> None:
         key="warp",
     )
     made = realign(checkpoint.model, found, pair, offsets.astype(np.float32))
-    dice = {name: edit_figures.dice_of(w, subject.truth.get(i), len(classes)) for name, w in known.items()}
-    now = edit_figures.dice_of(made, subject.truth.get(i), len(classes))
+    dice = {name: dice_of(w, subject.truth.get(i), len(classes)) for name, w in known.items()}
+    now = dice_of(made, subject.truth.get(i), len(classes))
     with st.container(horizontal=True, key="dice"):
         for name, value, before in zip(("deformed", "fused"), now, dice["predicted"], strict=True):
             st.metric(
@@ -71,12 +85,10 @@ def by_hand() -> None:
             )
     with st.container(key="sheet_align"):
         controls.image(
-            edit_figures.realigned_sheet(found, pair, made, subject.truth, drawn, colours, theme),
+            realigned_sheet(found, pair, made, subject.truth, drawn, colours, theme),
             "Deformed and fused anatomy, their masks with Dice, the crosswise image, displacement and Jacobian",
         )
-    rows = edit_figures.warp_rows(
-        found, pair, {"yours": made} | known, subject.truth, len(classes), subject.sampling.get((i, j))
-    )
+    rows = warp_rows(found, pair, {"yours": made} | known, subject.truth, len(classes), subject.sampling.get((i, j)))
     st.table(rows, hide_index=True)  # drawn faster than a dataframe, and the hand is waiting
     st.caption(
         "*True* is the spline of 25 points that comes nearest to the phantom's own warp. Pink pixels fold: there the "
@@ -85,9 +97,9 @@ def by_hand() -> None:
         else "Pink pixels fold: there the warp turns the image inside out, which no body does."
     )
     with st.container(horizontal=True):
-        controls.download("These numbers (CSV)", lambda: evaluation_figures.table_csv(rows, about), "dafnet-align.csv")
+        controls.download("These numbers (CSV)", lambda: table_csv(rows, about), "dafnet-align.csv")
         arrays = {name: getattr(made, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
-        controls.download("Your warp (NPZ)", lambda: figures.npz(arrays, about), "dafnet-align.npz")
+        controls.download("Your warp (NPZ)", lambda: npz(arrays, about), "dafnet-align.npz")
 
 
 @st.fragment
@@ -112,10 +124,10 @@ def by_amount() -> None:
         seed = st.number_input(
             "Shape", 0, 999, 0, key="warp-seed", bind="query-params", help="Another number, another warp"
         )
-    made = session.misregistered(checkpoint, subject, found, (i, j), float(amount), seed)
+    made = results.misregistered(checkpoint, subject, found, (i, j), float(amount), seed)
     with st.container(key="sheet_misregistered"):
         controls.image(
-            edit_figures.misregistered_sheet(made, (i, j), theme),
+            misregistered_sheet(made, (i, j), theme),
             "A known warp and the aligner's: grids, displacements, and what is left of the error",
         )
     shown = [
@@ -134,17 +146,17 @@ def by_amount() -> None:
     ):
         return
     bar = st.progress(0.0, said := "Deforming more and more")
-    spread = session.misregistration(
+    spread = results.misregistration(
         checkpoint, subject, found, (i, j), AMOUNTS, range(seed, seed + SHAPES), lambda share: bar.progress(share, said)
     )
     bar.empty()
     st.plotly_chart(
-        edit_figures.range_figure(spread, dark),
+        range_figure(spread, dark),
         key="spread",
-        config=evaluation_figures.chart("misregistration", about),
+        config=chart("misregistration", about),
         alt="Dice and error over the amount of the warp, with the aligner and without it",
     )
-    st.markdown(edit_figures.breaking_points(spread))
+    st.markdown(breaking_points(spread))
 
 
 @st.fragment
@@ -157,7 +169,7 @@ def by_neighbours() -> None:
         f"Slices of {found.names[j]} that lie beside this one are candidates as well. Each is deformed onto the slice; "
         "how well the anatomies then overlap tells a small network how to weigh their masks (Sec. III-F)."
     )
-    around, weighed = session.candidates(checkpoint, subject, (i, j))
+    around, weighed = results.candidates(checkpoint, subject, (i, j))
     if weighed.weights is None:
         st.caption(
             "This checkpoint was trained with pairs that an expert chose, so it has overlaps and no weights. "
@@ -165,7 +177,7 @@ def by_neighbours() -> None:
         )
     with st.container(key="small_candidates"):
         controls.image(
-            edit_figures.candidates_sheet(around, (i, j), weighed, subject.truth.get(i), drawn, colours, theme),
+            candidates_sheet(around, (i, j), weighed, subject.truth.get(i), drawn, colours, theme),
             "Candidates with their overlaps, deformed anatomies and masks",
         )
 

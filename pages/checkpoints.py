@@ -5,21 +5,34 @@ import streamlit as st
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import CheckpointError
 from dafnet_core.config import plain
-from dafnet_explorer import controls, evaluation_figures, figures, session
+from dafnet_core.drawing import DARK
+from dafnet_explorer import catalogue, controls, sidebar, state
+from dafnet_explorer.figures.checkpoints import log_figure
+from dafnet_explorer.figures.texts import DECODERS
 
-checkpoint = session.current_checkpoint()
-name = st.session_state["checkpoint"]
+checkpoint = sidebar.current_checkpoint()
+name = st.session_state[state.CHECKPOINT]
 
 st.title("Checkpoints")
+st.markdown(
+    "Find out how the selected checkpoint was trained, how large it is and how well it performs, or upload your own."
+)
 config = checkpoint.config
-columns = st.columns(4)
-columns[0].metric("Decoder", figures.DECODERS[config.decoder])
-columns[1].metric("Parameters", f"{sum(p.numel() for p in checkpoint.model.parameters()) / 1e6:.2f} M")
-columns[2].metric("Anatomy channels", config.channels)
-columns[3].metric("z dimensions", config.z_dim)
+parameters = f"{sum(p.numel() for p in checkpoint.model.parameters()) / 1e6:.2f} M"
+if catalogue.has_factors(checkpoint):
+    facts = {
+        "Decoder": DECODERS[config.decoder],
+        "Parameters": parameters,
+        "Anatomy channels": config.channels,
+        "z dimensions": config.z_dim,
+    }
+else:
+    facts = {"Method": checkpoint.method.title, "Parameters": parameters}
+for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
+    column.metric(label, value)
 st.markdown(
     f"**{name}** was trained for {' and '.join(config.modalities)}, to find {', '.join(config.classes[1:])}, on "
-    f"{checkpoint.training['data']}. Licence of these data: {checkpoint.training['data_licence']}."
+    f"{checkpoint.training.data}. Licence of these data: {checkpoint.training.data_licence}."
 )
 st.caption(f"Digest (blake2b of the file): `{checkpoint.digest}`")
 
@@ -40,15 +53,13 @@ with parts:
         hide_index=True,
     )
 with configuration:
-    st.json({"model": config.to_dict(), "training": checkpoint.training["configuration"]}, expanded=1)
+    st.json({"model": config.to_dict(), "training": checkpoint.training.configuration}, expanded=1)
 with curves:
-    logs = session.run_logs(name)
+    logs = catalogue.run_logs(name)
     if logs:
-        dark = session.theme() is session.DARK
+        dark = sidebar.theme() is DARK
         for title, rows in logs.items():
-            st.plotly_chart(
-                evaluation_figures.log_figure(rows, title, dark), key=f"log-{title}", alt=f"{title} over steps"
-            )
+            st.plotly_chart(log_figure(rows, title, dark), key=f"log-{title}", alt=f"{title} over steps")
     else:
         st.info(
             "Training curves are shown where the run is at hand: train with `--out runs/NAME`, and choose runs/NAME at "
@@ -64,7 +75,7 @@ with own:
         st.session_state["brought"] = file.file_id
         try:
             with st.spinner("Reading"):
-                session.take_checkpoint(plain(file.name, 80), file.getvalue())
+                catalogue.take_checkpoint(plain(file.name, 80), file.getvalue())
         except CheckpointError as error:
             st.session_state["refused"] = str(error)
         else:
@@ -72,5 +83,5 @@ with own:
             st.rerun()
     if refused := st.session_state.get("refused"):
         st.error(refused)
-    for mine in st.session_state.get("own-checkpoints", {}):
+    for mine in st.session_state.get(state.OWN_CHECKPOINTS, {}):
         st.success(f"{mine}: choose it at the left.")

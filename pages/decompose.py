@@ -1,25 +1,42 @@
 """Decompose: every factor of one slice, side by side, with its numbers."""
 
 import streamlit as st
+from PIL import Image
 
-from dafnet_core.drawing import png
-from dafnet_explorer import controls, figures, session
+from dafnet_core.drawing import DARK, png
+from dafnet_explorer import controls, provenance, sidebar
+from dafnet_explorer.figures.decompose import (
+    channel_sheet,
+    download_sheet,
+    fusion_sheet,
+    inspection,
+    numbers,
+    reconstruction_sheet,
+    warp_sheet,
+    z_figure,
+)
+from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
+from dafnet_explorer.figures.pixels import channel_colours
 
-checkpoint, subject, found, kinds = session.current()
-theme = session.theme()
-dark = theme is session.DARK
+checkpoint, subject, found, kinds = sidebar.current()
+theme = sidebar.theme()
+dark = theme is DARK
 classes, mask_colours = checkpoint.config.classes, checkpoint.colours
-colours = figures.channel_colours(kinds, mask_colours)
+colours = channel_colours(kinds, mask_colours)
 
 
-def show(key: str, picture: figures.Image.Image, alt: str) -> None:
+def show(key: str, picture: Image.Image, alt: str) -> None:
     with st.container(key=f"sheet_{key}"):
         controls.image(picture, alt)
 
 
 st.title("Decompose")
+st.markdown(
+    "Find out what the model computes from one slice: anatomy channels, modality factors, warps, masks and "
+    "reconstructions, with their errors."
+)
 st.caption(subject.title)
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 
 st.subheader("Anatomy factors s")
 st.markdown(
@@ -28,15 +45,13 @@ st.markdown(
 )
 show(
     "channels",
-    figures.channel_sheet(found, kinds, classes, colours, theme),
+    channel_sheet(found, kinds, classes, colours, theme),
     "Each modality's image and its anatomy channels, with the share of pixels that each holds",
 )
 
 st.subheader("Modality factors z")
 st.markdown("How the image looks, in a few numbers: posterior mean and one standard deviation of each dimension.")
-st.plotly_chart(
-    figures.z_figure(found, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality"
-)
+st.plotly_chart(z_figure(found, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality")
 
 st.subheader("Alignment and fusion")
 if found.pairs:
@@ -47,7 +62,7 @@ if found.pairs:
     )
     show(
         "warp",
-        figures.warp_sheet(found, colours, theme),
+        warp_sheet(found, colours, theme),
         "Fixed and moving anatomies, the warp as a grid, deformed and fused anatomies",
     )
     tabs = st.tabs([f"Channels in the frame of {name}" for name in found.names], on_change="rerun", key="frame")
@@ -56,7 +71,7 @@ if found.pairs:
             with tab:
                 show(
                     f"fused{i}",
-                    figures.fusion_sheet(found, i, kinds, classes, colours, theme),
+                    fusion_sheet(found, i, kinds, classes, colours, theme),
                     f"Own, deformed and fused anatomy channels in the frame of {found.names[i]}",
                 )
 else:
@@ -65,7 +80,7 @@ else:
 st.subheader("Masks")
 show(
     "masks",
-    figures.mask_sheet(found, subject.truth, classes, mask_colours, theme),
+    mask_sheet(found, subject.truth, classes, mask_colours, theme),
     "Masks from single, deformed and fused anatomies over the image, beside the truth",
 )
 legend = " · ".join(
@@ -73,15 +88,13 @@ legend = " · ".join(
 )
 st.html(f"<div>{legend}</div>")
 st.dataframe(
-    figures.dice_table(found, subject.truth, classes, subject.why_no_truth),
+    dice_table(found, subject.truth, classes, subject.why_no_truth),
     hide_index=True,
     column_config={"mask": st.column_config.TextColumn(help="which anatomy the mask was made from")},
 )
 if subject.native:
     st.markdown("**On your own pixels**")
-    show(
-        "native", figures.native_sheet(found, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels"
-    )
+    show("native", native_sheet(found, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels")
 
 st.subheader("Reconstructions")
 st.markdown(
@@ -91,7 +104,7 @@ st.markdown(
 )
 show(
     "reconstructions",
-    figures.reconstruction_sheet(found, subject.truth, theme),
+    reconstruction_sheet(found, subject.truth, theme),
     "Own and crosswise reconstructions and their absolute errors",
 )
 
@@ -107,21 +120,21 @@ chosen = st.segmented_control(
     help="Whose image and reconstructions to look at",
 )
 st.plotly_chart(
-    figures.inspection(found, names.index(chosen), classes, kinds, dark),
+    inspection(found, names.index(chosen), classes, kinds, dark),
     key="inspection",
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )
 
 st.subheader("Take it with you")
-facts = session.about(checkpoint, session.data_name(subject), classes=classes, versions=checkpoint.versions)
+facts = provenance.about(checkpoint, provenance.data_name(subject), classes=classes, versions=checkpoint.versions)
 
 
 def all_pictures() -> bytes:
-    return png(figures.download_sheet(found, subject.truth, kinds, classes, mask_colours, theme), facts)
+    return png(download_sheet(found, subject.truth, kinds, classes, mask_colours, theme), facts)
 
 
 def all_numbers() -> bytes:
-    return figures.numbers(found, subject.truth, subject.native, facts)
+    return numbers(found, subject.truth, subject.native, facts)
 
 
 with st.container(horizontal=True):

@@ -5,18 +5,25 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from dafnet_core.analysis.decompose import channel_classes
 from dafnet_core.analysis.editing import ERASE, Edit, edited, matching_channels, one_hot, paint
+from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import png
-from dafnet_explorer import components, controls, edit_figures, evaluation_figures, figures, session
+from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer.figures.downloads import npz, table_csv
+from dafnet_explorer.figures.edit import edit_rows, edit_sheet
+from dafnet_explorer.figures.pixels import anatomy_map, channel_colours
+from dafnet_explorer.figures.texts import DECODERS, channel_titles
 
-checkpoint, subject, found, kinds = session.current()
-theme = session.theme()
+checkpoint, subject, found, kinds = sidebar.current()
+theme = sidebar.theme()
 classes, colours = checkpoint.config.classes, checkpoint.colours
-drawn = figures.channel_colours(kinds, colours)
+drawn = channel_colours(kinds, colours)
 
 st.title("Edit")
+st.markdown("Find out how the image and its mask respond when you change the anatomy **s** by hand.")
 st.caption(subject.title)
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 st.markdown(
     "The anatomy **s** is a drawing, so it can be drawn on: each pixel stays in exactly one channel. The decoder then "
     "has to say what such a body would look like, and the segmentor what it is. If content and style are apart, the "
@@ -33,17 +40,17 @@ with st.container(horizontal=True):
         bind="query-params",
         help="Which image's anatomy to paint on, and whose z to begin with",
     )
-    other = session.pick_other(checkpoint, "painted-with", needed=True)
+    other = controls.pick_other(checkpoint, "painted-with", needed=True)
 i = names.index(chosen)
 labels = found.s[i].argmax(0).astype(np.uint8)
 truth = subject.truth.get(i)
-titles = edit_figures.channel_titles(kinds, classes)
-about = session.about(checkpoint, session.data_name(subject), modality=chosen)
+titles = channel_titles(kinds, classes)
+about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen)
 
 
-def in_other(model: session.Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:
+def in_other(model: Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:
     """The same strokes on another checkpoint's anatomy, and that anatomy afterwards as a picture."""
-    theirs = session.taken_apart(model, subject)
+    theirs = results.taken_apart(model, subject)
     channels = model.config.channels
     match = matching_channels(found.s.argmax(1), theirs.s.argmax(1), channels)
     mapped = [
@@ -53,9 +60,20 @@ def in_other(model: session.Checkpoint, strokes: tuple[components.Stroke, ...]) 
     ]
     before = theirs.s[i].argmax(0).astype(np.uint8)
     after = paint(before, mapped, channels)
-    drawn = figures.channel_colours(session.channel_classes(theirs, len(classes)), colours)
+    drawn = channel_colours(channel_classes(theirs, len(classes)), colours)
     made = edited(model.model, before, after, theirs.z_mean[i], truth)
-    return made, figures.anatomy_map(one_hot(after, channels), drawn)
+    return made, anatomy_map(one_hot(after, channels), drawn)
+
+
+def downloads(rows: list[tuple[str, Edit, np.ndarray]], painted: np.ndarray, z: np.ndarray) -> None:
+    """Buttons for the sheet of all models, and for arrays and pixels of the chosen one, the first of `rows`."""
+    mine = rows[0][1]
+    with st.container(horizontal=True):
+        controls.download("This sheet (PNG)", lambda: png(edit_sheet(rows, colours, theme), about), "dafnet-edit.png")
+        arrays = {"s_before": labels, "s_after": painted, "z": z, "images": mine.images, "masks": mine.masks}
+        controls.download("Arrays (NPZ)", lambda: npz(arrays, about), "dafnet-edit.npz")
+        table = edit_rows(mine, titles)
+        controls.download("Pixels (CSV)", lambda: table_csv(table, about), "dafnet-edit.csv")
 
 
 @st.fragment
@@ -81,13 +99,13 @@ def work() -> None:
     painted = paint(labels, strokes, checkpoint.config.channels)
     mine = edited(checkpoint.model, labels, painted, z, truth)
     s = one_hot(painted, checkpoint.config.channels)
-    rows = [(figures.DECODERS[checkpoint.config.decoder], mine, figures.anatomy_map(s, drawn))]
+    rows = [(DECODERS[checkpoint.config.decoder], mine, anatomy_map(s, drawn))]
     if other:
-        rows.append((figures.DECODERS[other[1].config.decoder], *in_other(other[1], strokes)))
+        rows.append((DECODERS[other[1].config.decoder], *in_other(other[1], strokes)))
     with pictures:
         with st.container(key="small_edit"):
             controls.image(
-                edit_figures.edit_sheet(rows, colours, theme),
+                edit_sheet(rows, colours, theme),
                 "The painted anatomy, the image before and after, their difference, and the mask after",
             )
         st.markdown("**What did you change?**")
@@ -101,7 +119,7 @@ def work() -> None:
         with st.container(horizontal=True):
             for name, value in shown:
                 st.metric(name, value, width="content")
-        st.table(edit_figures.edit_rows(mine, titles), hide_index=True)  # drawn faster than a dataframe
+        st.table(edit_rows(mine, titles), hide_index=True)  # drawn faster than a dataframe
         st.caption(
             "Change is the mean absolute change of intensity, in [-1, 1], where channels changed and elsewhere. Dice "
             + ("is against the truth." if truth is not None else "needs a truth, which this image does not have.")
@@ -112,14 +130,7 @@ def work() -> None:
                 else ""
             )
         )
-        with st.container(horizontal=True):
-            controls.download(
-                "This sheet (PNG)", lambda: png(edit_figures.edit_sheet(rows, colours, theme), about), "dafnet-edit.png"
-            )
-            arrays = {"s_before": labels, "s_after": painted, "z": z, "images": mine.images, "masks": mine.masks}
-            controls.download("Arrays (NPZ)", lambda: figures.npz(arrays, about), "dafnet-edit.npz")
-            table = edit_figures.edit_rows(mine, titles)
-            controls.download("Pixels (CSV)", lambda: evaluation_figures.table_csv(table, about), "dafnet-edit.csv")
+        downloads(rows, painted, z)
 
 
 def _number(value: float) -> str:

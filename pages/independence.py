@@ -2,39 +2,47 @@
 
 import streamlit as st
 
-from dafnet_explorer import background_evaluation, controls, evaluation_figures, figures, session
+from dafnet_core.drawing import DARK
+from dafnet_explorer import background_evaluation, controls, provenance, sidebar, state
+from dafnet_explorer.figures.charts import chart
+from dafnet_explorer.figures.downloads import as_json, table_csv
+from dafnet_explorer.figures.independence import curve_figure, dependence_figure, dependence_rows, with_nulls
+from dafnet_explorer.figures.texts import DECODERS, cell
 
-checkpoint = session.current_checkpoint()
-dark = session.theme() is session.DARK
+checkpoint = sidebar.current_checkpoint()
+dark = sidebar.theme() is DARK
 st.title("Independence")
 st.markdown(
+    "Find out whether **s** and **z** are statistically dependent, and how much of what is measured is estimation "
+    "bias. "
     "If content and style are apart, **s** and **z** should tell nothing about each other. The paper measures this by "
     "*distance correlation*: 0 for independent, 1 for determined by each other. But estimated from few images it is "
     "**far from 0 for independent factors too**. So here it never stands alone."
 )
-asked = background_evaluation.pick_data(checkpoint, "population")
-shown = [(figures.DECODERS[checkpoint.config.decoder], checkpoint)]
-if asked and (other := session.pick_other(checkpoint, "other", needed=True)):
-    title = figures.DECODERS[other[1].config.decoder]
+sidebar.stop_without_factors(checkpoint)
+request = background_evaluation.pick_data(checkpoint, state.POPULATION)
+shown = [(DECODERS[checkpoint.config.decoder], checkpoint)]
+if request and (other := controls.pick_other(checkpoint, "other", needed=True)):
+    title = DECODERS[other[1].config.decoder]
     shown.append((title if title != shown[0][0] else other[0], other[1]))
 
 parts = []
 for title, model in shown:
-    judged = background_evaluation.judged(model, asked) if asked else None
-    found = judged.found if judged else next(iter(model.metrics.values()), None)
-    parts.append((title, model, judged, found))
+    evaluation = background_evaluation.evaluated(model, request) if request else None
+    found = evaluation.result if evaluation else next(iter(model.metrics.values()), None)
+    parts.append((title, model, evaluation, found))
 
-chart = evaluation_figures.chart("dependence", session.about(checkpoint, ""))
-done = [
-    (title, judged.evidence.dependence["s_z"])
-    for title, _, judged, _ in parts
-    if judged and "s_z" in judged.evidence.dependence
+chart_config = chart("dependence", provenance.about(checkpoint, ""))
+known = [
+    (title, model, evaluation.statistics)
+    for title, model, evaluation, _ in parts
+    if evaluation and evaluation.statistics and "s_z" in evaluation.statistics.dependence
 ]
-if done:
+if known:
     st.plotly_chart(
-        evaluation_figures.dependence_figure(done, dark),
+        dependence_figure([(title, statistics.dependence["s_z"]) for title, _, statistics in known], dark),
         key="nulls",
-        config=chart,
+        config=chart_config,
         alt="Both statistics as lines over their null distributions",
     )
     st.caption(
@@ -42,20 +50,22 @@ if done:
         "subjects looks like in these very data: what depends on the modality or the place of a slice alone is left in "
         "it. Line: as they are. Shaded: 95 % interval, leaving one subject out at a time."
     )
-for title, _, judged, found in parts:
+for title, _, evaluation, found in parts:
     if found is None:
         continue
     st.subheader(title)
-    if judged is None:
-        st.caption(f"Until then, from the checkpoint's card: {found['n_subjects']} subjects of `{found['data']}`.")
-    if "within" not in found["dependence"]:
-        d = found["dependence"]
+    if evaluation is None:
+        st.caption(f"Until then, from the checkpoint's card: {found.n_subjects} subjects of `{found.data}`.")
+    d = found.dependence
+    if d is None:
+        st.info(f"Dependence was not measured: {found.why.get('dependence', 'this card does not have it')}.")
+    elif d.within is None:
         st.markdown(
-            f"dCor {d['dcor']:.3f}, dCor² bias-corrected {d['dcor_squared_unbiased']:.3f}, p = {d['p_value']:.3f}; "
-            f"{d['n']} images of {d['n_subjects']} subjects."
+            f"dCor {cell(d.dcor)}, dCor² bias-corrected {cell(d.dcor_squared_unbiased)}, p = {cell(d.p_value)}; "
+            f"{d.n or 'n/a'} images of {d.n_subjects or 'n/a'} subjects."
         )
-        continue
-    st.dataframe(evaluation_figures.dependence_rows(found), hide_index=True)
+    else:
+        st.dataframe(dependence_rows(d), hide_index=True)
 
 st.subheader("What this does and does not mean")
 st.markdown(
@@ -65,17 +75,13 @@ st.markdown(
     "An empty z is perfectly independent of everything: read the rows of the image beside it, and its accuracy on the "
     "page Probe."
 )
-curves = [
-    (title, background_evaluation.curve(model, asked, judged.evidence))
-    for title, model, judged, _ in parts
-    if judged and "s_z" in judged.evidence.dependence
-]
+curves = [(title, background_evaluation.curve(model, request, statistics)) for title, model, statistics in known]
 if curves:
     st.subheader("The same images, fewer of them")
     st.plotly_chart(
-        evaluation_figures.curve_figure(curves, dark),
+        curve_figure(curves, dark),
         key="curve",
-        config=chart,
+        config=chart_config,
         alt="Both statistics over the number of subjects",
     )
     st.caption(
@@ -84,22 +90,18 @@ if curves:
     )
 st.subheader("Take it with you")
 with st.container(horizontal=True):
-    for title, model, judged, found in parts:
-        if judged:
-            about = session.about(model, asked.name, z=found["z"])
+    for title, model, evaluation, found in parts:
+        if evaluation and found.dependence:
+            about = provenance.about(model, request.name, z=found.z)
             controls.download(
                 f"{title}: table (CSV)",
-                lambda found=found, about=about: evaluation_figures.table_csv(
-                    evaluation_figures.dependence_rows(found), about
-                ),
+                lambda found=found, about=about: table_csv(dependence_rows(found.dependence), about),
                 "dafnet-dependence.csv",
                 key=f"csv-{model.digest}",
             )
             controls.download(
                 f"{title}: all numbers and nulls (JSON)",
-                lambda judged=judged, about=about: evaluation_figures.as_json(
-                    evaluation_figures.with_nulls(judged), about
-                ),
+                lambda evaluation=evaluation, about=about: as_json(with_nulls(evaluation), about),
                 "dafnet-numbers.json",
                 key=f"json-{model.digest}",
             )

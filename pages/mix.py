@@ -2,32 +2,40 @@
 
 import streamlit as st
 
-from dafnet_core.analysis.decompose import decompose
-from dafnet_core.drawing import png
-from dafnet_explorer import background_evaluation, components, controls, evaluation_figures, figures, session
+from dafnet_core.drawing import DARK, png
+from dafnet_core.methods.decomposition import decompose
+from dafnet_explorer import background_evaluation, components, controls, provenance, sidebar, state
+from dafnet_explorer.figures.downloads import table_csv
+from dafnet_explorer.figures.mix import kept_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
+from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.texts import DECODERS
 
 MOST = 6  # rows and columns
 RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
 
-checkpoint = session.current_checkpoint()
-theme = session.theme()
+checkpoint = sidebar.current_checkpoint()
+theme = sidebar.theme()
 
 st.title("Mix")
 st.markdown(
+    "Find out whether an image that is generated from any anatomy and any modality factor keeps the structure of "
+    "the one and the appearance of the other. "
     "Rows are anatomies, columns are modality factors, and every cell is **g(s, z)**. Each image is encoded again and "
     "judged twice: *kept* is the Dice of its mask against that of the row's anatomy, and the share beside it is the "
     "probe's probability that it has reached the column's modality. If content and style are apart, both are high in "
     "every cell."
 )
-asked = background_evaluation.pick_data(checkpoint, "population")
-judged = background_evaluation.judged(checkpoint, asked) if asked else None
-if judged is None:
+sidebar.stop_without_factors(checkpoint)
+request = background_evaluation.pick_data(checkpoint, state.POPULATION)
+evaluation = background_evaluation.evaluated(checkpoint, request) if request else None
+if evaluation is None:
     st.stop()
-if judged.evidence.probe is None:
+statistics = evaluation.statistics
+if statistics is None or statistics.probe is None:
     st.info("These data do not allow a probe of the modality, so there is no verdict to give.")
     st.stop()
-e = judged.evidence.encodings
-names = figures.row_names(e)
+e = statistics.encodings
+names = row_names(e)
 middle = [names.index(n) for n in names if f"slice {e.positions.max() // 2 + 1}," in n]
 left, right = st.columns(2)
 with left:
@@ -54,19 +62,19 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     seed = st.number_input(
         "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Another number, other random z"
     )
-    other = session.pick_other(checkpoint, "mixed-with", needed=False)
+    other = controls.pick_other(checkpoint, "mixed-with", needed=False)
 if not rows or not columns:
     st.info("Choose at least one anatomy and one modality factor.")
     st.stop()
 
 chosen = [names.index(n) for n in rows]
 taken = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
-shown = [("chosen at the left", checkpoint, judged)]
-if other and (theirs := background_evaluation.judged(other[1], asked)):
-    if theirs.evidence.probe is None:
+shown = [("chosen at the left", checkpoint, statistics)]
+if other and (theirs := background_evaluation.evaluated(other[1], request)):
+    if theirs.statistics is None or theirs.statistics.probe is None:
         st.info(f"{other[0]}: these data do not allow a probe of the modality.")
     else:
-        shown.append((*other, theirs))
+        shown.append((*other, theirs.statistics))
 
 
 def choose(row: int, column: int) -> None:
@@ -75,22 +83,22 @@ def choose(row: int, column: int) -> None:
 
 
 for n, (title, model, found) in enumerate(shown):
-    mixed = background_evaluation.mixture(model, asked, found.evidence, chosen, taken, seed)
-    parts = found.evidence.encodings
+    mixed = background_evaluation.mixture(model, request, found, chosen, taken, seed)
+    parts = found.encodings
     styles = [parts.images[k] if k >= 0 else None for k in taken]
     reached = [parts.names[m] for m in mixed.modalities]
-    picture = figures.mixture_sheet(
+    picture = mixture_sheet(
         mixed.made,
         parts.anatomies[chosen],
         (rows, columns),
         styles,
         mixed.reached,
         reached,
-        figures.channel_colours(parts.channel_classes, model.colours),
+        channel_colours(parts.channel_classes, model.colours),
         theme,
     )
     if len(shown) > 1:
-        st.subheader(f"{figures.DECODERS[model.config.decoder]} ({title})")
+        st.subheader(f"{DECODERS[model.config.decoder]} ({title})")
     alt = "Images of every chosen anatomy with every chosen modality factor, with verdicts"
     if n:
         with st.container(key="sheet_beside"):
@@ -100,7 +108,7 @@ for n, (title, model, found) in enumerate(shown):
         components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=choose)
     kept, arrived, stay = mixed.means
     st.caption(f"Mean over cells: kept {kept:.3f}, modality reached {arrived:.3f}, channels that stay {stay:.3f}.")
-    about = session.about(model, asked.name, seed=seed)
+    about = provenance.about(model, request.name, seed=seed)
     with st.container(horizontal=True):
         controls.download(
             "This sheet (PNG)",
@@ -108,10 +116,10 @@ for n, (title, model, found) in enumerate(shown):
             "dafnet-mix.png",
             key=f"png-{n}",
         )
-        table = evaluation_figures.mixture_rows(mixed, rows, columns, reached)
+        table = mixture_rows(mixed, rows, columns, reached)
         controls.download(
             "Its verdicts (CSV)",
-            lambda table=table, about=about: evaluation_figures.table_csv(table, about),
+            lambda table=table, about=about: table_csv(table, about),
             "dafnet-mix.csv",
             key=f"verdicts-{n}",
         )
@@ -137,16 +145,14 @@ def look_closer() -> None:
             bind="query-params",
             help="The cell's column",
         )
-    mixed = background_evaluation.mixture(checkpoint, asked, judged.evidence, chosen, taken, seed)
+    mixed = background_evaluation.mixture(checkpoint, request, statistics, chosen, taken, seed)
     image, modality = mixed.made.images[r, k], e.names[mixed.modalities[k]]
     again = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
-    own = background_evaluation.mixture(checkpoint, asked, judged.evidence, chosen[r : r + 1], chosen[r : r + 1], seed)
-    text = figures.kept_text(e.anatomies[chosen[r]], again, checkpoint.config.classes)
+    own = background_evaluation.mixture(checkpoint, request, statistics, chosen[r : r + 1], chosen[r : r + 1], seed)
+    text = kept_text(e.anatomies[chosen[r]], again, checkpoint.config.classes)
     style = e.images[taken[k]] if taken[k] >= 0 else None
     st.plotly_chart(
-        figures.mixture_inspection(
-            image, own.made.images[0, 0], e.images[chosen[r]], style, text, theme is session.DARK
-        ),
+        mixture_inspection(image, own.made.images[0, 0], e.images[chosen[r]], style, text, theme is DARK),
         key="mix-closer",
         alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
     )

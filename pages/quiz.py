@@ -2,7 +2,11 @@
 
 import streamlit as st
 
-from dafnet_explorer import controls, evaluation_figures, figures, session
+from dafnet_explorer import controls, provenance, results, sidebar
+from dafnet_explorer.figures.downloads import table_csv
+from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.quiz import quiz_answer_sheet, quiz_rows, quiz_sheet
+from dafnet_explorer.figures.texts import DECODERS
 
 NAMES = {"z": "one dimension of z", "anatomy": "the anatomy s", "warp": "the warp", "decoder": "the decoder"}
 HINTS = {
@@ -11,12 +15,13 @@ HINTS = {
     "warp": "Everything is still there, moved and bent.",
     "decoder": "The same image, taken apart and put together by another model.",
 }
-checkpoint, subject, _, kinds = session.current()
-theme = session.theme()
+checkpoint, subject, _, kinds = sidebar.current()
+theme = sidebar.theme()
 
 st.title("Quiz")
+st.markdown("Find out whether you can see which factor of an image was changed.")
 st.caption(subject.title)
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 st.markdown(
     "*Before* is an image put together from its own **s** and **z**. *After*, **one** factor was changed. Which? "
     "If content and style are apart, it can be seen."
@@ -34,7 +39,7 @@ with st.container(horizontal=True):
         "Question", 1, 999, key="question", bind="query-params", help="The next one of the same seed"
     )
 try:
-    question = session.question(checkpoint, subject, seed, number - 1)
+    question = results.question(checkpoint, subject, seed, number - 1)
 except ValueError as error:
     st.info(f"There is no question here: {error}.")
     st.stop()
@@ -46,7 +51,7 @@ def answer(kind: str) -> None:
     row = {
         "seed": seed,
         "question": number,
-        "subject": session.data_name(subject),
+        "subject": provenance.data_name(subject),
         "checkpoint": checkpoint.digest,
         "asked": question.kind,
         "answered": kind,
@@ -71,8 +76,8 @@ def truth() -> str:
         )
     if question.kind == "warp":
         return f"s of {question.modality} was bent by {question.rms:.1f} pixels (RMS): nothing came or went; z stayed."
-    first, second = sorted(figures.DECODERS, key=lambda name: name != checkpoint.config.decoder)
-    before, after = figures.DECODERS[first], figures.DECODERS[second]
+    first, second = sorted(DECODERS, key=lambda name: name != checkpoint.config.decoder)
+    before, after = DECODERS[first], DECODERS[second]
     return (
         f"Before, {question.modality} was put together by the model with {before}; after, by the one with {after}, "
         "each from its own s and z of the same image."
@@ -81,7 +86,7 @@ def truth() -> str:
 
 if asked not in answers:
     with st.container(key="small_question"):
-        controls.image(figures.quiz_sheet(question, theme), "An image before and after one factor was changed")
+        controls.image(quiz_sheet(question, theme), "An image before and after one factor was changed")
     chosen = st.radio(
         "What was changed?",
         question.kinds,
@@ -101,21 +106,21 @@ if asked not in answers:
     )
 else:
     given = answers[asked]
-    drawn = figures.channel_colours(kinds, checkpoint.colours)
+    drawn = channel_colours(kinds, checkpoint.colours)
     if given["correct"]:
         st.success(f"Right, it was {NAMES[question.kind]}. {truth()}")
     else:
         st.warning(f"It was {NAMES[question.kind]}, not {NAMES[given['answered']]}. {truth()}")
     with st.container(key="sheet_answer"):
         controls.image(
-            figures.quiz_answer_sheet(
+            quiz_answer_sheet(
                 question,
-                (drawn, session.twin_colours(checkpoint, subject) if question.kind == "decoder" else drawn),
+                (drawn, results.counterpart_colours(checkpoint, subject) if question.kind == "decoder" else drawn),
                 theme,
             ),
             f"What changed with {NAMES[question.kind]}: images and their difference, anatomies and z",
         )
-    st.dataframe(figures.quiz_rows(question), hide_index=True)
+    st.dataframe(quiz_rows(question), hide_index=True)
     st.caption("Intensities are in [-1, 1]. Organs: the fused mask of the images themselves.")
     st.button("Next question", help="Of the same seed", disabled=number == 999, on_click=following, type="primary")
 if answers:
@@ -124,6 +129,6 @@ if answers:
     st.markdown(f"**{right} of {len(rows)} right.** Guessing gets one in {len(question.kinds)}.")
     controls.download(
         "Your answers (CSV)",
-        lambda: evaluation_figures.table_csv(rows, session.about(checkpoint, session.data_name(subject))),
+        lambda: table_csv(rows, provenance.about(checkpoint, provenance.data_name(subject))),
         "dafnet-quiz.csv",
     )

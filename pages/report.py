@@ -1,17 +1,22 @@
 """Report: everything about one slice in one file that opens offline."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from dafnet_explorer import background_evaluation, controls, session
-from dafnet_explorer.report import CONTENTS, report
+from dafnet_explorer import background_evaluation, controls, provenance, results, sidebar, state
+from dafnet_explorer.report.archive import report
+from dafnet_explorer.report.page import CONTENTS
 
-checkpoint, subject, found, kinds = session.current()
+checkpoint, subject, found, kinds = sidebar.current()
 
 st.title("Report")
+st.markdown(
+    "Get all pictures, arrays and numbers of the selected slice in one file, with the settings that reproduce them."
+)
 st.caption(subject.title)
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 st.markdown(
     "Everything about this slice in one ZIP: a page that opens in any browser without this app or a network, with its "
     "pictures, numbers, settings, digests and versions, and beside it the arrays and tables. Made again from the same "
@@ -39,37 +44,38 @@ with st.container(horizontal=True):
         bind="query-params",
         help="Images a dimension, from -3 to 3",
     )
-judged = background_evaluation.already_judged(checkpoint)
-asked = st.selectbox(
+evaluations = background_evaluation.already_evaluated(checkpoint)
+request = st.selectbox(
     "Numbers of evaluate",
-    [None, *judged],
-    len(judged),
+    [None, *evaluations],
+    len(evaluations),
     key="report-numbers",
-    format_func=lambda asked: asked.command if asked else "those that the checkpoint carries",
+    format_func=lambda request: request.command if request else "those that the checkpoint carries",
     help="What the pages Mix, Probe, Independence, Truth and Compare judged can be chosen too",
 )
 
-name = st.session_state["checkpoint"]
-own = name in st.session_state.get("own-checkpoints", {})
+name = st.session_state[state.CHECKPOINT]
+own = name in st.session_state.get(state.OWN_CHECKPOINTS, {})
 file = "CHECKPOINT" if own else f"{name}/best" if name.startswith("runs/") else f"checkpoints/{name}"
 choices = {"traversed": chosen or "", "report-steps": steps}  # an empty one in a link means none, and not the default
 link = None
 if not (own or subject.uploaded):
-    place = () if st.session_state.get("waiting") else ("subject", "slice", "difficulty")
+    place = () if st.session_state.get(state.WAITING) else (state.SUBJECT, state.SLICE, state.DIFFICULTY)
     choices |= {key: st.session_state[key] for key in place}
-    link = "/report?" + urlencode({"checkpoint": name, **choices}, doseq=True)
-metrics = {asked.command: judged[asked].found | {"data": asked.name}} if asked else None
+    digest = provenance.short_digest(checkpoint)
+    link = "/report?" + urlencode({state.CHECKPOINT: name, state.DIGEST: digest, **choices}, doseq=True)
+metrics = {request.command: replace(evaluations[request].result, data=request.name)} if request else None
 moved = {
-    name: session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+    name: results.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
     for i, name in enumerate(names)
     if name in chosen
 }
-facts = session.about(
+facts = provenance.about(
     checkpoint,
-    session.data_name(subject),
+    provenance.data_name(subject),
     checkpoint_file=file if own else f"{file}.safetensors",
     modalities=names,
-    numbers=asked.command if asked else "of the checkpoint",
+    numbers=request.command if request else "of the checkpoint",
     **choices,
 )
 controls.download(

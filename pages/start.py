@@ -2,23 +2,25 @@
 
 import streamlit as st
 
-from dafnet_explorer import controls, session
-from dafnet_explorer.figures import channel_colours, start_sheet
+from dafnet_explorer import controls, sidebar
+from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.start import start_sheet
 
-checkpoint, subject, found, kinds = session.current()
+checkpoint, subject, found, kinds = sidebar.current()
 st.title("What an image shows, and how it looks")
 st.markdown(
+    "Find out, on one slice, how DAFNet separates what an image shows from how it looks. "
     "Two MR images of one heart **show the same things** but **look different**. "
     "DAFNet takes each image apart into an *anatomy* **s** – where things are, as one-hot channels – and a "
     "*modality factor* **z** – how they look, a few numbers – and puts them together again. "
     "Give an anatomy the other image's **z**, and it changes its modality while everything stays where it was."
 )
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 st.caption(subject.title)
 colours = channel_colours(kinds, checkpoint.colours)
 with st.container(key="sheet_start"):
     controls.image(
-        start_sheet(found, colours, session.theme()),
+        start_sheet(found, colours, sidebar.theme()),
         (
             "For each modality: the image, its anatomy, its modality factor, the image put together again, and the "
             "same anatomy with the other modality's factor"

@@ -7,13 +7,20 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.analysis.decompose import kl_per_dimension, registration_errors
-from dafnet_explorer import controls, evaluation_figures, figures, session
+from dafnet_core.drawing import DARK
+from dafnet_explorer import controls, results, sidebar
+from dafnet_explorer.figures.decompose import channel_sheet, fusion_sheet, warp_sheet
+from dafnet_explorer.figures.masks import mask_sheet
+from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.probe import probe_figure
+from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, swap_sheet, z_sheet
+from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
 
-checkpoint, subject, found, kinds = session.current()
-theme = session.theme()
+checkpoint, subject, found, kinds = sidebar.current()
+theme = sidebar.theme()
 config = checkpoint.config
 classes, mask_colours = config.classes, checkpoint.colours
-colours = figures.channel_colours(kinds, mask_colours)
+colours = channel_colours(kinds, mask_colours)
 kl = kl_per_dimension(found)
 last = len(found.names) - 1
 carded = next(iter(checkpoint.metrics.values()), None)
@@ -66,14 +73,13 @@ def gathered(*lines: str) -> str:
 
 
 def traversed() -> Image.Image:
-    moved = session.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
-    probed = carded["probe"]["per_dimension"] if carded else None
-    return figures.traverse_sheet(moved, kl[0], probed, "effect", theme)
+    moved = results.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
+    return traverse_sheet(moved, kl[0], probe_accuracies(checkpoint.metrics), "effect", theme)
 
 
 def distances() -> Image.Image:
-    s, z, d = session.samples_apart(checkpoint)
-    return figures.distance_sheet(s, z, d.dcor, sum(d.null_dcor) / len(d.null_dcor), theme)
+    s, z, d = results.samples_apart(checkpoint)
+    return distance_sheet(s, z, d.dcor, sum(d.null_dcor) / len(d.null_dcor), theme)
 
 
 def aligned() -> str:
@@ -94,7 +100,7 @@ STATIONS = (
         "the same things, but **look different**, and the things **lie elsewhere**, since hearts beat and patients "
         "breathe. Somebody has to draw every mask by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
-        lambda: figures.pair_sheet(found, subject.truth, len(classes), mask_colours, theme),
+        lambda: pair_sheet(found, subject.truth, len(classes), mask_colours, theme),
         "Follow an outline over the tiles that show both images in turn: it jumps.",
         ("decompose",),
         two=True,
@@ -110,7 +116,7 @@ STATIONS = (
             r"s_i = f_{anatomy}(x_i \mid \phi_i, \rho) \in \{0, 1\}^{H \times W \times C}",
             r"\textstyle\sum_{c=1}^{C} s_i^{h,w,c} = 1 \quad \forall\, h, w",
         ),
-        lambda: figures.channel_sheet(found, kinds, classes, colours, theme),
+        lambda: channel_sheet(found, kinds, classes, colours, theme),
         "The same organ stands in the same column, whatever the modality; channels that nothing needs stay empty.",
         ("edit", "decompose"),
         "On or off has no slope to learn from: the most probable channel is on, and in training the gradient passes "
@@ -126,7 +132,7 @@ STATIONS = (
             r"z_i \sim q(z_i \mid x_i, s_i), \qquad p(z_i) = \mathcal{N}(\mathbf{0}, \mathbf{I})",
             r"L_{KL} = \mathrm{KL}\big(q(z_i \mid x_i, s_i) \,\|\, p(z_i)\big)",
         ),
-        lambda: figures.z_sheet(found, kl, theme),
+        lambda: z_sheet(found, kl, theme),
         "A dimension with a short bar and whiskers as long as the prior's says nothing of this image; KL counts, in "
         "nats, how far all of them are from that.",
         ("traverse", "probe"),
@@ -138,7 +144,7 @@ STATIONS = (
         "A decoder g paints the anatomy in the style that **z** says, and what it makes is compared with the image "
         f"itself. {paints} No expert takes part in this, so images that nobody has annotated teach the model too.",
         gathered(r"y_i = g(s_i, z_i), \qquad L_{rec} = \lVert x_i - g(s_i, z_i) \rVert_1", modulation),
-        lambda: figures.parts_sheet(found, colours, theme),
+        lambda: parts_sheet(found, colours, theme),
         "Outlines and grey levels come back; what neither factor can hold, such as noise, is left in the error.",
         ("decompose", "compare"),
         f"Here L_rec is the mean over pixels, of intensities in [-1, 1].{plus_one}",
@@ -154,7 +160,7 @@ STATIONS = (
             r"L_{rec}^z = \lVert z - f_{modality}(y, f_{anatomy}(y)) \rVert_1, \quad z \sim \mathcal{N}(\mathbf{0}, "
             r"\mathbf{I})",
         ),
-        lambda: figures.swap_sheet(found, theme),
+        lambda: swap_sheet(found, theme),
         "The third picture has the outlines of the first and the greys of the last.",
         ("mix",),
         "Training swaps with an aligned anatomy, which a real image can be compared with: "
@@ -171,7 +177,7 @@ STATIONS = (
             r"s_j^{deformed}(p) = s_j(T(p))",
             r"T(p) = a + Bp + \sum_k w_k\, U(\lVert p - c_k \rVert), \quad U(r) = r^2 \log r",
         ),
-        lambda: figures.warp_sheet(found, colours, theme),
+        lambda: warp_sheet(found, colours, theme),
         "Where the grid bends, the moving anatomy is fetched from elsewhere; deformed, it should cover the fixed one."
         + aligned(),
         ("align", "decompose"),
@@ -184,7 +190,7 @@ STATIONS = (
         "Aligned anatomies are joined: a pixel is on in a channel if either has it on. Nothing that one modality alone "
         "has seen is lost, and the maximum takes any number of modalities. What one of them saw wrong is kept as well.",
         r"s_i^{fused} = \max(s_i, s_j^{deformed})",
-        lambda: figures.fusion_sheet(found, last, kinds, classes, colours, theme),
+        lambda: fusion_sheet(found, last, kinds, classes, colours, theme),
         "Each channel at the bottom is the union of those above it; where they differ it is a little larger than both.",
         ("align", "decompose"),
         two=True,
@@ -201,7 +207,7 @@ STATIONS = (
             r"L_{sup} = \alpha (1 - Dice(h(s_i), m_i)) + \beta\, CE(h(s_i), m_i)",
             r"L = 10 L_{sup} + L_{adv}^M + L_{rec} + L_{adv}^I + L_{rec}^z + 0.1 L_{KL}",
         ),
-        lambda: figures.mask_sheet(found, subject.truth, classes, mask_colours, theme),
+        lambda: mask_sheet(found, subject.truth, classes, mask_colours, theme),
         "Which mask is best where? Look again with *hard* at the left, where one modality alone is ambiguous.",
         ("decompose", "compare"),
         "Here Dice is the mean over the organs that the truth contains.",
@@ -248,6 +254,9 @@ def step(by: int) -> None:
 
 
 st.title("Tour")
+st.markdown(
+    "Find out in ten stations how the model works: each shows one equation and what it gives on the selected slice."
+)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     n = st.segmented_control(
         "Station",
@@ -271,7 +280,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.page_link("pages/start.py", label="Skip the tour")
 station = STATIONS[n - 1]
 st.header(f"{n}. {station.title}")
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 left, right = st.columns(2)
 with left:
     st.markdown(station.text)
@@ -280,7 +289,8 @@ with right:
     st.caption(f"{station.section}. {station.note}")
 
 several = station.picture is distances  # takes more than this slice
-told = carded and None not in (carded["probe"]["accuracy"], carded["dependence"]["dcor"])
+probe, dependence = (carded.probe, carded.dependence) if carded else (None, None)
+told = probe and dependence and None not in (probe.accuracy, dependence.dcor)
 picture, why = None, ""
 if station.two and not found.pairs:
     why = "This station takes two modalities: add the other one's image in the sidebar."
@@ -299,17 +309,16 @@ if picture:
 else:
     st.info(why)
 if several and told:
-    d = carded["dependence"]
     if not picture:
         st.plotly_chart(
-            evaluation_figures.probe_figure(carded["probe"], theme is session.DARK),
+            probe_figure(probe, theme is DARK),
             key="carded",
             alt="Accuracy of the modality from all of z and from each dimension alone",
         )
     st.markdown(
-        f"On {carded['n_subjects']} subjects that it never saw (`{carded['data']}`, of its card): dCor of s and z is "
-        f"{d['dcor']:.3f}, p = {d['p_value']:.3f}. That counts only if z says something: the modality is told from it "
-        f"in {carded['probe']['accuracy']:.1%} of images, by chance in {carded['probe']['chance']:.0%}."
+        f"On {carded.n_subjects} subjects that it never saw (`{carded.data}`, of its card): dCor of s and z is "
+        f"{dependence.dcor:.3f}, p = {dependence.p_value:.3f}. That counts only if z says something: the modality is "
+        f"told from it in {probe.accuracy:.1%} of images, by chance in {probe.chance:.0%}."
     )
 with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown("Go deeper:", width="content")

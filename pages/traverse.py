@@ -3,29 +3,35 @@
 import numpy as np
 import streamlit as st
 
-from dafnet_core.analysis.decompose import decompose, kl_per_dimension
+from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
-from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.drawing import Tile, grey, png, sheet, stack
-from dafnet_explorer import components, controls, figures, session
+from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
+from dafnet_core.methods.decomposition import decompose
+from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer.figures.texts import DECODERS
+from dafnet_explorer.figures.traverse import (
+    SORTS,
+    interpolation_sheet,
+    plane_sheet,
+    probe_accuracies,
+    traverse_inspection,
+    traverse_numbers,
+    traverse_order,
+    traverse_sheet,
+)
 
 FRAMES = 33  # of a dimension that is scrubbed through
 
-checkpoint, subject, found, kinds = session.current()
-theme = session.theme()
-dark = theme is session.DARK
-
-
-def probe_accuracies(model: Checkpoint) -> list[float] | None:
-    """Of each dimension alone, on the subjects that the checkpoint was judged on; None where it was not."""
-    judged = next(iter(model.metrics.values()), {})
-    return judged.get("probe", {}).get("per_dimension")
+checkpoint, subject, found, kinds = sidebar.current()
+theme = sidebar.theme()
+dark = theme is DARK
 
 
 st.title("Traverse")
+st.markdown("Find out what each dimension of the modality factor **z** changes in an image.")
 st.caption(subject.title)
-session.say_domain(checkpoint, subject)
+sidebar.say_domain(checkpoint, subject)
 st.markdown(
     "One anatomy **s** stays as it is, and one dimension of **z** at a time moves from -3 to 3, the range that its "
     "prior gives it. *Correlation* is each pixel's Pearson correlation with the dimension; grey pixels move by less "
@@ -45,8 +51,8 @@ with st.container(horizontal=True):
     )
     sort = st.segmented_control(
         "Sort dimensions by",
-        figures.SORTS,
-        default=figures.SORTS[0],
+        SORTS,
+        default=SORTS[0],
         required=True,
         key="sort",
         bind="query-params",
@@ -72,20 +78,18 @@ def choose(row: int, column: int) -> None:
         st.session_state["step"] = column
 
 
-against = session.pick_other(checkpoint, "beside", needed=False)
+against = controls.pick_other(checkpoint, "beside", needed=False)
 shown = [(checkpoint, found)]
 if against:
-    shown.append((against[1], session.taken_apart(against[1], subject)))
+    shown.append((against[1], results.taken_apart(against[1], subject)))
 sheets, titles = [], []
 for n, (model, parts) in enumerate(shown):
-    moved = session.traversal(model, parts.s[i], parts.z_mean[i], steps)
-    picture = figures.traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort, theme)
+    moved = results.traversal(model, parts.s[i], parts.z_mean[i], steps)
+    picture = traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort, theme)
     sheets.append(picture)
     if not n:
-        order = figures.traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model), sort)
-    titles.append(
-        (f"{figures.DECODERS[model.config.decoder]} ({against[0] if n else 'chosen at the left'})", model.digest)
-    )
+        order = traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort)
+    titles.append((f"{DECODERS[model.config.decoder]} ({against[0] if n else 'chosen at the left'})", model.digest))
     if against:
         st.subheader(titles[-1][0])
     alt = f"Rows of images of {chosen}, one row a dimension of z, with correlation and difference maps"
@@ -101,8 +105,8 @@ st.caption(
     "that the checkpoint never saw (also on its card). Effect: mean absolute change from the first step to the last. "
     "KL in nats, of this image."
 )
-moved = session.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
-about = session.about(checkpoint, session.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
+moved = results.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
 
 
 def both_sheets() -> bytes:
@@ -113,7 +117,7 @@ with st.container(horizontal=True):
     controls.download("This sheet (PNG)", both_sheets, "dafnet-traverse.png")
     controls.download(
         "Its arrays (NPZ)",
-        lambda: figures.traverse_numbers(moved, found.s[i], found.z_mean[i], about),
+        lambda: traverse_numbers(moved, found.s[i], found.z_mean[i], about),
         "dafnet-traverse.npz",
     )
 
@@ -132,7 +136,7 @@ def look_closer() -> None:
             bind="query-params",
             help="Whose tiles to look at; the one that does most comes first",
         )
-        fine = session.frames(checkpoint, found.s[i], found.z_mean[i], d, FRAMES)
+        fine = results.frames(checkpoint, found.s[i], found.z_mean[i], d, FRAMES)
         components.scrub(
             fine,
             [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
@@ -157,7 +161,7 @@ def look_closer() -> None:
         modality = checkpoint.config.modalities.index(chosen)
         again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
         st.plotly_chart(
-            figures.traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
+            traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
             key="closer",
             alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
         )
@@ -192,7 +196,7 @@ def combine() -> None:
         images = interpolate(checkpoint.model, found.s[i], found.z_mean[i], found.z_mean[j], steps)
         with st.container(key=f"sheet_between{j}"):
             controls.image(
-                figures.interpolation_sheet(images, chosen, name, theme),
+                interpolation_sheet(images, chosen, name, theme),
                 f"The anatomy of {chosen} while z goes from its own to that of {name}",
             )
     with st.container(horizontal=True):
@@ -221,7 +225,7 @@ def combine() -> None:
     images = plane(checkpoint.model, found.s[i], found.z_mean[i], (down, across), moved.values)
     with st.container(key="sheet_plane"):
         controls.image(
-            figures.plane_sheet(images, moved.values, (down, across), theme),
+            plane_sheet(images, moved.values, (down, across), theme),
             f"Images over z{down + 1} downwards and z{across + 1} across",
         )
 

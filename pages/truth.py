@@ -3,24 +3,30 @@
 import streamlit as st
 
 from dafnet_core.analysis.truth import dci
-from dafnet_explorer import background_evaluation, controls, evaluation_figures, session
+from dafnet_core.drawing import DARK
+from dafnet_explorer import background_evaluation, controls, provenance, sidebar
+from dafnet_explorer.figures.charts import chart
+from dafnet_explorer.figures.downloads import table_csv
+from dafnet_explorer.figures.truth import truth_figure, truth_rows
 
-checkpoint = session.current_checkpoint()
-dark = session.theme() is session.DARK
+checkpoint = sidebar.current_checkpoint()
+dark = sidebar.theme() is DARK
 
 st.title("Truth")
 st.markdown(
+    "Find out which known properties of the phantom can be predicted from **z**, from **s** and from the warp. "
     "Everything that the phantom was made with is known, so each of the model's factors can be asked for each of it: "
     "a linear model reads it from subjects that it never saw. 0 is chance, 1 is all of it. If content and style are "
     "apart, contrast and noise are in **z**, the heart's size and place in **s**, breathing in the **warp**, and "
     "nothing of them anywhere else."
 )
+sidebar.stop_without_factors(checkpoint)
 # all of them: with fewer even the oracle cannot be told everything
-asked = background_evaluation.pick_data(checkpoint, "truth-population", -1)
-judged = background_evaluation.judged(checkpoint, asked) if asked else None
-if judged is None:
+request = background_evaluation.pick_data(checkpoint, "truth-population", -1)
+evaluation = background_evaluation.evaluated(checkpoint, request) if request else None
+if evaluation is None or evaluation.statistics is None:
     st.stop()
-e = judged.evidence.encodings
+e = evaluation.statistics.encodings
 if not e.known:
     st.info("Nothing but masks is known of these subjects. This page is for the phantom.")
     st.stop()
@@ -33,12 +39,12 @@ modality = st.segmented_control(
     bind="query-params",
     help="Whose z, s and warp are asked",
 )
-readings = background_evaluation.truth(checkpoint, asked, modality, judged.evidence)
-about = session.about(checkpoint, asked.name, modality=modality, z=e.z_is)
+readings = background_evaluation.truth(checkpoint, request, modality, evaluation.statistics)
+about = provenance.about(checkpoint, request.name, modality=modality, z=e.z_is)
 st.plotly_chart(
-    evaluation_figures.truth_figure(readings, dark),
+    truth_figure(readings, dark),
     key="truth",
-    config=evaluation_figures.chart("truth", about),
+    config=chart("truth", about),
     alt="What is known, in rows, read from every representation, in columns",
 )
 st.caption(
@@ -60,6 +66,6 @@ st.caption(
 )
 controls.download(
     "This matrix (CSV)",
-    lambda: evaluation_figures.table_csv(evaluation_figures.truth_rows(readings), about),
+    lambda: table_csv(truth_rows(readings), about),
     "dafnet-truth.csv",
 )

@@ -68,7 +68,7 @@ def tiles(
     """A contact sheet whose tiles can be clicked.
 
     Args:
-        picture: as `sheets.sheet` makes it.
+        picture: as `drawing.sheet` makes it.
         chosen: row and column of the tile that is marked.
         on_change: called with the row and column of a tile that was clicked, before the page runs again.
     """

@@ -1,4 +1,4 @@
-"""What the pages show on which factors are taken in hand: warps, brushes. No streamlit, no torch."""
+"""The page Align: a warp, known misregistration, and neighbouring slices as candidates."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from dafnet_core.analysis.candidates import Weighed
-from dafnet_core.analysis.decompose import Decomposition
-from dafnet_core.analysis.editing import Edit, Realigned
+from dafnet_core.analysis.editing import Realigned
 from dafnet_core.analysis.misregistration import BREAKS, Misregistered, Range
 from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, rgb, sheet, warp_lines
-from dafnet_core.metrics.registration import identity_pixels, jacobian, position_error
+from dafnet_core.geometry import identity_pixels, jacobian
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_core.metrics.registration import position_error
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
-from dafnet_explorer.evaluation_figures import COLOURS
-from dafnet_explorer.evaluation_figures import plain as plain_figure
-from dafnet_explorer.figures import CHANGE_LIMIT, anatomy_map, channel_title
+from dafnet_explorer.figures.charts import COLOURS, plain
+from dafnet_explorer.figures.pixels import anatomy_map
+from dafnet_explorer.figures.texts import dice_text
 
 JACOBIAN_LIMIT = 1.0  # log2 of the determinant is shown up to this: half the area to twice the area
 FOLD = "#ff00a0"  # not one of the palette's, so that it is never taken for a class
@@ -35,10 +36,6 @@ def _dice(mask: np.ndarray, truth: np.ndarray | None, classes: int) -> float:
 def dice_of(made: Realigned, truth: np.ndarray | None, classes: int) -> tuple[float, float]:
     """Mean Dice of the deformed and of the fused mask; NaN without a truth (H, W)."""
     return _dice(made.deformed_mask, truth, classes), _dice(made.fused_mask, truth, classes)
-
-
-def _said(name: str, value: float) -> str:
-    return f"{name} n/a" if np.isnan(value) else f"{name} {value:.3f}"
 
 
 def jacobian_pixels(positions: np.ndarray) -> np.ndarray:
@@ -71,7 +68,7 @@ def realigned_sheet(
     first = [
         Tile(anatomy_map(made.deformed, drawn), "deformed anatomy"),
         Tile(anatomy_map(made.fused, drawn), "fused anatomy"),
-        *(Tile(overlay(base, m, colours), t, _said("Dice", _dice(m, truth.get(i), len(colours)))) for t, m in masks),
+        *(Tile(overlay(base, m, colours), t, dice_text(_dice(m, truth.get(i), len(colours)))) for t, m in masks),
     ]
     second = [
         Tile(base, f"{found.names[i]} (fixed)"),
@@ -170,7 +167,7 @@ def range_figure(found: Range, dark: bool) -> go.Figure:
         if breaks is not None:
             figure.add_vline(breaks, line=dict(color=colour, dash="dot"), row=1, col=1)
     figure.update_xaxes(title_text="applied warp, pixels RMS")
-    return plain_figure(figure, 340, dark, legend=dict(orientation="h", y=-0.25))
+    return plain(figure, 340, dark, legend=dict(orientation="h", y=-0.25))
 
 
 def breaking_points(found: Range) -> str:
@@ -202,7 +199,7 @@ def candidates_sheet(
     base = grey(images[i, 0])
 
     def masked(labels: np.ndarray, title: str) -> Tile:
-        return Tile(overlay(base, labels, colours), title, _said("Dice", _dice(labels, truth, len(colours))))
+        return Tile(overlay(base, labels, colours), title, dice_text(_dice(labels, truth, len(colours))))
 
     rows: list[list[Tile | None]] = []
     for k, overlap in enumerate(made.overlap):
@@ -217,46 +214,3 @@ def candidates_sheet(
         rows.append(row)
     names = ["same slice", *["neighbour"] * (len(rows) - 1)]
     return sheet(rows, names, side=180, theme=theme)
-
-
-def edit_sheet(rows: Sequence[tuple[str, Edit, np.ndarray]], colours: Sequence[str], theme: Theme) -> Image.Image:
-    """Images and masks before and after painting, one row a model.
-
-    Args:
-        rows: name of the model, its edit, and its anatomy after it as a picture (H, W, 3).
-    """
-    tiles: list[list[Tile | None]] = []
-    for _, made, painted in rows:
-        before, after = made.images
-        change = coloured(after - before, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
-        tiles.append([Tile(painted, "painted s"), Tile(grey(before), "g(s, z) before"), Tile(grey(after), "after")])
-        tiles.append(
-            [
-                None,
-                Tile(change, "after - before", _change(made)),
-                Tile(overlay(grey(after), made.masks[1], colours), "mask after", _said("Dice", made.dice[1])),
-            ]
-        )
-    return sheet(tiles, [name for model, *_ in rows for name in (model, "")], side=170, theme=theme)
-
-
-def _change(made: Edit) -> str:
-    return "nothing painted" if np.isnan(made.inside) else f"in {made.inside:.3f}, out {made.outside:.3f}"
-
-
-def channel_titles(kinds: Sequence[int | None], classes: Sequence[str]) -> list[str]:
-    """A name for each channel; its number stands behind a class that several channels are."""
-    several = {kind for kind in kinds if list(kinds).count(kind) > 1}
-    return [
-        channel_title(c, kind, classes) + (f" (channel {c + 1})" if kind and kind in several else "")
-        for c, kind in enumerate(kinds)
-    ]
-
-
-def edit_rows(made: Edit, titles: Sequence[str]) -> list[dict[str, object]]:
-    """Pixels of each channel before and after, channels that were never there left out."""
-    return [
-        {"channel": title, "pixels before": int(before), "pixels after": int(after), "change": int(after - before)}
-        for title, (before, after) in zip(titles, made.pixels, strict=True)
-        if before or after
-    ]

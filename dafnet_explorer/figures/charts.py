@@ -1,0 +1,73 @@
+"""Styling that all Plotly figures share, and linked heatmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F0E442", "#8d99a6")
+MANY = "Viridis"  # for numbers, and for more subjects than COLOURS
+
+
+def plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
+    """A figure without paper of its own, its letters and lines fit for a light or a dark page."""
+    ink, line = ("#f2f2f2", "#3a3f4a") if dark else ("#1a1a1a", "#dcdfe4")
+    figure.update_layout(
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font_color=ink,
+        **dict(margin=dict(l=0, r=0, t=30, b=0)) | layout,
+    )
+    figure.update_xaxes(gridcolor=line, zerolinecolor=line)
+    figure.update_yaxes(gridcolor=line, zerolinecolor=line)
+    return figure
+
+
+def chart(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Plotly's settings: the camera button gives an SVG named after what made it."""
+    file = f"dafnet-{name}-{str(about['checkpoint_digest'])[:8]}"
+    return {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": file}}
+
+
+def linked(panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np.ndarray, dark: bool) -> go.Figure:
+    """Up to four float32 heatmaps (title, values (H, W), colour scale, lowest, highest) that zoom together."""
+    height, width = text.shape
+    figure = make_subplots(
+        2,
+        2,
+        shared_xaxes="all",
+        shared_yaxes="all",
+        horizontal_spacing=0.03,
+        vertical_spacing=0.07,
+        subplot_titles=[title for title, *_ in panels],
+    )
+    for n, (title, values, scale, low, high) in enumerate(panels):
+        figure.add_trace(
+            go.Heatmap(
+                z=values.astype(np.float32),
+                zmin=low,
+                zmax=high,
+                colorscale=scale,
+                showscale=False,
+                text=text,
+                hovertemplate=f"{title} %{{z:.3f}}<br>%{{text}}<br>x %{{x}}, y %{{y}}<extra></extra>",
+            ),
+            n // 2 + 1,
+            n % 2 + 1,
+        )
+    plain = dict(showticklabels=False, ticks="", showgrid=False, zeroline=False, constrain="domain")
+    figure.update_xaxes(range=[-0.5, width - 0.5], **plain)
+    figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **plain)
+    figure.update_layout(
+        margin=dict(l=0, r=0, t=30, b=0),
+        height=680,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font_color="#f2f2f2" if dark else "#1a1a1a",
+    )
+    return figure

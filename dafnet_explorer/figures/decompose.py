@@ -1,0 +1,176 @@
+"""The page Decompose: channels, warps, reconstructions, and every array of a decomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from dafnet_core.analysis.decompose import reconstruction_errors
+from dafnet_core.drawing import Theme, Tile, channel, coloured, grey, sheet, stack, warp_lines
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_explorer.figures.charts import linked
+from dafnet_explorer.figures.downloads import npz
+from dafnet_explorer.figures.masks import mask_sheet
+from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map, channel_colours
+from dafnet_explorer.figures.texts import channel_title
+from dafnet_explorer.subjects import Native
+
+
+def _occupancy(plane: np.ndarray) -> str:
+    share = 100 * float(plane.mean())
+    return "empty" if share == 0 else f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
+
+
+def channel_sheet(
+    found: Decomposition, kinds: Sequence[int | None], classes: Sequence[str], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Images and their anatomy channels, the same channel under the same channel."""
+    rows = []
+    for i, _ in enumerate(found.names):
+        row: list[Tile | None] = [Tile(grey(found.images[i]), "" if i else "image")]
+        for c, plane in enumerate(found.s[i]):
+            title = "" if i else channel_title(c, kinds[c], classes)
+            row.append(Tile(channel(plane, colours[c] if kinds[c] else "#ffffff"), title, _occupancy(plane)))
+        rows.append(row)
+    return sheet(rows, found.names, side=150, theme=theme)
+
+
+def fusion_sheet(
+    found: Decomposition,
+    i: int,
+    kinds: Sequence[int | None],
+    classes: Sequence[str],
+    colours: Sequence[str],
+    theme: Theme,
+) -> Image.Image:
+    """Channels in the frame of modality i: its own, each other's deformed onto it, and their maximum."""
+    parts = [("own", found.s[i])]
+    parts += [(f"from {found.names[b]}", found.deformed[p]) for p, (a, b) in enumerate(found.pairs) if a == i]
+    parts += [("fused", found.fused[i])]
+    rows = []
+    for r, (_, s) in enumerate(parts):
+        row: list[Tile | None] = [Tile(anatomy_map(s, colours), "" if r else "all channels")]
+        for c, plane in enumerate(s):
+            title = "" if r else channel_title(c, kinds[c], classes)
+            row.append(Tile(channel(plane, colours[c] if kinds[c] else "#ffffff"), title, _occupancy(plane)))
+        rows.append(row)
+    return sheet(rows, [name for name, _ in parts], side=150, theme=theme)
+
+
+def warp_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """Each ordered pair: where the fixed image's pixels are found in the moving one, and what that does."""
+    rows, names = [], []
+    for p, (i, j) in enumerate(found.pairs):
+        fixed, moving = found.names[i], found.names[j]
+        rows.append(
+            [
+                Tile(anatomy_map(found.s[i], colours), f"{fixed} (fixed)"),
+                Tile(anatomy_map(found.s[j], colours), f"{moving} (moving)"),
+                Tile(warp_lines(grey(found.images[j]), found.positions[p]), "sampling grid"),
+                Tile(anatomy_map(found.deformed[p], colours), f"{moving}, deformed"),
+                Tile(anatomy_map(found.fused[i], colours), f"fused for {fixed}"),
+            ]
+        )
+        names.append(f"{moving} onto {fixed}")
+    return sheet(rows, names, side=200, theme=theme)
+
+
+def reconstruction_sheet(found: Decomposition, truth: dict[int, np.ndarray], theme: Theme) -> Image.Image:
+    """Own and crosswise reconstructions with their absolute errors."""
+    rows = []
+    errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(found, truth)}
+    for i, _ in enumerate(found.names):
+        row: list[Tile | None] = [Tile(grey(found.images[i]), "image x")]
+        made = [("own", None, found.own[i], "g(s, z)")]
+        for p, (a, b) in enumerate(found.pairs):
+            if a == i:
+                made.append(("cross", b, found.cross[p], f"g(s of {found.names[b]}, z)"))
+        for kind, j, image, title in made:
+            everywhere, inside = errors[kind, i, j]
+            text = "n/a" if np.isnan(inside) else f"{inside:.3f}"
+            row.append(Tile(grey(image), title, f"L1 {everywhere:.3f}, organs {text}"))
+            row.append(
+                Tile(coloured(np.abs(image - found.images[i]), 0, ERROR_LIMIT), "absolute error", f"0 to {ERROR_LIMIT}")
+            )
+        rows.append(row)
+    return sheet(rows, found.names, side=200, theme=theme)
+
+
+def z_figure(found: Decomposition, dark: bool) -> go.Figure:
+    """The modality factors side by side: mean of every dimension, whiskers of one posterior standard deviation."""
+    figure, ink = go.Figure(), "#f2f2f2" if dark else "#1a1a1a"
+    for i, (name, colour) in enumerate(zip(found.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)):
+        figure.add_bar(
+            name=name,
+            x=[f"z{d + 1}" for d in range(found.z_mean.shape[1])],
+            y=found.z_mean[i].astype(float),
+            error_y=dict(array=found.z_std[i].astype(float), thickness=1.2, color=ink),
+            marker_color=colour,
+            hovertemplate="%{x} = %{y:.2f} ± %{error_y.array:.2f}",
+        )
+    figure.update_layout(
+        height=280,
+        margin=dict(l=0, r=0, t=10, b=0),
+        legend=dict(orientation="h", y=1.12),
+        barmode="group",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font_color=ink,
+        yaxis_title="posterior mean",
+    )
+    return figure
+
+
+def inspection(
+    found: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
+) -> go.Figure:
+    """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
+    cross = next((p for p, (a, _) in enumerate(found.pairs) if a == i), None)
+    panels = [("image x", found.images[i], "Greys_r", -1, 1), ("own reconstruction", found.own[i], "Greys_r", -1, 1)]
+    if cross is not None:
+        panels.append((f"from {found.names[found.pairs[cross][1]]}", found.cross[cross], "Greys_r", -1, 1))
+    panels.append(("absolute error", np.abs(found.own[i] - found.images[i]), "Viridis", 0, ERROR_LIMIT))
+    names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
+    channels = np.array(names)[found.s[i].argmax(0)]
+    masks = np.array(classes)[found.fused_masks[i]]
+    return linked(panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark)
+
+
+def download_sheet(
+    found: Decomposition,
+    truth: dict[int, np.ndarray],
+    kinds: Sequence[int | None],
+    classes: Sequence[str],
+    mask_colours: Sequence[str],
+    theme: Theme,
+) -> Image.Image:
+    """Everything that the Decompose page shows, in one picture."""
+    colours = channel_colours(kinds, mask_colours)
+    parts = [("Anatomy channels", channel_sheet(found, kinds, classes, colours, theme))]
+    if found.pairs:
+        parts.append(("Alignment and fusion", warp_sheet(found, colours, theme)))
+        parts += [
+            (f"Channels in the frame of {name}", fusion_sheet(found, i, kinds, classes, colours, theme))
+            for i, name in enumerate(found.names)
+        ]
+    parts.append(("Masks", mask_sheet(found, truth, classes, mask_colours, theme)))
+    parts.append(("Reconstructions", reconstruction_sheet(found, truth, theme)))
+    return stack([picture for _, picture in parts], [title for title, _ in parts], theme)
+
+
+def numbers(
+    found: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
+) -> bytes:
+    """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
+    arrays = {
+        name: getattr(found, name) for name in Decomposition.__dataclass_fields__ if name not in ("names", "pairs")
+    }
+    arrays |= {f"truth_{found.names[i]}": labels for i, labels in truth.items()}
+    arrays |= {
+        f"native_fused_mask_{found.names[i]}": own.placement.back(found.fused_masks[i], labels=True)
+        for i, own in enumerate(native)
+    }
+    return npz(arrays, {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts})

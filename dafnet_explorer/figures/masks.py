@@ -1,0 +1,76 @@
+"""Masks over images, and their Dice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from dafnet_core.analysis.decompose import overlaps
+from dafnet_core.drawing import Theme, Tile, grey, overlay, sheet
+from dafnet_core.methods.dafnet import masks_of
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
+from dafnet_explorer.figures.texts import dice_text
+from dafnet_explorer.subjects import Native
+
+
+def mask_sheet(
+    found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Masks of every anatomy over the image, beside the truth, with the mean Dice where there is one."""
+    scores = {(kind, i, j): nanmean(dice_from_counts(c)) for kind, i, j, c in overlaps(found, truth, len(classes))}
+    rows = []
+    for i, _ in enumerate(found.names):
+        base = grey(found.images[i])
+        row: list[Tile | None] = [Tile(base, "image")]
+        if truth:
+            row.append(Tile(overlay(base, truth[i], colours), "truth") if i in truth else None)
+        for kind, owner, j, labels in masks_of(found):
+            if owner == i:
+                title = f"from {found.names[j]}" if j is not None else f"{kind} mask"
+                caption = dice_text(scores.get((kind, i, j)))
+                row.append(Tile(overlay(base, labels, colours), title, caption))
+        rows.append(row)
+    return sheet(rows, found.names, side=200, theme=theme)
+
+
+def dice_table(
+    found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
+) -> list[dict[str, str]]:
+    """Dice of every mask and class as rows of text; n/a says why."""
+    counts = {(kind, i, j): c for kind, i, j, c in overlaps(found, truth, len(classes))}
+    wanted = [(kind, i, j) for kind, i, j, _ in masks_of(found)] + [("copy", i, j) for i, j in found.pairs]
+    rows = []
+    for kind, i, j in sorted(wanted, key=lambda key: key[1]):
+        source = {"deformed": "deformed from", "copy": "truth, unmoved, of"}.get(kind, kind)
+        row = {"modality": found.names[i], "mask": source if j is None else f"{source} {found.names[j]}"}
+        counted = counts.get((kind, i, j))
+        if counted is None:
+            reason = f"n/a: {why_no_truth}"
+            rows.append(row | {name: reason for name in (*classes[1:], "mean")})
+            continue
+        dice = dice_from_counts(counted)
+        absent = "n/a: not in this slice's truth"
+        cells = [absent if np.isnan(v) else f"{v:.3f}" for v in dice]
+        mean = nanmean(dice)
+        rows.append(
+            row | dict(zip(classes[1:], cells, strict=True)) | {"mean": absent if np.isnan(mean) else f"{mean:.3f}"}
+        )
+    return rows
+
+
+def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:
+    """Fused masks brought back onto the user's own pixels."""
+    rows = []
+    for i, own in enumerate(native):
+        base = grey(own.pixels)
+        labels = own.placement.back(found.fused_masks[i], labels=True)
+        rows.append(
+            [
+                Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels"),
+                Tile(overlay(base, labels, colours), "fused mask"),
+            ]
+        )
+    return sheet(rows, found.names, side=280, theme=theme)

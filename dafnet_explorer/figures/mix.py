@@ -1,0 +1,107 @@
+"""The page Mix: anatomies with modality factors of other images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.analysis.mixing import Mixed, Mixture
+from dafnet_core.drawing import Theme, Tile, grey, sheet
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_explorer.figures.charts import linked
+from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
+
+
+def row_names(found: Encodings) -> list[str]:
+    """What each row of encodings is, for people; subjects by number."""
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(found.subjects.tolist()), 1)}
+    return [
+        f"subject {numbers[s]}, slice {p + 1}, {found.names[m]}"
+        for s, p, m in zip(found.subjects.tolist(), found.positions, found.modality, strict=True)
+    ]
+
+
+def mixture_sheet(
+    made: Mixture,
+    anatomies: Sequence[np.ndarray],
+    titles: tuple[Sequence[str], Sequence[str]],
+    styles: Sequence[np.ndarray | None],
+    reached: np.ndarray,
+    modalities: Sequence[str],
+    drawn: Sequence[str],
+    theme: Theme,
+) -> Image.Image:
+    """g(s, z) of every anatomy (row) and modality factor (column), each with its two verdicts.
+
+    Args:
+        anatomies: (H, W) channel indices of each row.
+        titles: of the rows and of the columns.
+        styles: (H, W) image that each column's z is of; None for a random z.
+        reached: (R, K) the probe's probability of the column's modality.
+        modalities: name of each column's modality.
+        drawn: a colour for each channel.
+    """
+    head: list[Tile | None] = [None]
+    head += [None if x is None else Tile(grey(x), title) for x, title in zip(styles, titles[1], strict=True)]
+    rows = [head]
+    for r, labels in enumerate(anatomies):
+        row: list[Tile | None] = [Tile(labels_map(labels, drawn), "" if r else "anatomy s")]
+        for k, name in enumerate(modalities):
+            kept = "n/a" if np.isnan(made.dice[r, k]) else f"{made.dice[r, k]:.2f}"
+            title = titles[1][k] if not r and styles[k] is None else ""
+            row.append(Tile(grey(made.images[r, k]), title, f"kept {kept}, {name} {reached[r, k]:.0%}"))
+        rows.append(row)
+    return sheet(rows, ["z of", *titles[0]], side=140, theme=theme)
+
+
+def kept_text(labels: np.ndarray, again: Decomposition, classes: Sequence[str]) -> np.ndarray:
+    """What is said of each pixel (H, W) of a mixed image: its channel, that of the image encoded again, the mask.
+
+    Args:
+        labels: (H, W) channel of each pixel in the anatomy that the image was made with.
+        again: of that image alone.
+    """
+    channels = np.array([f"channel {c + 1}" for c in range(again.s.shape[1])])
+    before, after = channels[labels], channels[again.s[0].argmax(0)]
+    masks = np.array(classes)[again.single[0]]
+    return np.char.add(np.char.add(np.char.add(before, " encoded again "), after), np.char.add("<br>mask ", masks))
+
+
+def mixture_inspection(
+    image: np.ndarray, own: np.ndarray, content: np.ndarray, style: np.ndarray | None, text: np.ndarray, dark: bool
+) -> go.Figure:
+    """Linked views of one mixed image g(s, z), (H, W): whose s, whose z, and what the z of another did to it.
+
+    Args:
+        own: g(s, z) with the z of the anatomy's own image.
+        content: the image that s is of; style: the image that z is of, None for a random z.
+        text: (H, W) what is said under the cursor.
+    """
+    panels = [("g(s, z)", image, "Greys_r", -1, 1), ("image that s is of", content, "Greys_r", -1, 1)]
+    if style is not None:
+        panels.append(("image that z is of", style, "Greys_r", -1, 1))
+    panels.append(("change from its own z", image - own, "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT))
+    return linked(panels, text, dark)
+
+
+def mixture_rows(
+    mixed: Mixed, rows: Sequence[str], columns: Sequence[str], modalities: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A row a cell of a mixture: what it is made of and its verdicts."""
+    return [
+        {
+            "anatomy of": row,
+            "z of": column,
+            "modality": modalities[k],
+            "kept (Dice)": float(mixed.made.dice[r, k]),
+            "channels that stay": float(mixed.made.agreement[r, k]),
+            "reached": float(mixed.reached[r, k]),
+        }
+        for r, row in enumerate(rows)
+        for k, column in enumerate(columns)
+    ]

@@ -1,0 +1,169 @@
+"""The page Probe: what classifiers read from z and s (Sec. V-H.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from dafnet_core.analysis.encodings import Encodings
+from dafnet_core.analysis.reading import Reading
+from dafnet_core.drawing import Theme, Tile, grey, sheet
+from dafnet_core.evaluation.measures.leakage import LeakageSummary
+from dafnet_core.evaluation.measures.modality_probe import ProbeSummary
+from dafnet_core.metrics.probe import principal_axes
+from dafnet_explorer.figures.charts import COLOURS, MANY, plain
+from dafnet_explorer.figures.downloads import table_csv
+from dafnet_explorer.figures.pixels import channel_colours, labels_map
+from dafnet_explorer.figures.texts import cell, span
+
+
+def probe_figure(probe: ProbeSummary, dark: bool) -> go.Figure:
+    """Accuracy of the modality from all of z and from each dimension alone, with intervals and the chance line.
+
+    Args:
+        probe: of which the accuracy is known; cards of older checkpoints have no intervals of single dimensions.
+    """
+    values = [probe.accuracy, *probe.per_dimension]
+    intervals = [probe.ci95, *(probe.per_dimension_ci95 or ((v, v) for v in probe.per_dimension))]
+    figure = go.Figure()
+    figure.add_bar(
+        x=["all of z", *(f"z{d + 1}" for d in range(len(values) - 1))],
+        y=values,
+        marker_color=[COLOURS[1], *[COLOURS[0]] * (len(values) - 1)],
+        error_y=dict(
+            symmetric=False,
+            array=[high - v for v, (_, high) in zip(values, intervals, strict=True)],
+            arrayminus=[v - low for v, (low, _) in zip(values, intervals, strict=True)],
+            thickness=1.2,
+        ),
+        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+    )
+    figure.add_hline(y=probe.chance, line_dash="dash")
+    return plain(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
+
+
+def z_axes(encodings: Encodings) -> list[str]:
+    """What the scatter of z can be drawn over."""
+    return ["principal axes", *(f"z{d + 1}" for d in range(encodings.z.shape[1]))]
+
+
+def colourings(encodings: Encodings) -> list[str]:
+    """What the scatter of z can be coloured by."""
+    return ["modality", "subject", *encodings.known]
+
+
+def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool) -> go.Figure:
+    """z of every image, a point each; its customdata is the row.
+
+    Args:
+        across, up: two of `z_axes`; the principal axes, if `across` is them.
+        colour: one of `colourings`.
+    """
+    e, axes = encodings, z_axes(encodings)
+    if across == axes[0]:
+        places, shares = principal_axes(e.z)
+        titles = [f"principal axis {k + 1} ({share:.0%} of the variance)" for k, share in enumerate(shares)]
+    else:
+        places = np.stack([e.z[:, axes.index(name) - 1] for name in (across, up)], 1)
+        titles = [across, up]
+    told = np.array(
+        [
+            f"subject {s}, slice {p + 1}, {e.names[m]}"
+            for s, p, m in zip(e.subjects, e.positions, e.modality, strict=True)
+        ]
+    )
+    values = {"modality": np.array(e.names)[e.modality], "subject": e.subjects} | e.known
+    groups = values[colour]
+    symbols = np.array(["circle", "diamond", "square", "cross"])[e.modality % 4]
+    figure = go.Figure()
+    common = dict(mode="markers", hovertemplate="%{text}<br>%{x:.2f}, %{y:.2f}<extra></extra>")
+    if groups.dtype.kind == "f":
+        figure.add_scatter(
+            x=places[:, 0],
+            y=places[:, 1],
+            text=told,
+            customdata=np.arange(len(told)),
+            **common,
+            marker=dict(color=groups, colorscale=MANY, symbol=symbols, size=8, colorbar=dict(title=colour, len=0.8)),
+        )
+    else:
+        for n, group in enumerate(dict.fromkeys(groups.tolist())):
+            rows = np.flatnonzero(groups == group)
+            name = group if isinstance(group, str) else f"{colour}: {'yes' if group else 'no'}"
+            figure.add_scatter(
+                x=places[rows, 0],
+                y=places[rows, 1],
+                text=told[rows],
+                customdata=rows,
+                name=name,
+                **common,
+                marker=dict(color=COLOURS[n % len(COLOURS)], symbol=symbols[rows], size=8),
+            )
+    legend = dict(orientation="h", y=1.02, yanchor="bottom")
+    return plain(figure, 460, dark, xaxis_title=titles[0], yaxis_title=titles[1], legend=legend)
+
+
+def slice_sheet(found: Encodings, row: int, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """The slice that a row of encodings belongs to: its image and anatomy in every modality; a colour a class."""
+    drawn = channel_colours(found.channel_classes, colours)
+    first = row - row % len(found.names)
+    tiles: list[Tile | None] = []
+    for n, name in enumerate(found.names, first):
+        tiles.append(Tile(grey(found.images[n]), name))
+        tiles.append(Tile(labels_map(found.anatomies[n], drawn), f"s of {name}"))
+    title = f"{found.subjects[row]}, slice {found.positions[row] + 1}"
+    return sheet([tiles], [title], side=200, theme=theme)
+
+
+def leakage_rows(found: Mapping[str, LeakageSummary]) -> list[dict[str, str]]:
+    """Leakage by features of s as text."""
+    rows = []
+    for kind, told in (("occupancies", "share of each channel"), ("pooled", "channels on an 8 x 8 grid")):
+        leak, excess = found[kind], found[kind].excess
+        rows.append(
+            {
+                "anatomy seen as": told,
+                "accuracy from s": f"{cell(leak.accuracy)} ({span(leak.ci95)})",
+                "from true masks": cell(leak.truth_accuracy),
+                "leakage (excess)": f"{excess.difference:+.3f} ({span(excess.ci95)})" if excess else "n/a",
+            }
+        )
+    return rows
+
+
+def confusion_rows(probe: ProbeSummary, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The probe's confusion matrix, a row a true modality."""
+    return [
+        {"true": name} | {f"taken for {other}": n for other, n in zip(names, row, strict=True)}
+        for name, row in zip(names, probe.confusion, strict=True)
+    ]
+
+
+def reading_rows(readings: Sequence[Reading]) -> list[dict[str, str]]:
+    """What z and s tell of what is known, a row for each known thing and modality."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for r in readings:
+        row = rows.setdefault((r.known, r.modality), {"known": r.known, "in": r.modality, "measure": r.measure})
+        text = r.why if r.value is None else f"{r.value:.2f} ({r.ci95[0]:.2f} to {r.ci95[1]:.2f})"
+        row |= {
+            f"from {r.factor}": text,
+            "chance": cell(r.chance, 2) if r.value is not None else row.get("chance", ""),
+        }
+    return list(rows.values())
+
+
+def z_csv(encodings: Encodings, about: Mapping[str, Any]) -> bytes:
+    """A row an image: subject, slice, modality, z, its standard deviation, and what is known of the subject."""
+    e = encodings
+    rows = [
+        {"subject": s, "slice": p + 1, "modality": e.names[m]}
+        | {f"z{d + 1}": v for d, v in enumerate(z.tolist())}
+        | {f"z{d + 1}_std": float(v) for d, v in enumerate(std)}
+        | {name: values[n].item() for name, values in e.known.items()}
+        for n, (s, p, m, z, std) in enumerate(zip(e.subjects, e.positions, e.modality, e.z, e.z_std, strict=True))
+    ]
+    return table_csv(rows, {**about, "z": e.z_is})

@@ -1,0 +1,61 @@
+"""The page Quiz: a question's images, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from dafnet_core.analysis.quiz import Question
+from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, sheet, warp_lines
+from dafnet_core.geometry import identity_pixels
+from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
+
+
+def quiz_sheet(question: Question, theme: Theme) -> Image.Image:
+    """A question: the image before and after, and nothing that tells what was changed."""
+    before, after = question.images
+    return sheet([[Tile(grey(before), "before"), Tile(grey(after), "after")]], side=380, theme=theme)
+
+
+def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[str]], theme: Theme) -> Image.Image:
+    """Its answer: images and their difference; anatomies and z before and after; the sampling grid of a warp.
+
+    Args:
+        drawn: a colour for each channel of the model that made the image before, and of the one that made it after.
+    """
+    before, after = question.images
+    change = coloured(question.change, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
+    top: list[Tile | None] = [
+        Tile(grey(before), "before"),
+        Tile(grey(after), "after"),
+        Tile(change, "after - before", f"{-CHANGE_LIMIT:+g} (blue) to {CHANGE_LIMIT:+g} (red)"),
+    ]
+    if question.displacement is not None:
+        positions = identity_pixels(*before.shape) + question.displacement
+        top.append(Tile(warp_lines(grey(before), positions), "sampling grid", f"{question.rms:.1f} pixels RMS"))
+    when = ("before", "after")
+    below: list[Tile | None] = [
+        Tile(labels_map(s, colours), f"anatomy s {name}")
+        for s, colours, name in zip(question.anatomies, drawn, when, strict=True)
+    ]
+    below += [
+        Tile(bars(z, np.zeros_like(z), theme), f"z {name}", "-3 to 3") for z, name in zip(question.z, when, strict=True)
+    ]
+    return sheet([top, below], side=200, theme=theme)
+
+
+def quiz_rows(question: Question) -> list[dict[str, str]]:
+    """What a question's change did, as rows of text; n/a says why."""
+    q, apart = question, "n/a: two models' own"
+    d, distance = q.moved
+    numbers = [
+        ("mean absolute change inside the organs", "n/a: none found" if np.isnan(q.inside) else f"{q.inside:.3f}"),
+        ("mean absolute change outside them", "n/a: nothing there" if np.isnan(q.outside) else f"{q.outside:.3f}"),
+        ("pixels whose channel changed", apart if np.isnan(q.other_channel) else f"{q.other_channel:.1%}"),
+        ("farthest move in z", apart if np.isnan(distance) else f"{distance:.2f}" + f" (z{d + 1})" * (distance > 0)),
+        ("displacement, RMS", f"{q.rms:.1f} pixels"),
+        ("Dice of the masks of both images, encoded again", "n/a: none found" if np.isnan(q.dice) else f"{q.dice:.3f}"),
+    ]
+    return [{"evidence": name, "value": value} for name, value in numbers]

@@ -1,0 +1,28 @@
+"""The page Start: the idea in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from dafnet_core.drawing import Theme, Tile, bars, grey, sheet
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_explorer.figures.pixels import anatomy_map
+
+
+def start_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+    """The idea in one picture: image = g(anatomy s, style z), and the same anatomy with the other's style."""
+    rows = []
+    for i, _ in enumerate(found.names):
+        row: list[Tile | None] = [
+            Tile(grey(found.images[i]), "image x"),
+            Tile(anatomy_map(found.s[i], colours), "anatomy s (content)"),
+            Tile(bars(found.z_mean[i], found.z_std[i], theme), "modality factor z (style)"),
+            Tile(grey(found.own[i]), "put together: g(s, z)"),
+        ]
+        for p, (a, b) in enumerate(found.pairs):
+            if a == i:
+                row.append(Tile(grey(found.swapped[p]), f"same s, z of {found.names[b]}"))
+        rows.append(row)
+    return sheet(rows, found.names, side=200, theme=theme)

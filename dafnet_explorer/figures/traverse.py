@@ -1,0 +1,121 @@
+"""The page Traverse: one dimension of z after the other moved (Sec. V-H.2, Fig. 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from dafnet_core.analysis.traversal import Traversal
+from dafnet_core.drawing import Theme, Tile, coloured, grey, sheet
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_explorer.figures.charts import linked
+from dafnet_explorer.figures.downloads import npz
+from dafnet_explorer.figures.pixels import CHANGE_LIMIT
+
+SORTS = ("effect", "KL", "probe accuracy", "number")
+
+
+def probe_accuracies(metrics: Mapping[str, EvaluationResult]) -> tuple[float, ...] | None:
+    """Accuracy of the modality from each dimension of z alone, on a checkpoint's first data set; None if not probed."""
+    first = next(iter(metrics.values()), None)
+    return first.probe.per_dimension if first and first.probe else None
+
+
+def traverse_order(found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str) -> list[int]:
+    """Dimensions of z in the order of `traverse_sheet`, from its arguments."""
+    by = {"effect": found.effect, "KL": kl, "probe accuracy": accuracies}.get(sort)
+    return list(range(len(kl))) if by is None else np.argsort(-np.asarray(by), kind="stable").tolist()
+
+
+def traverse_sheet(
+    found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str, theme: Theme
+) -> Image.Image:
+    """The paper's Fig. 9: a row a dimension of z, its images over the steps, correlation and difference at the end.
+
+    Args:
+        kl: (n_z,) nats.
+        accuracies: (n_z,) of a probe on each dimension alone; None where there was none.
+        sort: one of SORTS, the largest on top.
+    """
+    order = traverse_order(found, kl, accuracies, sort)
+    probes = [f"probe {a:.2f}" for a in accuracies] if accuracies else ["not probed"] * len(kl)
+    captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, found.effect, strict=True)]
+    correlation, difference = found.correlation, found.difference
+    rows = []
+    for r, d in enumerate(order):
+        said = captions[d]
+        row: list[Tile | None] = [
+            Tile(grey(image), "" if r else f"{value:+.1f}", "" if n else said[0])
+            for n, (value, image) in enumerate(zip(found.values, found.images[d], strict=True))
+        ]
+        row.append(Tile(_correlation_pixels(correlation[d]), "" if r else "correlation", said[1]))
+        change = coloured(difference[d], -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
+        row.append(Tile(change, "" if r else "last - first", said[2]))
+        rows.append(row)
+    return sheet(rows, [f"z{d + 1}" for d in order], side=110, theme=theme)
+
+
+def _correlation_pixels(values: np.ndarray) -> np.ndarray:
+    """Correlations (H, W) from -1 blue to 1 red; grey where there is none."""
+    pixels = coloured(values, -1, 1, "RdBu_r")
+    pixels[np.isnan(values)] = 128
+    return pixels
+
+
+def interpolation_sheet(images: np.ndarray, start: str, end: str, theme: Theme) -> Image.Image:
+    """One anatomy while z goes from one image's to another's: (steps, H, W)."""
+    last = len(images) - 1
+    ends = {0: f"z of {start}", last: f"z of {end}"}
+    tiles = [Tile(grey(image), ends.get(k, f"{k / last:.0%}")) for k, image in enumerate(images)]
+    return sheet([tiles], side=120, theme=theme)
+
+
+def plane_sheet(images: np.ndarray, values: np.ndarray, dimensions: tuple[int, int], theme: Theme) -> Image.Image:
+    """Images (a, b, H, W) over two dimensions of z, the first downwards."""
+    down, across = (f"z{d + 1}" for d in dimensions)
+    rows = [
+        [Tile(grey(image), f"{across} = {v:+.1f}" if not a else "") for v, image in zip(values, row, strict=True)]
+        for a, row in enumerate(images)
+    ]
+    return sheet(rows, [f"{down} = {v:+.1f}" for v in values], side=110, theme=theme)
+
+
+def traverse_numbers(found: Traversal, s: np.ndarray, z: np.ndarray, about: Mapping[str, object]) -> bytes:
+    """Arrays of a traversal of one anatomy (C, H, W) and z (n_z,) as .npz; `about` is JSON text."""
+    arrays = {
+        "values": found.values,
+        "images": found.images,
+        "correlation": found.correlation,
+        "difference": found.difference,
+        "effect": found.effect,
+        "s": s,
+        "z": z,
+    }
+    return npz(arrays, about)
+
+
+def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
+    """Linked views of one tile: image, correlation, difference, and the mask of the image encoded again.
+
+    Args:
+        mask: (H, W) names of classes.
+    """
+    return linked(
+        [
+            (f"z{d + 1} = {found.values[step]:+.1f}", found.images[d, step], "Greys_r", -1, 1),
+            ("correlation", found.correlation[d], "RdBu_r", -1, 1),
+            ("last - first", found.difference[d], "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT),
+            (
+                "change from the middle step",
+                found.images[d, step] - found.images[d, len(found.values) // 2],
+                "RdBu_r",
+                -CHANGE_LIMIT,
+                CHANGE_LIMIT,
+            ),
+        ],
+        np.char.add("mask ", mask),
+        dark,
+    )

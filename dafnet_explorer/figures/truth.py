@@ -1,0 +1,63 @@
+"""The page Truth: what is known of the subjects, read from every representation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dafnet_core.analysis.reading import Reading
+from dafnet_core.analysis.truth import score
+from dafnet_explorer.figures.charts import MANY, plain
+from dafnet_explorer.figures.texts import span
+
+
+def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
+    """Scores (0 chance, 1 all) of what is known (rows) read from every representation (columns)."""
+    known = list(dict.fromkeys(r.known for r in readings))
+    factors = list(dict.fromkeys(r.factor for r in readings))
+    by_place = {(r.known, r.factor): r for r in readings}
+    table = [[by_place[k, f] for f in factors] for k in known]
+    hover = [[_told(r) for r in row] for row in table]
+    values = np.array([[score(r) for r in row] for row in table])
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=factors,
+            y=known,
+            zmin=0,
+            zmax=1,
+            colorscale=MANY,
+            customdata=hover,
+            texttemplate="%{z:.2f}",
+            hovertemplate="%{y} from %{x}<br>%{customdata}<extra></extra>",
+            colorbar=dict(title="told", len=0.8),
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    return plain(figure, 90 + 36 * len(known), dark)
+
+
+def _told(r: Reading) -> str:
+    return r.why if r.value is None else f"{r.measure} {r.value:.2f} ({span(r.ci95)}), chance {r.chance:.2f}"
+
+
+def truth_rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Every reading with its interval, as a table."""
+    return [
+        {
+            "known": r.known,
+            "in": r.modality,
+            "from": r.factor,
+            "measure": r.measure,
+            "value": r.value,
+            "low": r.ci95[0] if r.ci95 else None,
+            "high": r.ci95[1] if r.ci95 else None,
+            "chance": r.chance,
+            "told": None if np.isnan(score(r)) else score(r),
+            "why": r.why,
+        }
+        for r in readings
+    ]

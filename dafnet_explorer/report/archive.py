@@ -1,0 +1,100 @@
+"""Everything about one slice in one ZIP: a page that needs nothing else, arrays, tables, the numbers of `evaluate`.
+
+The same settings give the same bytes: no clock is read, members keep their order. That holds for the same versions and
+number of threads, which it names: sums rounded otherwise move single pixels to another channel. Of an upload it holds
+pixels and what was made of them, no name.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from dafnet_core.analysis.traversal import Traversal
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_explorer.figures import decompose, traverse
+from dafnet_explorer.figures.downloads import as_json, table_csv
+from dafnet_explorer.figures.masks import dice_table
+from dafnet_explorer.report.page import page
+from dafnet_explorer.report.tables import error_rows, evaluate_rows, z_rows
+from dafnet_explorer.subjects import Subject
+
+
+def report(
+    checkpoint: Checkpoint,
+    subject: Subject,
+    found: Decomposition,
+    kinds: Sequence[int | None],
+    moved: Mapping[str, Traversal],
+    metrics: Mapping[str, EvaluationResult] | None,
+    facts: Mapping[str, Any],
+    link: str | None,
+) -> bytes:
+    """A ZIP with the members of `page.CONTENTS`.
+
+    Args:
+        found: the checkpoint's decomposition of the subject; kinds: its `channel_classes`.
+        moved: a traversal of own anatomy and posterior mean, by modality; none for no such sheets.
+        metrics: numbers of `evaluate` by the options that give them, such as "--data phantom"; None for those that
+            the checkpoint carries.
+        facts: `provenance.about` of the subject by `provenance.data_name`, with "checkpoint_file", its name in
+            commands.
+        link: address in the app that opens the same page again; None for the user's own files.
+
+    Raises:
+        ValueError: a link to the user's own files, or a traversal of a modality that the subject does not have.
+    """
+    if subject.uploaded and link:
+        raise ValueError("the user's own files are in no link; expected None")
+    if unknown := sorted(moved.keys() - set(found.names)):
+        raise ValueError(f"there is a traversal of {unknown[0]}; the subject has {', '.join(found.names)}")
+    settings = {
+        **facts,
+        "link": link,
+        "checkpoint_written_with": checkpoint.versions,
+        "versions": {"numpy": np.__version__, "torch": torch.__version__},
+        "threads": torch.get_num_threads(),
+        "classes": checkpoint.config.classes,
+        "preparation": checkpoint.preparation.to_dict(),
+        "trained_on": checkpoint.training.data,
+        "licence_of_the_data": checkpoint.training.data_licence,
+    }
+    numbers = checkpoint.metrics if metrics is None else metrics
+    tables = {
+        "dice": dice_table(found, subject.truth, checkpoint.config.classes, subject.why_no_truth),
+        "reconstruction": error_rows(found, subject),
+        "z": z_rows(found),
+        "evaluate": [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_rows(n)],
+    }
+    members = {
+        "report.html": page(checkpoint, subject, found, kinds, moved, metrics, settings, tables).encode(),
+        "settings.json": as_json(settings, {}),
+        "evaluate.json": as_json({title: n.to_json() for title, n in numbers.items()}, {}),
+        "decompose.npz": decompose.numbers(found, subject.truth, subject.native, dict(facts)),
+    }
+    for name, traversal in moved.items():
+        i = found.names.index(name)
+        about = {**facts, "modality": name}
+        safe = re.sub(r"[^\w.+-]", "_", name)  # a checkpoint may call its modalities anything
+        members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, found.s[i], found.z_mean[i], about)
+    members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in tables.items()}
+    return _zip(members)
+
+
+def _zip(members: Mapping[str, bytes]) -> bytes:
+    """Members in their order, all of 1980-01-01, the earliest that a ZIP can say."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o644 << 16
+            file.writestr(info, data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

@@ -1,0 +1,75 @@
+"""Parts of an HTML page that needs nothing outside it; all texts are escaped."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from PIL import Image
+
+from dafnet_core.drawing import png
+
+STYLE = """
+:root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --line: #dcdfe4; }
+@media screen and (prefers-color-scheme: dark) { :root { --paper: #0e1117; --ink: #f2f2f2; --line: #3a3f4a; } }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 960px; margin: auto; padding: 1rem; }
+p, code { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; margin: 0.5rem 0 1rem; }
+img { max-width: 100%; height: auto; vertical-align: top; }
+table { border-collapse: collapse; font-size: 0.875rem; }
+th, td { border: 1px solid var(--line); padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
+@media screen and (max-width: 640px) { img { max-width: none; width: 820px; } }
+@media print { .wide { overflow: visible; } h2, h3 { break-after: avoid; } img, tr { break-inside: avoid; } }
+"""
+# the policy keeps even a hostile checkpoint's text from loading anything
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{style}</style></head><body><main>
+{body}
+</main></body></html>
+"""
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A whole page of HTML parts; the title is text."""
+    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
+
+
+def picture(made: Image.Image, alt: str, about: Mapping[str, Any]) -> str:
+    """A picture inside the page; `about` is written into its PNG."""
+    data = base64.b64encode(png(made, about)).decode()
+    size = f'width="{made.width}" height="{made.height}"'
+    return scrolling(f'<img {size} alt="{escape(alt)}" src="data:image/png;base64,{data}">', alt)
+
+
+def paragraph(text: str) -> str:
+    """One paragraph of text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def scrolling(inner: str, label: str) -> str:
+    """What scrolls sideways inside its own box, by keyboard too."""
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{escape(label)}">{inner}</div>'
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table with a row for each of `rows`; columns that are empty in all of them are left out."""
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if value != "")
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(as_text(row.get(name, '')))}</td>" for name in names) + "</tr>\n" for row in rows
+    )
+    return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>", " and ".join(names))
+
+
+def as_text(value: Any) -> str:
+    """A cell: words as they are, numbers to three places, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.3f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

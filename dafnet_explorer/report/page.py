@@ -1,0 +1,208 @@
+"""The page of a report, a function for each of its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from dafnet_core.analysis.decompose import kl_per_dimension
+from dafnet_core.analysis.traversal import Traversal
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.drawing import LIGHT
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.methods.decomposition import Decomposition
+from dafnet_explorer.figures.decompose import channel_sheet, reconstruction_sheet, warp_sheet
+from dafnet_explorer.figures.masks import mask_sheet, native_sheet
+from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.start import start_sheet
+from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
+from dafnet_explorer.report.elements import as_text, document, paragraph, picture, table
+from dafnet_explorer.report.tables import MEASURES, Rows, evaluate_rows
+from dafnet_explorer.subjects import Subject
+
+SORT = "effect"  # dimensions of z, the largest effect on top
+CONTENTS = {
+    "report.html": "this page",
+    "settings.json": "checkpoint, data, choices and versions that made it",
+    "evaluate.json": "every number of evaluate, by the data that it judged",
+    "decompose.npz": "every array of the decomposition",
+    "traverse-MODALITY.npz": "images over the steps of each dimension of z, their correlation and difference",
+    "dice.csv": "Dice of every mask of this slice",
+    "reconstruction.csv": "absolute errors of its reconstructions",
+    "z.csv": "its modality factors",
+    "evaluate.csv": "the main numbers of evaluate, as on this page",
+}
+
+
+def page(
+    checkpoint: Checkpoint,
+    subject: Subject,
+    found: Decomposition,
+    kinds: Sequence[int | None],
+    moved: Mapping[str, Traversal],
+    metrics: Mapping[str, EvaluationResult] | None,
+    settings: Mapping[str, Any],
+    tables: Mapping[str, Rows],
+) -> str:
+    """The HTML; whatever is not this module's own words is escaped."""
+    numbers, carried = (checkpoint.metrics, True) if metrics is None else (metrics, False)
+    title = f"DAFNet report: {settings['data']}"
+    parts = [
+        *_introduction(title, found, settings),
+        *_factors(checkpoint, found, kinds, settings, tables["z"]),
+        *_masks(checkpoint, subject, found, settings, tables["dice"]),
+        *_reconstructions(subject, found, settings, tables["reconstruction"]),
+        *_traversals(found, moved, numbers, settings),
+        "<h2>The checkpoint on whole data sets</h2>",
+        *_judged(numbers, carried=carried),
+        "<h2>Make it again</h2>",
+        *_again(numbers, settings, carried=carried),
+        *_beside(settings),
+    ]
+    return document(title, parts)
+
+
+def _introduction(title: str, found: Decomposition, settings: Mapping[str, Any]) -> list[str]:
+    """What this is, and every setting that made it."""
+    return [
+        f"<h1>{escape(title)}</h1>",
+        paragraph(
+            f"One slice in {' and '.join(found.names)}, taken apart by a DAFNet (Chartsias et al., IEEE TMI 2021) into "
+            "anatomy factors s, what is where, and modality factors z, how it looks; aligned, fused, segmented, and "
+            "put together again. Made by DAFNet Explorer."
+        ),
+        paragraph("Not a medical device."),
+        "<h2>Settings</h2>",
+        table([{"setting": key.replace("_", " "), "value": as_text(value)} for key, value in settings.items()]),
+    ]
+
+
+def _factors(
+    checkpoint: Checkpoint,
+    found: Decomposition,
+    kinds: Sequence[int | None],
+    settings: Mapping[str, Any],
+    z_rows: Rows,
+) -> list[str]:
+    """Anatomies, modality factors, and the warp where there are two modalities."""
+    classes, colours = checkpoint.config.classes, channel_colours(kinds, checkpoint.colours)
+    parts = [
+        "<h2>Content and style</h2>",
+        paragraph(
+            "Each image, its anatomy, its z (bars from -3 to 3, whiskers of one standard deviation), the image put "
+            "together from both, and the same anatomy with the other's z (Sec. III-A, III-D)."
+        ),
+        picture(start_sheet(found, colours, LIGHT), "Images, anatomies, modality factors, reconstructions", settings),
+        table(z_rows),
+        "<h2>Anatomy channels</h2>",
+        paragraph("Every pixel belongs to one channel; below each, the share of pixels that it holds (Sec. III-A)."),
+        picture(channel_sheet(found, kinds, classes, colours, LIGHT), "Anatomy channels of each modality", settings),
+    ]
+    if found.pairs:
+        parts += [
+            "<h2>Alignment and fusion</h2>",
+            paragraph("The grid shows where in the moving image the fixed one's pixels are taken from (Sec. III-B)."),
+            picture(warp_sheet(found, colours, LIGHT), "Fixed, moving, warped and fused anatomies", settings),
+        ]
+    return parts
+
+
+def _masks(
+    checkpoint: Checkpoint, subject: Subject, found: Decomposition, settings: Mapping[str, Any], dice_rows: Rows
+) -> list[str]:
+    """Masks of every anatomy with their Dice; on the user's own pixels too."""
+    classes, mask_colours = checkpoint.config.classes, checkpoint.colours
+    legend = " · ".join(  # seven characters are a colour, and nothing that a style could go on with
+        f'<span style="color: {escape(colour[:7])}">■</span> {escape(name)}'
+        for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
+    )
+    parts = [
+        "<h2>Masks</h2>",
+        paragraph("Masks from single, deformed and fused anatomies, and their Dice with the truth (Sec. III-C)."),
+        f"<p>{legend}</p>",
+        picture(mask_sheet(found, subject.truth, classes, mask_colours, LIGHT), "Masks over the images", settings),
+        table(dice_rows),
+    ]
+    if subject.native:
+        native = native_sheet(found, subject.native, mask_colours, LIGHT)
+        parts += [paragraph("On the uploaded pixels:"), picture(native, "Fused masks on the uploaded pixels", settings)]
+    return parts
+
+
+def _reconstructions(
+    subject: Subject, found: Decomposition, settings: Mapping[str, Any], error_rows: Rows
+) -> list[str]:
+    """Own and crosswise reconstructions with their errors."""
+    return [
+        "<h2>Reconstructions</h2>",
+        paragraph("Mean absolute errors of intensities in [-1, 1], over the image and inside the organs (Sec. III-D)."),
+        picture(reconstruction_sheet(found, subject.truth, LIGHT), "Reconstructions and their errors", settings),
+        table(error_rows),
+    ]
+
+
+def _traversals(
+    found: Decomposition,
+    moved: Mapping[str, Traversal],
+    numbers: Mapping[str, EvaluationResult],
+    settings: Mapping[str, Any],
+) -> list[str]:
+    """A contact sheet for each modality whose z is traversed."""
+    parts = []
+    accuracies = probe_accuracies(numbers)
+    kl = kl_per_dimension(found)
+    for name, traversal in moved.items():
+        drawn = traverse_sheet(traversal, kl[found.names.index(name)], accuracies, SORT, LIGHT)
+        parts += [
+            f"<h2>Traversal of z of {escape(name)}</h2>",
+            paragraph(
+                "The anatomy stays, one dimension of z at a time moves. Correlation is each pixel's with the "
+                "dimension; effect is the mean absolute change from the first step to the last (Sec. V-H.2, Fig. 9)."
+            ),
+            picture(drawn, f"Images of {name} over each dimension of z", settings),
+        ]
+    return parts
+
+
+def _judged(numbers: Mapping[str, EvaluationResult], *, carried: bool) -> Iterator[str]:
+    """The main numbers of `evaluate`, a table for each measure and data set."""
+    if not numbers:
+        yield paragraph("The checkpoint carries no numbers: it was not judged yet.")
+        return
+    yield paragraph("Numbers that the checkpoint carries." if carried else "Numbers of a judgement in the app.")
+    for title, found in numbers.items():
+        rows = evaluate_rows(found)
+        yield f"<h3>{escape(title)}: {found.n_subjects} subjects, {found.n_slices} slices</h3>"
+        for name, section, said in MEASURES.values():
+            measured = [{k: v for k, v in row.items() if k != "measure"} for row in rows if row["measure"] == name]
+            if measured:
+                yield paragraph(f"{name}. {said} ({section})")
+                yield table(measured)
+
+
+def _again(numbers: Mapping[str, EvaluationResult], settings: Mapping[str, Any], *, carried: bool) -> Iterator[str]:
+    """How to get the same page and the same numbers."""
+    if settings["link"]:
+        yield f"<p>This report: open <code>{escape(settings['link'])}</code> of the app and download it.</p>"
+    else:
+        yield paragraph(
+            "This report: give the app the same files and the checkpoint of this digest again; no link holds them."
+        )
+    for title, found in numbers.items():
+        options = f"--data {found.data}" if carried else title
+        command = f"python -m dafnet_core.evaluate {settings['checkpoint_file']} {options}"
+        yield f"<p>Numbers of {escape(title)}: <code>{escape(command)}</code></p>"
+
+
+def _beside(settings: Mapping[str, Any]) -> list[str]:
+    """The ZIP's other files, and the licences."""
+    return [
+        "<h2>Beside this page</h2>",
+        table([{"file": file, "what": what} for file, what in CONTENTS.items()]),
+        paragraph(
+            "The code of DAFNet Explorer is MIT-licensed. Checkpoints, and what is made with them, are licensed by the "
+            f"data that they were trained on; here {settings['trained_on']}: {settings['licence_of_the_data']}."
+        ),
+        paragraph("Not a medical device: nothing here is for diagnosis or treatment."),
+    ]

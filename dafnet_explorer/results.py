@@ -1,0 +1,245 @@
+"""Cached results of a checkpoint and a subject: one function a result.
+
+Results are shared between sessions as read-only; those of uploads live in one session's memory alone, end with it
+(`session_lifetime.py`), are never written, and never logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from dafnet_core.analysis.candidates import Weighed, weigh
+from dafnet_core.analysis.decompose import channel_classes
+from dafnet_core.analysis.editing import Realigned, realign
+from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
+from dafnet_core.analysis.quiz import Question, ask
+from dafnet_core.analysis.traversal import Traversal, steps_between, traverse, traverse_one
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.geometry import nearest_offsets
+from dafnet_core.methods.base import FactorModel
+from dafnet_core.methods.decomposition import Decomposition, decompose
+from dafnet_core.metrics.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
+from dafnet_explorer import state, subjects
+from dafnet_explorer.caches import cached
+from dafnet_explorer.catalogue import counterpart
+from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.subjects import Subject
+
+
+@cached(64)
+def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
+    return subjects.sample(_checkpoint, number, position, variant)
+
+
+def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
+    """`subjects.sample`, kept."""
+    return _sample(checkpoint.digest, checkpoint, number, position, variant)
+
+
+@cached(32, "Taking the images apart")
+def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
+    return decompose(_checkpoint.model, _subject.images, _subject.modalities)
+
+
+def taken_apart(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
+    """A checkpoint's decomposition of a subject."""
+    return _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
+
+
+def _digest(s: np.ndarray) -> str:
+    labels = s.argmax(0).astype(np.uint8)
+    return hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
+
+
+@cached(16, "Moving z")
+def _traversal(
+    digest: str, anatomy: str, z: tuple[float, ...], steps: int, _model: FactorModel, _s: np.ndarray
+) -> Traversal:
+    return traverse(_model, _s, np.array(z), steps_between(count=steps))
+
+
+def traversal(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int) -> Traversal:
+    """Every dimension of z moved over an anatomy (C, H, W)."""
+    return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, checkpoint.model, s)
+
+
+@cached(16)
+def _frames(
+    digest: str, anatomy: str, z: tuple[float, ...], dimension: int, count: int, _model: FactorModel, _s: np.ndarray
+) -> np.ndarray:
+    return traverse_one(_model, _s, np.array(z), dimension, steps_between(count=count))
+
+
+def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, dimension: int, count: int) -> np.ndarray:
+    """One dimension of z moved over an anatomy (C, H, W) in many steps, (count, H, W)."""
+    return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), dimension, count, checkpoint.model, s)
+
+
+def counterpart_colours(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
+    """A colour for each channel of the counterpart, by the classes that it finds in a subject."""
+    other = counterpart(checkpoint)
+    return channel_colours(channel_classes(taken_apart(other, subject), len(other.config.classes)), other.colours)
+
+
+@cached(64, "Making a question")
+def _question(
+    digest: str,
+    images: str,
+    other: str | None,
+    seed: int,
+    n: int,
+    _model: FactorModel,
+    _found: Decomposition,
+    _other: tuple[FactorModel, Decomposition] | None,
+) -> Question:
+    return ask(_model, _found, seed, n, _other)
+
+
+def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Question:
+    """Question n (from 0) of a seed about a subject, with the other decoder where there is one.
+
+    Raises:
+        ValueError: no change of any factor is seen in the subject's images.
+    """
+    other = counterpart(checkpoint)
+    beside = (other.model, taken_apart(other, subject)) if other else None
+    return _question(
+        checkpoint.digest,
+        subject.digest,
+        other and other.digest,
+        seed,
+        n,
+        checkpoint.model,
+        taken_apart(checkpoint, subject),
+        beside,
+    )
+
+
+@cached(16, "Looking at every sample")
+def _samples_apart(
+    digest: str, position: int, variant: str, subject_count: int, _checkpoint: Checkpoint
+) -> tuple[np.ndarray, np.ndarray, Dependence]:
+    shown = [sample(_checkpoint, n, position, variant) for n in range(subject_count)]
+    found = [taken_apart(_checkpoint, subject) for subject in shown]
+    s = anatomy_distances(np.concatenate([f.s.argmax(1).reshape(len(f.s), -1) for f in found]).astype(np.uint8))
+    z = euclidean_distances(np.concatenate([f.z_mean for f in found]))
+    owners = np.repeat(np.arange(len(found)), [len(f.s) for f in found])
+    return s, z, dependence(s, z, owners)
+
+
+def samples_apart(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Dependence]:
+    """Every sample's images at the sidebar's slice and variant (Sec. V-H.3).
+
+    Returns:
+        Distances of s and of z, (n, n) each, rows by subject and then modality; and their dependence.
+
+    Raises:
+        ValueError: a factor is the same in all of them, or there are no samples.
+    """
+    source = subjects.sample_source(checkpoint)
+    if source is None:
+        raise ValueError("there are no samples of these modalities")
+    samples = source.samples
+    position = st.session_state.get(state.SLICE, samples.slices // 2) - 1
+    variant = st.session_state.get(state.DIFFICULTY, samples.variants[0])
+    return _samples_apart(checkpoint.digest, position, variant, samples.subjects, checkpoint)
+
+
+@cached(24)
+def _realigned(
+    digest: str, images: str, pair: int, name: str, _model: FactorModel, _found: Decomposition, _offsets: np.ndarray
+) -> Realigned:
+    return realign(_model, _found, pair, _offsets)
+
+
+def warps(checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: int) -> dict[str, Realigned]:
+    """What a pair gives under no warp, the predicted one, and the spline that is nearest to the true one if known."""
+    known = {"predicted": found.offsets[pair], "identity": np.zeros_like(found.offsets[pair])}
+    if found.pairs[pair] in subject.sampling:
+        side = checkpoint.config.control_points
+        known["true"] = nearest_offsets(subject.sampling[found.pairs[pair]], side)
+    return {
+        name: _realigned(checkpoint.digest, subject.digest, pair, name, checkpoint.model, found, offsets)
+        for name, offsets in known.items()
+    }
+
+
+@cached(16)
+def _misregistered(
+    digest: str,
+    images: str,
+    pair: tuple[int, int],
+    amount: float,
+    seed: int,
+    _model: FactorModel,
+    _subject: Subject,
+    _reference: np.ndarray,
+) -> Misregistered:
+    return _misregister(_model, _subject, pair, _reference, amount, seed)
+
+
+def _misregister(
+    model: FactorModel, subject: Subject, pair: tuple[int, int], reference: np.ndarray, amount: float, seed: int
+) -> Misregistered:
+    base = subject.sampling.get(pair)
+    return misregister(model, subject.images, subject.modalities, pair, reference, amount, seed=seed, base=base)
+
+
+def misregistered(
+    checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: tuple[int, int], amount: float, seed: int
+) -> Misregistered:
+    """A subject whose moving modality is deformed by a known warp.
+
+    Masks are compared with the truth in the fixed frame, or without one with the mask of the fixed image's own
+    anatomy.
+    """
+    reference = subject.truth.get(pair[0], found.single[pair[0]])
+    return _misregistered(checkpoint.digest, subject.digest, pair, amount, seed, checkpoint.model, subject, reference)
+
+
+@cached(64)
+def _ranges(
+    digest: str, images: str, pair: tuple[int, int], amounts: tuple[float, ...], seeds: tuple[int, ...]
+) -> list[Range]:
+    return []  # a place for one that is made outside: nothing that is cached can move a progress bar
+
+
+def misregistration(
+    checkpoint: Checkpoint,
+    subject: Subject,
+    found: Decomposition,
+    pair: tuple[int, int],
+    amounts: Sequence[float],
+    seeds: Sequence[int],
+    progress: Callable[[float], None],
+) -> Range:
+    """`misregistered` over amounts, the first one 0, and some shapes each; `progress` hears the share that is done."""
+    kept = _ranges(checkpoint.digest, subject.digest, pair, tuple(amounts), tuple(seeds))
+    reference, done = subject.truth.get(pair[0], found.single[pair[0]]), []
+
+    def one(amount: float, seed: int) -> Misregistered:
+        made = _misregister(checkpoint.model, subject, pair, reference, amount, seed)
+        done.append(amount)
+        progress(len(done) / (1 + (len(amounts) - 1) * len(seeds)))
+        return made
+
+    if not kept:
+        kept.append(misregistration_range(one, amounts, seeds))
+    return kept[0]
+
+
+@cached(16, "Weighing neighbouring slices")
+def _candidates(
+    digest: str, images: str, pair: tuple[int, int], _model: FactorModel, _subject: Subject
+) -> tuple[np.ndarray, Weighed]:
+    around = _subject.around()
+    return around, weigh(_model, around, _subject.modalities, pair)
+
+
+def candidates(checkpoint: Checkpoint, subject: Subject, pair: tuple[int, int]) -> tuple[np.ndarray, Weighed]:
+    """Neighbouring slices of a subject that has them, (n, K, H, W), and what they give in the frame of one."""
+    return _candidates(checkpoint.digest, subject.digest, pair, checkpoint.model, subject)
