@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,16 +16,20 @@ from dafnet_core.config import ModelConfig
 from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.types import Batch
 
+pytest.register_assert_rewrite("tests.helpers")
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """After `pytest -m trust`, a table of what was tried, which README quotes."""
+    """After `pytest -m trust`, a table of what was tried by folder, which README quotes."""
     if config.getoption("markexpr") != "trust":
         return
     kinds = "passed", "failed", "skipped"
     rows: dict[str, list[int]] = {}
     for kind in (*kinds, "error"):
         for report in terminalreporter.getreports(kind):
-            row = rows.setdefault(Path(report.fspath).stem, [0, 0, 0])
+            path = Path(report.fspath).relative_to("tests")  # from the root of the repository
+            name = path.stem if path.parent == Path() else str(path.parent)
+            row = rows.setdefault(name, [0, 0, 0])
             row[kinds.index("failed" if kind == "error" else kind)] += 1
     terminalreporter.write_line(f"\n{datetime.date.today()}, {machine()}\n\n| tests | {' | '.join(kinds)} |")
     terminalreporter.write_line("|---|---|---|---|")
@@ -39,6 +44,19 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("DAFNET_TEST_DATA is unset: no real MR data here")
     return Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _app_runs_before_its_pages() -> None:
+    """Let AppTest run app.py before each page, as the server does.
+
+    Before every run AppTest forgets that the app calls st.navigation, and runs the page that it switched to without
+    app.py, whose sidebar chooses the checkpoint. With a class of its own it forgets nothing.
+    """
+    if client := sys.modules.get("streamlit.testing.v1.app_test"):
+        pages_manager = client.PagesManager
+        pages_manager.uses_pages_directory = False
+        client.PagesManager = type("PagesManager", (pages_manager,), {})
 
 
 @pytest.fixture(autouse=True)

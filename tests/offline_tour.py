@@ -1,7 +1,8 @@
 """Every page in a browser, as a program of its own that can be put into a network namespace without any route out.
 
-python tests/offline_tour.py OUT writes OUT/outside.log: where the server tried to go; OUT/net.json: the browser's own
-log of its network; OUT/messages.bin: all that came through the websocket. It prints the errors on each page, as JSON.
+Run as `python tests/offline_tour.py OUT` with the repository on PYTHONPATH. Writes OUT/outside.log: where the server
+tried to go; OUT/net.json: the browser's own log of its network; OUT/messages.bin: all that came through the websocket.
+Prints the errors on each page, as JSON.
 """
 
 import json
@@ -11,10 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from tools.screenshots import PAGES, serve
 
-from tools.screenshots import PAGES, serve  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(out):
@@ -22,7 +22,7 @@ def main(out):
 
     if os.geteuid() == 0:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    os.environ["PYTHONPATH"] = str(ROOT / "tests" / "outside")
+    os.environ["PYTHONPATH"] = str(ROOT / "tests" / "helpers" / "outside")
     os.environ["DAFNET_OUTSIDE"] = str(out / "outside.log")
     (out / "outside.log").touch()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

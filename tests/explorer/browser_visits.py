@@ -1,0 +1,36 @@
+"""What tests in a browser share: which Chromium, and waiting for pictures."""
+
+import shutil
+from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def expect_picture(page, alt, timeout=20_000):
+    from playwright.sync_api import expect
+
+    picture = page.get_by_alt_text(alt)
+    expect(picture.first).to_be_visible(timeout=timeout)
+    page.wait_for_function("e => e.naturalWidth > 100", arg=picture.first.element_handle(), timeout=timeout)
+
+
+def source(page, alt):
+    """Address of a picture once it is drawn; the same bytes have the same address."""
+    expect_picture(page, alt)
+    return page.get_by_alt_text(alt).first.get_attribute("src")
+
+
+def expect_another(page, alt, before):
+    page.wait_for_function(
+        "([alt, before]) => [...document.images].some("
+        "e => e.alt.startsWith(alt) && e.src && !e.src.endsWith(before) && e.complete && e.naturalWidth > 0)",
+        arg=[alt, before],
+    )
+    return page.get_by_alt_text(alt).first.get_attribute("src")
+
+
+def upload(page, files):
+    page.get_by_role("radio", name="My files").click()
+    for n, file in enumerate(files):
+        page.locator(f".st-key-file-{('cine', 'LGE')[n]} input[type=file]").set_input_files(str(file))
+        page.locator(f".st-key-file-{('cine', 'LGE')[n]}").get_by_text(Path(file).name).first.wait_for()

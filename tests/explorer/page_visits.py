@@ -1,0 +1,39 @@
+"""What tests of pages share: files to upload, and what a page of Streamlit's test client says."""
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SHIPPED = ROOT / "checkpoints" / "cardiac-film.safetensors"
+
+
+def open_app():
+    """The app in Streamlit's test client, not run yet."""
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+
+
+def png_file(name, seed=0, size=(100, 80), mask=False):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 3, size) if mask else rng.integers(0, 255, size)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+    return name, buffer.getvalue(), "image/png"
+
+
+def said(app):
+    return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
+
+
+def wait_for_jobs(app):
+    """Run the page again until nothing that was asked for is still being worked on."""
+    for _ in range(240):
+        if not any(b.label == "Cancel" for b in app.button):
+            return
+        time.sleep(0.5)
+        app.run()
+    raise AssertionError("a judgement did not end within two minutes")

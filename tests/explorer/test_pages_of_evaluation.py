@@ -1,0 +1,138 @@
+"""Pages that evaluate a checkpoint on a data set, by Streamlit's own test client."""
+
+import json
+
+import numpy as np
+import pytest
+from page_visits import said, wait_for_jobs
+
+from dafnet_core.evaluate import evaluate_checkpoint
+from dafnet_explorer import background_evaluation
+from dafnet_explorer.figures.downloads import as_json
+from dafnet_explorer.figures.independence import with_nulls
+
+
+@pytest.fixture(scope="module")
+def evaluation(checkpoint):
+    return evaluate_checkpoint(checkpoint, "phantom:subjects=3,difficulty=standard")
+
+
+def test_probe_shows_the_numbers_of_evaluate(app, few, evaluation):
+    app.run().switch_page("pages/probe.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    shown = {m.label: m.value for m in app.metric}
+    assert shown["Accuracy, all of z"] == f"{evaluation.result.probe.accuracy:.3f}"
+    assert shown["cine → LGE"] == f"{evaluation.result.swap['cine_to_LGE'].accuracy:.3f}"
+    leak = evaluation.result.leakage["occupancies"]
+    assert app.dataframe[0].value["accuracy from s"][0].startswith(f"{leak.accuracy:.3f}")
+    assert {"scar", "LGE noise"} <= set(app.dataframe[-1].value["known"])
+    app.selectbox(key="colour").set_value("heart radius (mm)")
+    app.selectbox(key="across").set_value("z2")
+    app.run()
+    assert not app.exception
+
+
+def test_independence_never_shows_a_statistic_without_its_null_and_n(app, few, evaluation):
+    app.run().switch_page("pages/independence.py").run()
+    assert app.selectbox(key="other").value == "cardiac-spade"  # FiLM's partner comes first
+    wait_for_jobs(app)
+    assert not app.exception
+    assert [h.value for h in app.subheader][:2] == ["FiLM", "SPADE"]
+    table, found = app.dataframe[0].value, evaluation.result.dependence
+    assert table["dCor"][0].startswith(f"{found.dcor:.3f}")
+    assert table["subjects permuted"][0] == f"{found.null_dcor_mean:.3f}"
+    assert table["subjects"][0] == "3"
+    assert set(table["between"]) == {
+        "s and z",
+        "s and z, cine alone",
+        "s and z, LGE alone",
+        "image and s",
+        "image and z",
+    }
+    nulls = json.loads(as_json(with_nulls(evaluation), {}))["nulls"]["s_z"]["dcor"]
+    assert len(nulls) == 999
+    assert np.mean(nulls) == pytest.approx(found.null_dcor_mean)
+
+
+def test_compare_has_every_number_of_both_with_paired_differences(app, few, evaluation):
+    app.run().switch_page("pages/compare.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    table = app.dataframe[-1].value.set_index("number")
+    fused = table.loc["segmentation.LGE.fused.dice_mean"]
+    assert fused["chosen"] == pytest.approx(evaluation.result.segmentation["LGE"]["fused"].dice_mean)
+    assert fused["difference"] == pytest.approx(fused["chosen"] - fused["beside"])
+    assert 0 < fused["p"] <= 1
+    assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
+
+
+def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
+    app.run().switch_page("pages/mix.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert "Mean over cells: kept" in said(app)
+    app.multiselect(key="mix-rows").set_value(["subject 2, slice 1, LGE"])
+    app.multiselect(key="mix-columns").set_value(["subject 1, slice 8, cine", "random z 2"])
+    app.selectbox(key="mixed-with").set_value("cardiac-spade")
+    app.run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert [h.value for h in app.subheader][:2] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
+    assert len([c for c in app.caption if "Mean over cells" in c.value]) == 2
+    app.multiselect(key="mix-rows").set_value([])
+    app.run()
+    assert "Choose at least one anatomy" in said(app)
+
+
+def test_truth_begins_with_most_subjects_whatever_was_judged_before(app, monkeypatch):
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (3, 4))
+    for page, first in (("probe", 3), ("truth", 4)):
+        app.run().switch_page(f"pages/{page}.py").run()
+        wait_for_jobs(app)
+        assert next(c.value for c in app.button_group if c.label == "Phantom subjects") == first
+
+
+def test_truth_shows_its_matrix_and_z_in_three_numbers(app, monkeypatch):
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (4,))
+    app.run().switch_page("pages/truth.py").run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert [m.label for m in app.metric] == ["Disentanglement", "Completeness", "Informativeness"]
+    assert "intervals under the cursor" in said(app)
+
+
+def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
+    app.run().switch_page("pages/probe.py").run()
+    assert "Until then, from the checkpoint's card" in said(app)  # at once
+    next(b for b in app.button if b.label == "Cancel").click()
+    app.run()
+    assert not app.exception
+    assert any(b.label == "Start again" for b in app.button)
+    assert app.metric  # numbers of the card stay
+
+
+def test_a_checkpoint_without_data_shows_its_card_s_numbers(app):
+    app.query_params["checkpoint"] = "brain-film"
+    app.run().switch_page("pages/probe.py").run()
+    assert not app.exception
+    assert "-- --data FOLDER" in said(app)
+    assert app.metric[0].label == "Accuracy, all of z"
+    app.switch_page("pages/independence.py").run()
+    assert not app.exception
+    app.switch_page("pages/checkpoints.py").run()
+    assert not app.exception
+    assert "CC BY-NC-SA" in said(app)
+
+
+def test_data_named_at_the_start_can_be_chosen_by_the_name_of_their_folder(app, few, monkeypatch):
+    monkeypatch.setattr(background_evaluation, "data_sets", lambda: ("/no/such/hearts", "chaos:/no/such/chaos"))
+    app.run().switch_page("pages/probe.py").run()
+    wait_for_jobs(app)
+    assert app.selectbox(key="data-set").options == ["phantom", "hearts", "chaos"]
+    app.selectbox(key="data-set").set_value("chaos")
+    app.run()
+    wait_for_jobs(app)
+    assert not app.exception
+    assert "These data cannot be used" in app.error[0].value

@@ -1,0 +1,109 @@
+"""The user's own files on every page, by Streamlit's own test client."""
+
+import pytest
+from page_visits import ROOT, png_file, said
+
+from dafnet_core.checkpoints.file import load
+from dafnet_core.methods.decomposition import decompose
+from dafnet_explorer import subjects
+
+
+def test_a_checkpoint_without_samples_asks_for_files_and_takes_them(app):
+    app.query_params["checkpoint"] = "brain-film"
+    app.run()
+    assert not app.exception
+    assert "choose one file of T1 and one of FLAIR" in said(app)
+    app.sidebar.file_uploader(key="file-FLAIR").upload(*png_file("flair.png", 1))
+    app.run().switch_page("pages/traverse.py").run()
+    assert not app.exception
+    assert "flair.png" in said(app)
+
+
+def test_uploads_are_taken_apart_and_say_what_the_model_was_trained_for(app):
+    app.run()
+    app.sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    assert "Drop one file per modality" in said(app)
+    app.sidebar.file_uploader(key="file-cine").upload(*png_file("left.png", 1))
+    app.sidebar.file_uploader(key="file-LGE").upload(*png_file("right.png", 2))
+    app.run().switch_page("pages/decompose.py").run()
+    assert not app.exception
+    assert "trained on cardiac phantom" in said(app)
+    assert "left.png" in said(app)
+    assert "no mask was uploaded" in app.dataframe[0].value["mean"].iloc[0]
+
+
+@pytest.mark.parametrize("name", ["cardiac-film", "cardiac-spade", "brain-spade"])
+@pytest.mark.parametrize("files", [1, 2])
+def test_every_page_takes_uploads_without_truth_by_both_decoders(app, few, name, files):
+    app.query_params["checkpoint"] = name
+    app.run()
+    if name.startswith("cardiac"):
+        app.sidebar.button_group(key="source").set_value("My files")
+        app.run()
+    for n, modality in list(enumerate(load(ROOT / "checkpoints" / f"{name}.safetensors").config.modalities))[:files]:
+        app.sidebar.file_uploader(key=f"file-{modality}").upload(*png_file(f"{modality}.png", n))
+    app.run()
+    for page in ("start", "decompose", "traverse", "compare"):
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception, page
+        assert not app.error, page
+        assert ".png" in said(app), page
+
+
+def test_one_file_alone_is_enough(app):
+    app.run()
+    app.sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    app.sidebar.file_uploader(key="file-LGE").upload(*png_file("only.png", 2))
+    app.run().switch_page("pages/decompose.py").run()
+    assert not app.exception
+    assert "Only one modality is given" in said(app)
+
+
+@pytest.mark.parametrize("page", ["align", "edit", "quiz", "traverse"])
+def test_one_modality_alone_can_be_taken_in_hand(app, page):
+    app.run().sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    app.sidebar.file_uploader(key="file-LGE").upload(*png_file("image.png", 1))
+    app.run().switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    assert not app.error
+    assert ("nothing to align" in said(app)) == (page == "align")
+
+
+def test_a_mask_is_mapped_by_a_table_that_the_user_sees(app):
+    app.run()
+    app.sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    app.sidebar.file_uploader(key="file-cine").upload(*png_file("image.png", 1))
+    app.run()
+    app.sidebar.file_uploader(key="mask-cine").upload(*png_file("mask.png", 3, mask=True))
+    app.run().switch_page("pages/decompose.py").run()
+    assert not app.exception
+    assert {"Label 1 means", "Label 2 means"} <= {box.label for box in app.sidebar.selectbox}
+    table = app.dataframe[0].value
+    assert table["myocardium"].iloc[0][0].isdigit()
+    assert "not in this slice" in table["RV blood pool"].iloc[0]
+
+
+def test_a_refused_file_says_why_and_loses_nothing(app):
+    app.run()
+    app.sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    app.sidebar.file_uploader(key="file-cine").upload(*png_file("good.png", 1))
+    app.sidebar.file_uploader(key="file-LGE").upload("bad.png", b"this is no picture at all, sorry", "image/png")
+    app.run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "bad.png" in app.error[0].value
+    assert "good.png" in said(app)
+
+
+def test_uploaded_pixels_get_their_masks_back_at_their_own_size(checkpoint):
+    from dafnet_core.data.readers import read
+
+    scan = read(png_file("a.png", 1, (90, 150))[:2])
+    subject = subjects.uploaded(checkpoint, {0: scan.slice()}, {})
+    found = decompose(checkpoint.model, subject.images, subject.modalities)
+    assert subject.native[0].placement.back(found.fused_masks[0], labels=True).shape == (90, 150)

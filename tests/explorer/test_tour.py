@@ -1,0 +1,179 @@
+"""The tour by Streamlit's own test client, and the lesson's links, minutes and quotations by its text."""
+
+import ast
+import io
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+from page_visits import ROOT
+from PIL import Image
+
+from dafnet_explorer import state
+
+LESSON = (ROOT / "docs" / "lesson.md").read_text()
+LINKS = sorted(set(re.findall(r"\(http://localhost:8501(/[^)]*)\)", LESSON)))
+SECTIONS = {
+    1: "Sec. I, III-A",
+    2: "Sec. III-A",
+    3: "Sec. III-A",
+    4: "Sec. III-D",
+    5: "Sec. III-D, III-E",
+    6: "Sec. III-B",
+    7: "Sec. III-B",
+    8: "Sec. III-C, IV-A",
+    9: "Sec. V-H.2, Fig. 9",
+    10: "Sec. V-H.1, V-H.3",
+}
+
+
+@pytest.fixture
+def tour(app):
+    return app.run().switch_page("pages/tour.py")
+
+
+def go(app, station):
+    app.button_group(key="station").set_value(station)
+    app.run()
+    assert not app.exception
+    assert not app.error
+
+
+def said(app):
+    return " ".join(e.value for kind in ("markdown", "caption", "info") for e in getattr(app, kind))
+
+
+def drop(app, names):
+    """Noise as the files of some modalities."""
+    for n, name in enumerate(names):
+        buffer = io.BytesIO()
+        pixels = np.random.default_rng(n).integers(0, 255, (100, 80), np.uint8)
+        Image.fromarray(pixels).save(buffer, "PNG")
+        app.sidebar.file_uploader(key=f"file-{name}").upload(f"{name}.png", buffer.getvalue(), "image/png")
+    app.run().switch_page("pages/tour.py").run()
+
+
+def sheets(app):
+    """Pictures outside the sidebar."""
+    return app.main.get("image")
+
+
+def test_every_station_has_its_section_its_equation_and_its_picture(tour):
+    tour.run()
+    for n, section in SECTIONS.items():
+        go(tour, n)
+        assert tour.header[0].value.startswith(f"{n}. ")
+        assert len(tour.latex) == 1
+        assert len(sheets(tour)) == 1
+        assert section in said(tour)
+        assert "What to look for" in said(tour)
+        assert "Phantom subject 1, slice 4 of 8" in said(tour)
+
+
+def test_the_other_decoder_shows_its_own_modulation_and_its_card(app):
+    app.query_params["checkpoint"] = "cardiac-spade"
+    app.run().switch_page("pages/tour.py").run()
+    go(app, 4)
+    assert "SPADE" in app.latex[0].value
+    assert "FiLM" not in app.latex[0].value
+    go(app, 10)
+    assert "24 subjects that it never saw" in said(app)
+
+
+def test_a_link_opens_its_station_and_the_buttons_go_on_and_back(tour):
+    tour.query_params["station"] = "9"
+    tour.run()
+    assert tour.header[0].value.startswith("9. ")
+    tour.button(key="next").click().run()
+    assert tour.header[0].value.startswith("10. ")
+    assert tour.button(key="next").disabled
+    tour.button(key="back").click().run()
+    assert tour.button_group(key="station").value == 9
+    go(tour, 1)
+    assert tour.button(key="back").disabled
+
+
+def test_one_modality_alone_is_told_what_takes_two(app):
+    app.run()
+    app.sidebar.button_group(key="source").set_value("My files")
+    app.run()
+    drop(app, ["LGE"])
+    for n in SECTIONS:
+        go(app, n)
+        assert len(app.latex) == 1
+        two = n in (1, 5, 6, 7)
+        assert ("This station takes two modalities" in said(app)) == two
+        assert len(sheets(app)) == (0 if two or n == 10 else 1)
+    assert len(app.get("plotly_chart")) == 1  # one subject has no distances: the card's probe
+
+
+def test_a_pair_of_files_without_truth_goes_through_every_station(app):
+    app.query_params["checkpoint"] = "brain-spade"
+    app.run()
+    drop(app, ["T1", "FLAIR"])
+    for n in SECTIONS:
+        go(app, n)
+        assert "T1.png" in said(app) or n == 10
+
+
+def calls(path):
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+def registered():
+    """Pages of app.py by the path of their address."""
+    paths = [c.args[0].value for c in calls(ROOT / "app.py") if getattr(c.func, "attr", "") == "Page"]
+    return {"" if path == "pages/start.py" else Path(path).stem: ROOT / path for path in paths}
+
+
+def bound(path):
+    """Names of the query parameters that a file's widgets are bound to."""
+    found = set()
+    for call in calls(path):
+        words = {k.arg: k.value for k in call.keywords}
+        keys = [words["key"]] if "bind" in words else []
+        if getattr(call.func, "attr", "") in ("pick_other", "pick_data"):
+            keys.append(call.args[1])
+        for key in keys:
+            if isinstance(key, ast.Constant):
+                found.add(key.value)
+            elif isinstance(key, ast.Attribute):
+                assert ast.unparse(key.value) == "state"
+                found.add(getattr(state, key.attr))
+    return found
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_of_the_lesson_opens_a_page_and_sets_what_a_widget_is_bound_to(link):
+    parts = urlparse(link)
+    pages = registered()
+    assert parts.path[1:] in pages
+    chosen = parse_qs(parts.query, strict_parsing=bool(parts.query))
+    everywhere = bound(ROOT / "dafnet_explorer" / "sidebar.py") | bound(
+        ROOT / "dafnet_explorer" / "background_evaluation.py"
+    )
+    assert chosen.keys() <= bound(pages[parts.path[1:]]) | everywhere
+    allowed = {"station": range(1, 11), "subject": range(1, 9), "slice": range(1, 9), "population": (8, 16, 24)}
+    for name, (value,) in chosen.items():
+        if name in ("checkpoint", "beside"):
+            assert (ROOT / "checkpoints" / f"{value}.safetensors").is_file()
+        elif name == "difficulty":
+            assert value in ("standard", "hard")
+        else:
+            assert int(value) in allowed[name]
+
+
+def test_the_lesson_visits_every_station_in_45_minutes():
+    assert sum(int(minutes) for minutes in re.findall(r"^\| (\d+) \|", LESSON, re.MULTILINE)) == 45
+    assert {int(n) for n in re.findall(r"station=(\d+)", LESSON)} == set(SECTIONS)
+    assert len(re.findall(r"^### \d\.", LESSON, re.MULTILINE)) == LESSON.count("<summary>Answer") == 3
+
+
+def test_what_the_lesson_quotes_stands_in_the_cards():
+    quotes = re.findall(r"```\n(checkpoints/\S+\.md), (\w+)\n(.*?)```", LESSON, re.DOTALL)
+    assert len(quotes) == 5
+    for file, data, lines in quotes:
+        card = (ROOT / file).read_text().split(f"## Subjects never trained on: {data}\n")[1].split("\n## ")[0]
+        assert set(lines.splitlines()) <= set(card.splitlines()), file
