@@ -1,4 +1,4 @@
-"""How fast aligners learn local warps: python benchmarks/aligners.py [STEPS]
+"""How fast aligners learn local warps: python -m benchmarks.aligners [STEPS]
 
 The paper's aligner (dense) and the compact model's (matching), each with one and two passes, are trained alone, on
 pairs of phantom label maps that are deformed by known smooth warps, from the same batches. Reported: mean error of the
@@ -12,9 +12,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
@@ -22,10 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dafnet_core.config import ModelConfig
-from dafnet_core.data.dataset import Slices, phantom_slices, random_fields
+from dafnet_core.data.dataset import Slices, random_fields
 from dafnet_core.data.deform import deform
-from dafnet_core.losses import warp_error
-from dafnet_core.networks.aligner import make_aligner, pixel_centres
+from dafnet_core.data.phantom.study import phantom_slices
+from dafnet_core.geometry import pixel_centres
+from dafnet_core.losses.functions import warp_error
+from dafnet_core.networks.aligner import make_aligner
 
 SIZE, BATCH, WARP = 128, 8, 4.0
 WAYS = {

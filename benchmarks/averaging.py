@@ -1,4 +1,4 @@
-"""Which average of weights is best: python benchmarks/averaging.py [--steps 500] [--decoder film] [--json FILE]
+"""Which average of weights is best: python -m benchmarks.averaging [--steps 500] [--decoder film] [--json FILE]
 
 One training of the compact model on the phantom. An exponential average (EMA), a plain one of the last 40 % of the
 steps (SWA) and the newest weights are taken along the same way, so that nothing else differs, and judged on the run's
@@ -8,21 +8,17 @@ validation subjects: never trained on, and none of any test.
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from benchmarks.machine import report
-from dafnet_core.config import TrainConfig
+from benchmarks.machine import add_json_option, report
 from dafnet_core.data.dataset import Slices
 from dafnet_core.data.sources import training_data
-from dafnet_core.evaluate import judge
+from dafnet_core.evaluation.judge import judge
 from dafnet_core.networks.dafnet import DAFNet
+from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.step import TrainState, noise_of_step, pick_device, train_step
 from train import model_config
 
@@ -44,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--decoder", default="film", choices=("film", "spade"))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    add_json_option(parser)
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     config = TrainConfig(decoder=options.decoder, steps=options.steps)  # averages by EMA

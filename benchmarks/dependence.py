@@ -1,4 +1,4 @@
-"""Distance correlation of anatomies and z, against distances of flattened arrays: python benchmarks/dependence.py
+"""Distance correlation of anatomies and z, against distances of flattened arrays: python -m benchmarks.dependence
 
 The field's public metric code gives scipy's pdist the flattened one-hot anatomies in double precision. Here both ways
 take turns on n = 400 anatomies of 192 x 192 with 8 channels and z in R^8: from the arrays to both statistics, without
@@ -17,15 +17,15 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import dcor  # noqa: F401 - numba compiles at import, before the clock runs
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import pdist, squareform
 
+from benchmarks.machine import STDOUT, add_json_option, report, write_json
 from dafnet_core.metrics.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
 
+ROOT = Path(__file__).resolve().parent.parent
 SIDE, CHANNELS, N_Z, SLICES = 192, 8, 8, 8
 
 
@@ -57,7 +57,9 @@ def large() -> dict[str, float]:
 
 
 def main(rounds: int) -> dict[str, object]:
-    own = subprocess.run([sys.executable, __file__, "--large"], capture_output=True, text=True, check=True)
+    own = subprocess.run(
+        [sys.executable, "-m", "benchmarks.dependence", "--large"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     data = factors(400)
     times: dict[str, list[float]] = {"ours": [], "flattened": [], "permuted": []}
     for _ in range(rounds):
@@ -83,10 +85,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", action="store_true", help="only n = 2,000")
-    parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
+    add_json_option(parser)
     options = parser.parse_args()
-    text = json.dumps(large() if options.large else main(options.rounds), indent=1)
-    if options.json == "-":
-        print(text)
+    if options.large:
+        write_json(large(), options.json or STDOUT)
     else:
-        Path(options.json).write_text(text + "\n")
+        report(main(options.rounds), options.json)

@@ -1,4 +1,4 @@
-"""What is the same bit for bit, and what is only close: python benchmarks/determinism.py [--steps 30] [--json FILE]
+"""What is the same bit for bit, and what is only close: python -m benchmarks.determinism [--steps 30] [--json FILE]
 
 Trains a small run (64 x 64 pixels, float32, one thread) again and again, each time with one thing changed, and
 compares the final weights with those of the first run; predicts and judges with a shipped checkpoint in the same way.
@@ -20,15 +20,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 
-from benchmarks.machine import machine
+from benchmarks.machine import add_json_option, machine, write_json
 from dafnet_core.checkpoints.file import load
 from dafnet_core.config import JUDGING_SEED
-from dafnet_core.data.dataset import collate, phantom_slices
-from dafnet_core.networks.dafnet import computes_in_bf16
+from dafnet_core.data.dataset import collate
+from dafnet_core.data.phantom.study import phantom_slices
+from dafnet_core.precision import supports_bf16
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = [
@@ -93,7 +92,7 @@ def trainings(folder: Path, steps: int) -> dict[str, dict[str, Any]]:
     }
     if importlib.util.find_spec("tensorboard"):
         ways["with TensorBoard"] = {"tensorboard": True}
-    if computes_in_bf16(torch.device("cpu")):
+    if supports_bf16(torch.device("cpu")):
         ways["bfloat16"] = {"options": ("--precision", "bf16")}
     first = weights(train(folder, "first", steps))
     found = {}
@@ -181,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=30, help="of every training (default: 30)")
     parser.add_argument("--subjects", type=int, default=4, help="that are predicted and judged (default: 4)")
-    parser.add_argument("--json", type=Path, help="also write the result there")
+    add_json_option(parser)
     options = parser.parse_args()
     result: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
@@ -198,8 +197,7 @@ def main() -> None:
     result["prediction"] = predictions(options.subjects)
     print("\nevaluate: largest difference of any number")
     result["evaluate"] = judgements(max(options.subjects, 3))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(result, options.json)
 
 
 if __name__ == "__main__":

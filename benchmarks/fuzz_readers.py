@@ -1,4 +1,4 @@
-"""Do the readers survive what nobody foresaw? python benchmarks/fuzz_readers.py [--count 2000] [--seed 0] [--json FILE]
+"""Do the readers survive what nobody foresaw? python -m benchmarks.fuzz_readers [--count 2000] [--seed 0] [--json FILE]
 
 One small valid file of every format is mutated, the same way for the same seed: bytes flipped, headers' fields set to
 extremes, numerals replaced, content cut, pieces of the file or of another one spliced in; before and after checksums
@@ -23,18 +23,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from benchmarks.machine import machine
+from benchmarks.machine import add_json_option, machine, write_json
 from dafnet_core.data.formats.scan import ReadError
 from dafnet_core.data.reader_process import Reader, ReaderDied
-from tests import valid_files as valid
+from tests.helpers import valid_files as valid
 
 SECONDS, MEGABYTES = 5.0, 600.0  # what one file may take
 HANG = 60.0  # seconds after which the process is ended, on a machine that may be busy
@@ -297,7 +295,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000, help="mutations of each format (default: 2000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="TEXT", help="only formats and largest files whose name has it")
-    parser.add_argument("--json", type=Path, help="also write the result there")
+    add_json_option(parser)
     options = parser.parse_args()
     print(f"{datetime.date.today()}, {machine()}, seed {options.seed}")
     start = time.perf_counter()
@@ -323,7 +321,7 @@ def main() -> int:
             "largest": {name: asdict(row) for name, row in whole.items()},
         }
         rounded = json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3))
-        options.json.write_text(json.dumps(rounded, indent=1) + "\n")
+        write_json(rounded, options.json)
     return 1 if defects else 0
 
 

@@ -1,4 +1,4 @@
-"""From the hand to the picture: python benchmarks/interaction.py
+"""From the hand to the picture: python -m benchmarks.interaction
 
 In a headless Chromium, with the first checkpoint and subject: an arrow key on a scrubbed dimension until its new frame
 is there, a control point that is let go until masks and their Dice are, and a brush that is lifted until the image is.
@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Page, sync_playwright
 

@@ -1,4 +1,4 @@
-"""From a slider's release to the new image on the screen, and from page to page: python benchmarks/latency.py
+"""From a slider's release to the new image on the screen, and from page to page: python -m benchmarks.latency
 
 A headless Chromium opens the app with its first checkpoint and subject. On Traverse, a slider of z is moved by one
 step with the keyboard, 20 times, and the clock stops when the picture beside it is another one and has been drawn.
@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Page, sync_playwright
 

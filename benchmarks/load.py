@@ -1,4 +1,4 @@
-"""Many users at once: python benchmarks/load.py [--sessions 20] [--seconds 120] [--browsers 2] [--json FILE]
+"""Many users at once: python -m benchmarks.load [--sessions 20] [--seconds 120] [--browsers 2] [--json FILE]
 
 Every session uploads a picture with a name and a pattern of its own, changes checkpoints, moves sliders of z, a second
 or three apart, asks for a judgement once and leaves. A few are real Chromiums, the others speak the app's own
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import random
 import shutil
 import statistics
@@ -24,14 +23,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Request, sync_playwright
 
 from benchmarks.latency import YOURS, shown
-from benchmarks.machine import machine
+from benchmarks.machine import add_json_option, machine, write_json
 from dafnet_explorer.session_lifetime import RETURN, TOGETHER
 from tools.screenshots import serve
 from tools.visitor import MARK, Visitor
@@ -392,12 +389,11 @@ if __name__ == "__main__":
     parser.add_argument("--sessions", type=int, default=20, choices=range(1, 41), metavar="N", help="1 to 40")
     parser.add_argument("--seconds", type=int, default=120, choices=range(5, 601), metavar="S", help="5 to 600")
     parser.add_argument("--browsers", type=int, default=2, help="how many of the sessions are in Chromium")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all that was found")
+    add_json_option(parser)
     options = parser.parse_args()
     result = main(options)
     print(table(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(result, options.json)
     for sentence in (bad := broken(result)):
         print(f"BROKEN: {sentence}", file=sys.stderr)
     sys.exit(bool(bad))

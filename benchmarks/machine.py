@@ -1,12 +1,20 @@
-"""What benchmarks share: what they were measured on, how they report, and the command line of those that repeat."""
+"""What benchmarks share: the machine they ran on, how they report, and the command line of those that repeat.
+
+Run each from the top of the repository, as in `python -m benchmarks.train_step`.
+"""
+
+from __future__ import annotations
 
 import argparse
 import datetime
 import json
 import os
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+STDOUT = Path("-")
 
 
 def machine() -> str:
@@ -17,19 +25,37 @@ def machine() -> str:
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def report(found: dict[str, object], target: Path | None) -> None:
-    """What was found, with day and machine before it, as JSON: printed, and written where `target` says so."""
-    on = {"date": datetime.date.today().isoformat(), "machine": machine()}
-    text = json.dumps(on | found, indent=1)
-    print(text)
-    if target:
-        target.write_text(text + "\n")
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add --json FILE, for `write_json` or `report`; None where it is not given."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE; -: standard output")
 
 
-def by_rounds(description: str | None, measure: Callable[[int], dict[str, object]], rounds: int) -> None:
+def write_json(result: Mapping[str, object], target: Path | None) -> None:
+    """Write a result as JSON to a file, to standard output for STDOUT, or nowhere for None."""
+    text = json.dumps(result, indent=1) + "\n"
+    if target == STDOUT:
+        sys.stdout.write(text)
+    elif target:
+        target.write_text(text)
+
+
+def report(result: Mapping[str, object], target: Path | None) -> None:
+    """Print a result as JSON with date and machine before it, and write the same to `target`, if that is a file."""
+    dated = {"date": datetime.date.today().isoformat(), "machine": machine(), **result}
+    write_json(dated, STDOUT)
+    if target != STDOUT:
+        write_json(dated, target)
+
+
+def by_rounds(
+    description: str | None,
+    measure: Callable[[int], Mapping[str, object]],
+    rounds: int,
+    arguments: Sequence[str] | None = None,
+) -> None:
     """The command line of a benchmark that repeats what it times: --rounds, `rounds` by default, and --json FILE."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
-    options = parser.parse_args()
+    add_json_option(parser)
+    options = parser.parse_args(arguments)
     report(measure(options.rounds), options.json)

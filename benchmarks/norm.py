@@ -1,4 +1,4 @@
-"""Forward and backward of the instance norm against torch's own: python benchmarks/norm.py
+"""Forward and backward of the instance norm against torch's own: python -m benchmarks.norm
 
 Batch of 16 maps of 16 channels, 128 x 128, as the compact model has them; medians in milliseconds, the ways
 taking turns in one run.
@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import torch.nn.functional as F

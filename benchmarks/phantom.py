@@ -1,12 +1,8 @@
-"""Pairs per second of the phantom on one core, as JSON: python benchmarks/phantom.py."""
+"""Pairs per second of the phantom on one core, as JSON: python -m benchmarks.phantom."""
 
 import json
 import os
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dafnet_core.data.phantom import SLICES, VERSION, generate
 

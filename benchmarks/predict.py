@@ -1,4 +1,4 @@
-"""How long each stage of a prediction takes: python benchmarks/predict.py [--size 192] [--json FILE]
+"""How long each stage of a prediction takes: python -m benchmarks.predict [--size 192] [--json FILE]
 
 Stages at inference of one pair: encode both images, align both ways, six masks (single, deformed, fused), and
 beside them four decodes. Every way of computing (float32 or bfloat16, contiguous or channels_last) is timed in
@@ -10,22 +10,20 @@ checkpoints the share of mask pixels that differ from float32, contiguous is mea
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import add_json_option, report
 from dafnet_core.checkpoints.file import load
 from dafnet_core.config import JUDGING_SEED, ModelConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.dataset import collate, phantom_slices
+from dafnet_core.data.dataset import collate
+from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.networks.aligner import fuse
 from dafnet_core.networks.dafnet import DAFNet
 
@@ -123,7 +121,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=9, help="timed rounds of the compact model; a third for the published"
     )
-    parser.add_argument("--json", type=Path, help="also write the result there")
+    add_json_option(parser)
     options = parser.parse_args()
     folder = Path(__file__).resolve().parent.parent / "checkpoints"
     result: dict = {"torch": torch.__version__, "threads": torch.get_num_threads(), "size": options.size}
@@ -138,10 +136,7 @@ def main() -> None:
             model = DAFNet(make(phantom.MODALITIES, phantom.CLASSES, decoder=decoder)).eval()
             rounds = options.rounds if kind == "compact" else max(options.rounds // 3, 3)
             result["models"][f"{kind}, {decoder}"] = measure(model, options.size, rounds)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report(result, options.json)
 
 
 if __name__ == "__main__":

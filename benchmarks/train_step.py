@@ -1,4 +1,4 @@
-"""How fast training goes: python benchmarks/train_step.py [--rounds 8] [--compile] [--json FILE]
+"""How fast training goes: python -m benchmarks.train_step [--rounds 8] [--compile] [--json FILE]
 
 Pairs a second of whole steps: generator, discriminators, averaging, at 128 x 128 with the default loss terms. Every
 way of computing (float32 or bfloat16, contiguous or channels_last, compiled or not) is timed in one process, its
@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import report
+from benchmarks.machine import add_json_option, report
 from benchmarks.predict import ceiling
-from dafnet_core.config import ModelConfig, TrainConfig
+from dafnet_core.config import ModelConfig
 from dafnet_core.data import phantom
-from dafnet_core.data.dataset import phantom_slices
+from dafnet_core.data.phantom.study import phantom_slices
+from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.step import TrainState, noise_of_step, pick_device, train_step
 
 SIZE = 128
@@ -88,7 +85,7 @@ def main() -> None:
     parser.add_argument(
         "--compile", action="store_true", help="also torch.compile, which needs a C++ compiler and many minutes"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    add_json_option(parser)
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     found = {

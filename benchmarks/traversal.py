@@ -1,4 +1,4 @@
-"""A traversal sheet with one `condition(s)` against separate decodes: python benchmarks/traversal.py [--json FILE]
+"""A traversal sheet with one `condition(s)` against separate decodes: python -m benchmarks.traversal [--json FILE]
 
 8 dimensions x 7 steps at 192 x 192, published decoder sizes: all images of the sheet through one conditioning, and
 the same images by `decode` in batches of seven, each with its own. The two take turns in one run; ratios are of
@@ -8,11 +8,7 @@ medians. The sheets of the compact decoders are timed too.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Make an nnU-Net v2 folder of the LGG segmentation data set: python tools/prepare_lgg.py SOURCE OUT [--all]
+"""Make an nnU-Net v2 folder of the LGG segmentation data set: python -m tools.prepare_lgg SOURCE OUT [--all]
 
 SOURCE is the data set's folder kaggle_3m: 110 folders TCGA_XX_YYYY_DATE (XX: the institution) with axial slices
 ..._N.tif, 256 x 256 pixels of three channels (T1 before contrast, FLAIR, T1 after contrast), and ..._N_mask.tif, the
@@ -216,7 +216,7 @@ def prepare(source: Path, out: Path, *, everyone: bool = False) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python tools/prepare_lgg.py",
+        prog="python -m tools.prepare_lgg",
         description=f"Make an nnU-Net v2 folder of the LGG segmentation data set. Its licence: {LICENCE}.",
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the data set's folder kaggle_3m")

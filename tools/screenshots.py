@@ -1,4 +1,4 @@
-"""Pictures of every page, light and dark, wide and narrow: python tools/screenshots.py OUT [--readme]
+"""Pictures of every page, light and dark, wide and narrow: python -m tools.screenshots OUT [--readme]
 
 Starts the app by itself; needs Chromium. --readme also renews the pictures in docs/.
 """
@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -41,18 +41,30 @@ PAGES = {
 }
 
 
-@contextmanager
-def serve(*options: str, script: str = "app.py") -> Iterator[tuple[str, int]]:
-    """A fresh server process on a free port: its address and process number, from the moment that it is healthy.
+def serve(*options: str, script: str = "app.py") -> AbstractContextManager[tuple[str, int]]:
+    """A fresh server of this repository's app, as `run_server` gives it.
 
     Args:
         options: further ones of `streamlit run`.
     """
+    return run_server([sys.executable, "-m", "streamlit", "run", script], *options)
+
+
+@contextmanager
+def run_server(
+    command: Sequence[str], *options: str, folder: Path = ROOT, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """A fresh server process on a free port: its address and process number, from the moment that it is healthy.
+
+    Args:
+        command: what starts the server, without options.
+        folder: where it is started; env: its environment, by default this one.
+    """
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"]
-    process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
+    words = [*command, "--server.headless=true", f"--server.port={port}", *options]
+    process = subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""Both ends of the versions that pyproject.toml allows: python tools/supported.py [--oldest PYTHON] [--newest PYTHON]
+"""Both ends of the versions that pyproject.toml allows: python -m tools.supported [--oldest PYTHON] [--newest PYTHON]
 
 Makes a virtual environment at each end, the lowest versions with the oldest Python and the highest with the newest one,
 and lets each import everything, predict, evaluate, train three steps and open the first page. Prints a table; needs a
@@ -19,8 +19,6 @@ import time
 import tomllib
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +27,7 @@ CHECKPOINT = "checkpoints/cardiac-film.safetensors"
 STEPS = {
     "import": "import app, train, dafnet_core.evaluate",
     "predict": f"""
-from dafnet_core.analysis.decompose import decompose
+from dafnet_core.methods.decomposition import decompose
 from dafnet_core.checkpoints.file import load
 from dafnet_explorer import subjects
 checkpoint = load("{CHECKPOINT}")

@@ -1,4 +1,4 @@
-"""Every package of requirements.txt with its licence: python tools/third_party.py writes THIRD_PARTY.md
+"""Every package of requirements.txt with its licence: python -m tools.third_party writes THIRD_PARTY.md
 
 --check writes nothing, and fails where the file is out of date, or where requirements.txt lacks a package that another
 one there needs. Versions are those of the lock, licences those that the installed packages state; who needs whom is
@@ -23,7 +23,7 @@ OF_A_GPU = re.compile("nvidia-|cuda-|triton")  # what a CUDA build of torch brin
 HEAD = """# Third-party packages
 
 What `pip install -r requirements.txt` installs, with the licence that each package states; none of it is part of this
-repository. Written by `python tools/third_party.py`; a test runs it with `--check`. A CUDA build of torch brings
+repository. Written by `python -m tools.third_party`; a test runs it with `--check`. A CUDA build of torch brings
 NVIDIA's libraries as well, under NVIDIA's own terms; the CPU build brings none. Streamlit's package holds the web page
 that it serves, with the JavaScript libraries and fonts in it. Checkpoints have
 [their own licences](checkpoints/LICENSE.md).
@@ -107,7 +107,7 @@ def main() -> int:
     options = parser.parse_args()
     text, wrong = table()
     if options.check and text != LIST.read_text():
-        wrong.append("THIRD_PARTY.md is out of date; run python tools/third_party.py")
+        wrong.append("THIRD_PARTY.md is out of date; run python -m tools.third_party")
     if not options.check:
         LIST.write_text(text)
     print(*wrong, sep="\n", file=sys.stderr)
