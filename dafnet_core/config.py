@@ -46,6 +46,7 @@ def _is(value: Any, kind: str) -> bool:
     return type(value).__name__ == kind
 
 
+@dataclass(frozen=True)
 class Config:
     """JSON for frozen dataclasses; an unknown or missing key is an error and never silently ignored.
 
@@ -204,7 +205,7 @@ class ModelConfig(Config):
     @classmethod
     def compact(cls, modalities: tuple[str, ...], classes: tuple[str, ...], **changes: Any) -> Self:
         """The small model that ships: instance norm, 16 filters, trainable on two CPU cores."""
-        small = dict(
+        small: dict[str, Any] = dict(
             norm="instance",
             upsample="conv1x1_before",
             width=16,

@@ -56,7 +56,7 @@ def from_json(kind: Any, value: Any, where: str) -> Any:
         for key in value:
             from_json(inner[0], key, f"a key of {where}")
         return {key: from_json(inner[1], item, f"{where}.{key}") for key, item in value.items()}
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _object(kind, value, where)
     check, expected = SIMPLE[kind]
     need(check(value), value, where, expected)

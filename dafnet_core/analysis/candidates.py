@@ -53,12 +53,13 @@ def weigh(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...], p
     found = model.predict(x, (modalities[i], modalities[j]))
     p = found.pairs.index((0, 1))
     fixed, deformed, probs = found.s[0, :1, 0], found.deformed[p, :, 0], found.deformed_masks[p]
-    weights = weighted = None
+    weights: np.ndarray | None = None
+    weighted: np.ndarray | None = None
     if k == model.config.candidates:
         with inference_autocast(x.device):  # as in `predict`, so that its weights are these
-            weights = model.pairing(fixed, deformed[None])[0]
-        weighted = (probs * weights[:, None, None, None]).sum(0).argmax(0).to(torch.uint8).cpu().numpy()
-        weights = weights.cpu().numpy()
+            shares = model.pairing(fixed, deformed[None])[0]
+        weighted = (probs * shares[:, None, None, None]).sum(0).argmax(0).to(torch.uint8).cpu().numpy()
+        weights = shares.cpu().numpy()
     return Weighed(
         anatomy_dice(fixed, deformed).cpu().numpy(),
         deformed.cpu().numpy(),

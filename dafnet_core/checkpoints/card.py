@@ -93,8 +93,10 @@ def weaknesses(found: EvaluationResult) -> Iterator[str]:
         rate = last.false_positive.rate
         if rate and rate > 0.1:
             yield f"{name}: in {rate:.0%} of slices without a class, the {kind} mask shows some of it."
-    if (r := found.registration) and r.error_before_px and r.error_after_px > 0.5 * r.error_before_px:
-        yield f"alignment leaves {r.error_after_px:.2f} of {r.error_before_px:.2f} pixels."
+    if r := found.registration:
+        before, after = r.error_before_px, r.error_after_px
+        if before and after is not None and after > 0.5 * before:
+            yield f"alignment leaves {after:.2f} of {before:.2f} pixels."
     for name, shares in (found.channel_occupancy or {}).items():
         if empty := sum(share < 1e-3 for share in shares):
             yield f"{empty} of {len(shares)} anatomy channels are empty in {name}."
@@ -155,7 +157,7 @@ def _dice_tables(found: EvaluationResult) -> list[str]:
 def _statements(found: EvaluationResult) -> Iterator[str]:
     if r := found.registration:
         yield f"- Error of alignment: {_n(r.error_before_px)} pixels before, {_n(r.error_after_px)} after."
-    if (probe := found.probe) and probe.accuracy is not None:
+    if (probe := found.probe) and probe.ci95 is not None and probe.per_dimension is not None:
         low, high = probe.ci95
         each = ", ".join(_n(v) for v in probe.per_dimension)
         yield (

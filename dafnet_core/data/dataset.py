@@ -12,7 +12,7 @@ import torch
 
 from dafnet_core.data.deform import deform, field_rms, foreground, rotation, sampling, smooth_displacement
 from dafnet_core.data.prepare import Preparation
-from dafnet_core.data.studies import Study
+from dafnet_core.data.studies import StudyLike
 from dafnet_core.types import Batch
 
 SHUFFLE = 2  # positions by which shuffled pairs may differ (Sec. V-C)
@@ -55,10 +55,11 @@ UNCHANGED = Augmentation()
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one size as a Batch."""
     known: dict[str, torch.Tensor] = {}
-    if all(s.displacements is not None and s.regions is not None for s in samples):
+    warps = [(s.displacements, s.regions) for s in samples if s.displacements is not None and s.regions is not None]
+    if len(warps) == len(samples):
         height, width = samples[0].masks.shape[1:]
-        fields = np.stack([s.displacements for s in samples]) * np.float32([2 / width, 2 / height])
-        regions = np.stack([s.regions for s in samples])
+        fields = np.stack([field for field, _ in warps]) * np.array([2 / width, 2 / height], np.float32)
+        regions = np.stack([region for _, region in warps])
         known = {"displacements": torch.from_numpy(fields), "regions": torch.from_numpy(regions)}
     return Batch(
         images=torch.from_numpy(np.stack([s.images for s in samples])),
@@ -122,7 +123,7 @@ class Slices:
         modalities: tuple[str, ...],
         classes: tuple[str, ...],
         preparation: Preparation,
-        studies: Sequence[Study],
+        studies: Sequence[StudyLike],
         *,
         pairing: str = "expert",
         candidates: int = 1,
@@ -158,19 +159,19 @@ class Slices:
         for i, at in enumerate(slices):
             if self.pairing == "shuffled" and i > 0:
                 at = int(np.clip(at + rng.integers(-SHUFFLE, SHUFFLE + 1), 0, study.images[i].shape[1] - 1))
-            chosen = self._candidates(study.images[i].shape[:2], at)
+            frames, depth = study.images[i].shape[:2]
+            chosen = self._candidates(frames, depth, at)
             images.append(np.stack([study.images[i][frame, position] for frame, position in chosen]))
-            known = study.masks[i] is not None and study.name not in self.unannotated.get(i, ())
             # a mask that must not be used is not even handed on
-            masks.append(study.masks[i][at] if known else np.zeros(images[-1].shape[1:], np.uint8))
-            annotated.append(known)
+            labels = None if study.name in self.unannotated.get(i, ()) else study.masks[i]
+            masks.append(np.zeros(images[-1].shape[1:], np.uint8) if labels is None else labels[at])
+            annotated.append(labels is not None)
         return Sample(
             np.stack(images).astype(np.float32, copy=False), np.stack(masks), np.array(annotated), study.name, slices[0]
         )
 
-    def _candidates(self, stack: tuple[int, int], at: int) -> list[tuple[int, int]]:
+    def _candidates(self, frames: int, slices: int, at: int) -> list[tuple[int, int]]:
         """(frame, slice) of K candidates, nearest first; the last is repeated where there are fewer."""
-        frames, slices = stack
         if self.pairing == "expert":
             order = sorted(range(frames), key=lambda f: min(f, frames - f))
             found = [(f, at) for f in order]

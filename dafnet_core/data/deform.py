@@ -63,7 +63,7 @@ def deform(images: torch.Tensor, displacement: np.ndarray, *, labels: bool = Fal
     height, width = images.shape[-2:]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     positions = displacement + np.stack([x, y], -1)
-    grid = torch.from_numpy((2 * positions + 1) / np.float32([width, height]) - 1).float()
+    grid = torch.from_numpy((2 * positions + 1) / np.array([width, height], np.float32) - 1).float()
     return F.grid_sample(
         images.float(),
         grid.expand(len(images), -1, -1, -1),

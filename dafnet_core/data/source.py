@@ -12,7 +12,7 @@ import numpy as np
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.splits import Split, split_subjects
-from dafnet_core.data.studies import DataError, Study
+from dafnet_core.data.studies import DataError, StudyLike
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class DataSource(Protocol):
         """How images are brought to a grid of `size` pixels, `spacing` mm each, or fitted to it for None."""
         ...
 
-    def study(self, name: str, preparation: Preparation) -> Study:
+    def study(self, name: str, preparation: Preparation) -> StudyLike:
         """Read or make one subject; raises DataError."""
         ...
 
@@ -196,7 +196,7 @@ class FileSource:
         raise NotImplementedError(f"{self.kind} offers no samples")
 
 
-def read_studies(source: DataSource, names: Iterable[str], preparation: Preparation) -> list[Study]:
+def read_studies(source: DataSource, names: Iterable[str], preparation: Preparation) -> list[StudyLike]:
     """Subjects in order of their names; raises DataError for one that cannot be read."""
     wanted = set(names)
     return [source.study(name, preparation) for name in source.names() if name in wanted]

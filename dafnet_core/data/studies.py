@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,31 @@ _PARALLEL = 0.95  # cosine: stacks tilted more than 18 degrees against each othe
 
 class DataError(ValueError):
     """A data set that cannot be trained or judged on: the file, what was found, what was expected, what to do."""
+
+
+class StackLike(Protocol):
+    """An array of images (frames, slices, H, W) or masks (slices, H, W), or what makes its slices when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, at: int | tuple[int, int], /) -> np.ndarray: ...
+
+
+class StudyLike(Protocol):
+    """One subject, read or synthetic: attributes and methods as `Study` describes them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def images(self) -> Sequence[StackLike]: ...
+    @property
+    def masks(self) -> Sequence[StackLike | None]: ...
+    @property
+    def positions(self) -> tuple[np.ndarray, ...]: ...
+
+    def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]: ...
+    def known(self, position: int) -> dict[str, bool | float]: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from dafnet_core.analysis.encodings import Encoded, Encodings
-from dafnet_core.methods.base import Estimate, Method
+from dafnet_core.methods.base import Estimate, FactorMethod, FactorModel, Method
+from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.paired import Paired, paired
 from dafnet_core.metrics.segmentation import mean_by_subject, nanmean, number
 
@@ -42,6 +43,25 @@ class ScoredSlice:
     positions: Mapping[tuple[int, int], np.ndarray]
     regions: Mapping[int, np.ndarray]
 
+    @property
+    def factors(self) -> Decomposition:
+        """Of the estimate; raises ValueError where it has none, see `Measure.needs`."""
+        if self.estimate.factors is None:
+            raise ValueError(f"{self.method.title} has no factors")
+        return self.estimate.factors
+
+    @property
+    def model(self) -> FactorModel:
+        """The method's networks; errors as in `factors_model`."""
+        return factors_model(self.method)
+
+
+def factors_model(method: Method) -> FactorModel:
+    """The networks of a method with factors; raises ValueError for any other method."""
+    if not isinstance(method, FactorMethod):
+        raise ValueError(f"{method.title} has no networks with factors")
+    return method.networks
+
 
 @dataclass(eq=False)
 class Context:
@@ -68,7 +88,7 @@ class Context:
     @cached_property
     def encodings(self) -> Encodings:
         """Factors of all slices in rows."""
-        channels = self.method.config.channels  # type: ignore[attr-defined]  # a method with factors has networks
+        channels = factors_model(self.method).config.channels
         return Encodings(self.method.modalities, self.method.classes, channels, self.encoded, self.sample_z)
 
     def mean(self, path: str, rows: list[tuple[str, float]]) -> float | None:
@@ -76,7 +96,7 @@ class Context:
         if not rows:
             return None
         self.by_subject[path] = mean_by_subject(rows, self.subjects)
-        return number(nanmean(self.by_subject[path]))
+        return number(float(nanmean(self.by_subject[path])))
 
 
 class Measure(Protocol):

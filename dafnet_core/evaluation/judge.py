@@ -95,8 +95,14 @@ def judge(
         context.reasons |= dict.fromkeys(names, lacking[measure]) if measure in lacking else dict(measure.why)
         values |= {} if measure in lacking else measure.summarise(rows[measure], context)
     progress(1.0)
-    n = {"n_subjects": len(context.subjects), "n_slices": count}
-    found = result(data="", method=method.name, **n, warp=known_warp(data), **values)
+    found = result(
+        data="",
+        method=method.name,
+        n_subjects=len(context.subjects),
+        n_slices=count,
+        warp=known_warp(data),
+        **values,
+    )
     why = _reasons(found, {name for names in measures.values() for name in names}, context.reasons)
     known = _statistics(context) if statistics and encoded else None
     return Evaluation(replace(found, why=why), context.by_subject, known)
@@ -136,7 +142,7 @@ def _scored(method: Method, data: Slices, index: int) -> ScoredSlice:
 def _encoded(data: Slices, index: int, seen: ScoredSlice) -> Encoded:
     whole = len(seen.truth) == len(seen.images)
     masks = np.stack([seen.truth[i] for i in range(len(seen.images))]) if whole else None
-    return Encoded.of(seen.estimate.factors, seen.subject, seen.position, masks=masks, known=data.known(index))
+    return Encoded.of(seen.factors, seen.subject, seen.position, masks=masks, known=data.known(index))
 
 
 def _what_there_is(seen: ScoredSlice) -> set[str]:

@@ -13,8 +13,8 @@ from dafnet_core.types import PairOutputs
 
 def masks(f: Forward) -> Tensor:
     """L_adv^M for the generator (Sec. III-C): (D(m) - 1)^2 for masks from own and from deformed anatomies."""
-    scores = (_realness(f, logits) for logits in (f.outputs.logits, f.outputs.deformed_logits))
-    return sum((score - 1).square().mean() for score in scores)
+    own, deformed = _realness(f, f.outputs.logits), _realness(f, f.outputs.deformed_logits)
+    return (own - 1).square().mean() + (deformed - 1).square().mean()
 
 
 def images(f: Forward) -> Tensor:

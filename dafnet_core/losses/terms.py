@@ -91,9 +91,10 @@ def fused(f: Forward) -> Tensor:
 
 def known_warp(f: Forward) -> Tensor | None:
     """Error of sampling positions under the known warps of registered data, [-1, 1] units; not in the paper."""
-    if f.batch.displacements is None:
+    displacements, regions = f.batch.displacements, f.batch.regions
+    if displacements is None or regions is None:
         return None
-    known, regions = f.batch.displacements.transpose(0, 1), f.batch.regions.transpose(0, 1)
+    known, regions = displacements.transpose(0, 1), regions.transpose(0, 1)
     moving = torch.stack([known[j] for _, j in f.outputs.pairs])
     parts = (f.outputs.grid, known[f.fixed], moving, regions[f.fixed])
     return warp_error(*(t.flatten(0, 1) for t in parts)).mean()

@@ -79,7 +79,8 @@ class LossWeights(Config):
     @classmethod
     def all_on(cls) -> Self:
         """Every term with a weight above 0."""
-        return cls(**{f.name: f.default or 1.0 for f in fields(cls)})
+        values: dict[str, Any] = {f.name: f.default or 1.0 for f in fields(cls)}
+        return cls(**values)
 
     def without(self, names: tuple[str, ...]) -> Self:
         """These weights with those of some terms set to 0."""

@@ -92,8 +92,11 @@ class Method(Protocol):
     title: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
     needs_source_masks: ClassVar[bool]
-    modalities: tuple[str, ...]
-    classes: tuple[str, ...]
+
+    @property
+    def modalities(self) -> tuple[str, ...]: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
 
     def predict(self, given: SliceInput) -> Estimate:
         """Masks, and what else it has, of one slice; raises ValueError where the input does not fit."""
@@ -119,6 +122,14 @@ class FactorModel(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
+@runtime_checkable
+class FactorMethod(Method, Protocol):
+    """A method whose networks have factors: one that gives `Estimate.factors`."""
+
+    @property
+    def networks(self) -> FactorModel: ...
+
+
 class Trainable(Method, Protocol):
     """A method that learns; training, averaging, resuming, checkpoints and cards know only this.
 
@@ -128,9 +139,11 @@ class Trainable(Method, Protocol):
         discriminators: what only training needs; None at inference and for methods without adversarial terms.
     """
 
-    config: ModelConfig
     networks: nn.Module
     discriminators: nn.Module | None
+
+    @property
+    def config(self) -> ModelConfig: ...
 
     @classmethod
     def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:

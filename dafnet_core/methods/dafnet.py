@@ -60,6 +60,12 @@ class DAFNetMethod:
     def classes(self) -> tuple[str, ...]:
         return self.config.classes
 
+    @property
+    def _critics(self) -> Discriminators:
+        if self.discriminators is None:
+            raise ValueError("this DAFNet has no discriminators; make it with DAFNetMethod.for_training")
+        return self.discriminators
+
     def predict(self, given: SliceInput) -> Estimate:
         """Masks of single, deformed and fused anatomies, reconstructions, sampling positions and factors."""
         return estimate_of(decompose(self.networks, given.images, given.modalities))
@@ -75,10 +81,10 @@ class DAFNetMethod:
     ) -> tuple[dict[str, Tensor], PairOutputs]:
         """One training forward and its loss terms (Sec. III)."""
         outputs = networks(batch, noise)
-        return generator_terms(outputs, batch, self.discriminators, weights), outputs
+        return generator_terms(outputs, batch, self._critics, weights), outputs
 
     def discriminator_terms(self, made: PairOutputs, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
-        return discriminator_terms(made, batch, self.discriminators, weights)
+        return discriminator_terms(made, batch, self._critics, weights)
 
     def monitored(self, made: PairOutputs) -> dict[str, Tensor]:
         """Mean displacement `shift` of control points in [-1, 1] units; with candidates, the mean weight of each."""

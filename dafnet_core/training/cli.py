@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed as dist
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for name, (_, f) in TrainConfig.options().items():
         several = isinstance(f.default, tuple)
+        listed: dict[str, Any] = {"nargs": "+", "metavar": "NAME"} if several else {}
         shown = "none" if f.default in ((), "") else f.default
         result.add_argument(
             f"--{name.replace('_', '-')}",
@@ -42,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
             default=argparse.SUPPRESS,
             choices=choices_of(f),
             help=f"{f.metadata['help']} (default: {shown})",
-            **({"nargs": "+", "metavar": "NAME"} if several else {}),
+            **listed,
         )
     result.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this run, new or empty")
     result.add_argument("--resume", action="store_true", help="go on with the run in --out, with its own configuration")

@@ -180,7 +180,8 @@ class TrainConfig:
         if any(isinstance(v, dict) for v in values.values()):
             if unknown := sorted(set(values) - set(cls.SECTIONS)):
                 raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(cls.SECTIONS)}")
-            return cls(**{s: cls.SECTIONS[s].from_dict(part) for s, part in values.items()})
+            sections: dict[str, Any] = {s: cls.SECTIONS[s].from_dict(part) for s, part in values.items()}
+            return cls(**sections)
         return cls.of(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def networks(self, modalities: tuple[str, ...], classes: tuple[str, ...]) -> ModelConfig:

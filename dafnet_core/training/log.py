@@ -77,7 +77,9 @@ class TensorBoardLog:
             self.writer = SummaryWriter(str(run / "tensorboard"))
 
     def add(self, row: dict[str, Any], step: int) -> None:
-        for name, value in row.items() if self.writer else ():
+        if self.writer is None:
+            return
+        for name, value in row.items():
             if isinstance(value, float):
                 self.writer.add_scalar(name, value, step)
 

@@ -101,7 +101,7 @@ class _Run:
         begun = kept.exists()
         start = None if begun else opened_start(config, data)
         networks = config.networks(data.train.modalities, data.train.classes)
-        state = TrainState.create(networks, config, device, start and start.model)
+        state = TrainState.create(networks, config, device, start.model if start else None)
         run = cls(config, folder, data, state)
         if start:
             run.start = start_record(start, config.model.start)

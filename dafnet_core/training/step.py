@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,7 +69,8 @@ class DiscriminatorStep(nn.Module):
     def forward(self, made: Any, batch: Batch, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum to go down, and every term of it."""
         terms = self._method[0].discriminator_terms(made, batch, weights)
-        return sum(terms.values()), {k: v.detach() for k, v in terms.items()}
+        first, *others = terms.values()
+        return sum(others, start=first), {k: v.detach() for k, v in terms.items()}
 
 
 @dataclass
@@ -130,29 +131,35 @@ class TrainState:
         memory = torch.channels_last if _channels_last(config, device) else torch.preserve_format
         for part in (method.networks, method.discriminators):
             part.to(device, memory_format=memory)
-        return cls._around(method, config, device, several)
+        return cls._around(method, method.discriminators, config, device, several)
 
     @classmethod
-    def _around(cls, method: Trainable, config: TrainConfig, device: torch.device, several: bool) -> TrainState:
+    def _around(
+        cls, method: Trainable, critics: nn.Module, config: TrainConfig, device: torch.device, several: bool
+    ) -> TrainState:
         """Optimizers, averages and steps of networks that are on their device."""
-        model, critics, schedule = method.networks, method.discriminators, config.schedule
+        model, schedule = method.networks, config.schedule
         kind = {"ema": get_ema_multi_avg_fn(schedule.ema), "swa": _plain_mean, "none": _newest}
         average = AveragedModel(model, multi_avg_fn=kind[schedule.averaging], use_buffers=True)
         # the networks only: loss weights change from step to step, and each change would compile anew
-        networks = torch.compile(model) if config.machine.compile == "on" else model
+        compiled = config.machine.compile == "on"
+        networks = cast(nn.Module, torch.compile(model)) if compiled else model  # annotated as a function in torch
         steps: list[nn.Module] = [GeneratorStep(method, networks), DiscriminatorStep(method)]
-        if several:
-            own = [device.index] if device.type == "cuda" else None
-            # unused: without candidates the pair weighting has no gradient, and switched-off terms leave others without
-            steps = [
-                DistributedDataParallel(s, device_ids=own, forward_sync_buffers=False, find_unused_parameters=True)
-                for s in steps
-                if any(p.requires_grad for p in s.parameters())
-            ] + [s for s in steps if not any(p.requires_grad for p in s.parameters())]
+        generator_step, critic_step = (_synchronised(s, device) for s in steps) if several else steps
         scaling = precision_of(config, device) == "fp16"
-        scalers = [torch.amp.GradScaler(device.type, enabled=scaling) for _ in range(2)]
-        optimizers = [_adam(part, rate, device) for part, rate in ((model, schedule.lr), (critics, schedule.critic_lr))]
-        return cls(method, model, critics, average, *optimizers, *scalers, *steps, device)
+        return cls(
+            method=method,
+            model=model,
+            critics=critics,
+            average=average,
+            generator_optimizer=_adam(model, schedule.lr, device),
+            critic_optimizer=_adam(critics, schedule.critic_lr, device),
+            generator_scaler=torch.amp.GradScaler(device.type, enabled=scaling),
+            critic_scaler=torch.amp.GradScaler(device.type, enabled=scaling),
+            generator_step=generator_step,
+            critic_step=critic_step,
+            device=device,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name).state_dict() for name in self.PARTS} | {"step": self.step}
@@ -161,6 +168,15 @@ class TrainState:
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.step = state["step"]
+
+
+def _synchronised(step: nn.Module, device: torch.device) -> nn.Module:
+    """A step whose gradients are averaged over processes; as it is if it has none."""
+    if not any(p.requires_grad for p in step.parameters()):
+        return step
+    own = [device.index] if device.type == "cuda" else None
+    # unused: without candidates the pair weighting has no gradient, and switched-off terms leave others without
+    return DistributedDataParallel(step, device_ids=own, forward_sync_buffers=False, find_unused_parameters=True)
 
 
 def _adam(part: nn.Module, rate: float, device: torch.device) -> torch.optim.Adam:

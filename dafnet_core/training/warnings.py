@@ -37,9 +37,9 @@ def _factors(found: EvaluationResult) -> Iterator[str]:
 
 
 def _aligner(found: EvaluationResult, recent: Rows) -> Iterator[str]:
-    if found.registration is not None and found.registration.error_before_px is not None:
-        before, after = found.registration.error_before_px, found.registration.error_after_px
-        if after > 1.05 * before:
+    if (r := found.registration) is not None:
+        before, after = r.error_before_px, r.error_after_px
+        if before is not None and after is not None and after > 1.05 * before:
             yield f"the aligner makes things worse: {after:.2f} pixels of error, {before:.2f} without it"
     shifts = [float(row["shift"]) for row in recent if row.get("shift")]
     if shifts and np.mean(shifts) < 1e-3:

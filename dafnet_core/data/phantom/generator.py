@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -127,18 +128,19 @@ def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.nda
     x, y = where.pixel_centres()
     displacement = draw_displacement(seed, subject, where.index, modality, where.size)
     x, y = x + displacement[..., 0], y + displacement[..., 1]
-    look = {
-        "signals": tissue_signals(sequence, modality),
-        "edge": math.hypot(where.spacing, sequence.blur_mm[modality]),
-        "texture": sample_texture(draw_texture(seed, subject), x, y),
-    }
+    painted = partial(
+        paint,
+        signals=tissue_signals(sequence, modality),
+        edge=math.hypot(where.spacing, sequence.blur_mm[modality]),
+        texture=sample_texture(draw_texture(seed, subject), x, y),
+    )
     still = torso(anatomy, where.level, x, y)
-    signal, tissue = paint(still, **look), tissue_map(still)  # once for all phases
+    signal, tissue = painted(still), tissue_map(still)  # once for all phases
     sensitivity = draw_coil_sensitivity(seed, subject, modality, where.size)
     frames, masks = [], []
     for phase, volume in enumerate(volumes):
         beating = heart(anatomy, scar, where.level, x, y, volume)
-        received = paint(beating, **look, behind=signal) * sensitivity
+        received = painted(beating, behind=signal) * sensitivity
         rng = _noise_stream(seed, subject, where.index, modality, phase)
         frames.append(rician_magnitude(received, sequence.noise[modality], rng))
         masks.append(CLASS_OF_TISSUE[tissue_map(beating, behind=tissue)])

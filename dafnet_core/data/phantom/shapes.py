@@ -111,11 +111,10 @@ def heart(
     x = x - (a.centre[0] + (level - 0.5) * a.axis_tilt[0] + pull * math.cos(a.rv_angle))
     y = y - (a.centre[1] + (level - 0.5) * a.axis_tilt[1] + pull * math.sin(a.rv_angle))
     rho, theta = np.sqrt(x * x + y * y), np.arctan2(y, x)
-    endo = cavity * (1 + sum(amp * np.cos(k * theta + phase) for k, amp, phase in a.ripples))
+    endo = cavity * (1 + _ripple(theta, a.ripples))
     # Only the slow ripples reach the outside: trabeculae roughen the inner border alone.
-    epi = wall * (1 + a.wall_thick_side * np.cos(theta - a.rv_angle)) + cavity * (
-        1 + sum(amp * np.cos(k * theta + phase) for k, amp, phase in a.ripples if k < 5)
-    )
+    slow = _ripple(theta, tuple(ripple for ripple in a.ripples if ripple[0] < 5))
+    epi = wall * (1 + a.wall_thick_side * np.cos(theta - a.rv_angle)) + cavity * (1 + slow)
     epi = np.sqrt(epi * epi - lost * endo * endo)  # the same to the last bit where nothing is lost
     endo, cavity = math.sqrt(volume) * endo, math.sqrt(volume) * cavity
     outer, inner = rho - epi, rho - endo
@@ -139,6 +138,11 @@ def heart(
         # Kept inside the cavity: they are a part of the blood pool's label.
         shapes.append(("papillary muscle", np.maximum(_dots(x, y, muscles), inner + 0.5)))
     return shapes
+
+
+def _ripple(theta: np.ndarray, ripples: tuple[tuple[int, float, float], ...]) -> np.ndarray:
+    """Sum of waves (frequency, amplitude, phase) at each angle, shaped like `theta`; 0 without waves."""
+    return sum((amp * np.cos(k * theta + phase) for k, amp, phase in ripples), start=np.zeros_like(theta))
 
 
 def _right_ventricle(a: Anatomy, level: float, epi: float, volume: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,8 @@ class PhantomStudy:
     def __init__(self, seed: int, subject: int, size: int, slices: int, difficulty: str, phases: int = 1) -> None:
         self.name = case_name(seed, subject)
         self.positions = (np.arange(slices, dtype=np.float64) * SLICE_DISTANCE_MM,) * 2
-        self._asked = (seed, subject), dict(size=size, slices=slices, difficulty=difficulty)
+        self._generate = partial(generate, seed, subject, size=size, slices=slices, difficulty=difficulty)
+        self._known = partial(known_factors, seed, subject, difficulty=difficulty)
         self._phases = phases
         self._made: dict[int, tuple[tuple[np.ndarray, ...], np.ndarray]] = {}
         self.images = tuple(_Lazy(self, i, (frames, slices, size, size)) for i, frames in enumerate((phases, 1)))
@@ -39,8 +42,7 @@ class PhantomStudy:
 
     def pair(self, position: int) -> PhantomPair:
         """The pair with its ground truth, generated again: training keeps thousands of slices and needs no truth."""
-        (seed, subject), how = self._asked
-        return generate(seed, subject, position, **how)
+        return self._generate(position)
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
         """The known misregistration of a slice, as `Study.truth` describes it; the regions are the heart's classes."""
@@ -50,14 +52,12 @@ class PhantomStudy:
 
     def known(self, position: int) -> dict[str, bool | float]:
         """What was drawn for a slice, as `Study.known` describes it."""
-        (seed, subject), how = self._asked
-        return known_factors(seed, subject, position, how["difficulty"])
+        return self._known(position)
 
     def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """Images of each modality, (frames, H, W) in [-1, 1], and masks (M, H, W)."""
         if position not in self._made:
-            (seed, subject), how = self._asked
-            pair = generate(seed, subject, position, **how, phases=self._phases)
+            pair = self._generate(position, phases=self._phases)
             raw = (pair.frames, pair.images[1:])
             images = tuple(np.stack([scale_intensity(x) for x in stack]) for stack in raw)
             self._made[position] = images, pair.masks
@@ -86,7 +86,7 @@ def phantom_slices(
     difficulty: str = "standard",
     slices: int = SLICES,
     phases: int = 1,
-    **options: object,
+    **options: Any,
 ) -> Slices:
     """Phantom subjects as samples.
 

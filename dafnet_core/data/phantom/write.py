@@ -31,8 +31,10 @@ def write_folder(
     for folder in ("imagesTr", "labelsTr"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     for subject in range(subjects):
-        options = {"size": size, "slices": slices, "difficulty": difficulty, "phases": phases}
-        stack = [generate(seed, subject, k, **options) for k in range(slices)]
+        stack = [
+            generate(seed, subject, k, size=size, slices=slices, difficulty=difficulty, phases=phases)
+            for k in range(slices)
+        ]
         step = phase_duration_ms(seed, subject, difficulty, phases)
         for modality in range(len(MODALITIES)):
             moving = modality == CINE and phases > 1

@@ -19,7 +19,7 @@ class Activity:
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> np.ndarray:
-        return seen.estimate.factors.s.mean((2, 3))  # (n, C)
+        return seen.factors.s.mean((2, 3))  # (n, C)
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         found = informativeness(context.encodings)

@@ -28,7 +28,7 @@ class CycleConsistency:
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> Cycle:
-        return cycle(seen.method.networks, seen.estimate.factors)
+        return cycle(seen.model, seen.factors)
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         return {

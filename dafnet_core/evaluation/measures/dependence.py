@@ -65,7 +65,8 @@ class FactorDependence:
         asked += [(f"image_{b}", "image", b, every) for b in ("s", "z")]
         for key, a, b, chosen in asked:
             try:
-                found[key] = dependence(*(distances[k][chosen][:, chosen] for k in (a, b)), e.subjects[chosen])
+                first, second = (distances[k][chosen][:, chosen] for k in (a, b))
+                found[key] = dependence(first, second, e.subjects[chosen])
             except ValueError as error:
                 context.reasons["dependence" if key == "s_z" else f"dependence.{key}"] = str(error)
         context.details["dependence"] = found
@@ -74,8 +75,10 @@ class FactorDependence:
             return _numbers(found.get(key), path, context.reasons)
 
         within = {n: DependenceStatistics(**of(f"within.{n}", f"dependence.within.{n}")) for n in e.names}
-        images = {key: DependenceStatistics(**of(key, f"dependence.{key}")) for key in ("image_s", "image_z")}
-        return {"dependence": DependenceSummary(**of("s_z", "dependence"), within=within, **images)}
+        image_s, image_z = (DependenceStatistics(**of(k, f"dependence.{k}")) for k in ("image_s", "image_z"))
+        return {
+            "dependence": DependenceSummary(**of("s_z", "dependence"), within=within, image_s=image_s, image_z=image_z)
+        }
 
 
 def factor_distances(encodings: Encodings) -> dict[str, np.ndarray]:

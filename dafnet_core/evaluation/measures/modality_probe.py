@@ -45,7 +45,7 @@ class ModalityProbe:
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> np.ndarray:
-        return style_of_swapped(seen.method.networks, seen.estimate.factors)  # (P, n_z)
+        return style_of_swapped(seen.model, seen.factors)  # (P, n_z)
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         e, swapped = context.encodings, np.stack(rows)

@@ -87,12 +87,12 @@ class Segmentation:
 
         def copied(name: str) -> CopySummary:
             known = context.by_subject.get(f"copy.{name}.dice_mean")
-            return CopySummary(None if known is None else number(nanmean(known)))
+            return CopySummary(None if known is None else number(float(nanmean(known))))
 
         def compared(name: str, a: str, b: str) -> Any:
             paths = [f"copy.{name}" if k == "copy" else f"segmentation.{name}.{k}" for k in (a, b)]
-            known = [context.by_subject.get(f"{path}.dice_mean") for path in paths]
-            return None if known[0] is None or known[1] is None else difference(*known)
+            first, second = (context.by_subject.get(f"{path}.dice_mean") for path in paths)
+            return None if first is None or second is None else difference(first, second)
 
         asked = [pair for pair in COMPARED if set(pair) <= {*method.kinds, "copy"} and pair[0] != pair[1]]
         if set(PAPER_KINDS) <= set(method.kinds):
