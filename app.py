@@ -1,7 +1,7 @@
 """DAFNet Explorer: streamlit run app.py
 
-Page settings, navigation, and the two pickers that every page shares: the checkpoint and the subject. Streamlit imports
-this file once to find the server's App, and then runs it for every session.
+Page settings, navigation, and the checkpoint and subject pickers that all pages share. Streamlit imports this file once
+to find the server's App, and then runs it for every session.
 """
 
 import streamlit as st
@@ -14,7 +14,7 @@ from dafnet_explorer.paths import ICON
 
 def main() -> None:
     st.set_page_config("DAFNet Explorer", page_icon=ICON, layout="wide")
-    # contact sheets and cards scroll sideways on narrow screens instead of shrinking until nothing can be seen
+    # on narrow screens contact sheets and cards scroll horizontally, because shrunk tiles are unreadable
     st.html(
         "<style>@media (max-width: 640px) {"
         "[class*='st-key-sheet'] {overflow-x: auto;}"
@@ -24,24 +24,24 @@ def main() -> None:
     )
     page = st.navigation(
         [
-            st.Page("pages/start.py", title="Start", default=True, help="What the model does, in one picture"),
+            st.Page("pages/start.py", title="Start", default=True, help="The model's factors in one picture"),
             st.Page("pages/tour.py", title="Tour", help="Ten stations, from an image to its factors"),
             st.Page(
                 "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
             ),
-            st.Page("pages/traverse.py", title="Traverse", help="What each dimension of z does to the image"),
-            st.Page("pages/align.py", title="Align", help="Take hold of the warp, and see how far the aligner carries"),
-            st.Page("pages/edit.py", title="Edit", help="Paint on the anatomy, and watch the decoder answer"),
-            st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor, and what is left of both"),
-            st.Page("pages/probe.py", title="Probe", help="What a linear classifier reads from z and from s"),
+            st.Page("pages/traverse.py", title="Traverse", help="How each dimension of z changes the image"),
+            st.Page("pages/align.py", title="Align", help="Edit the warp, and measure the aligner's capture range"),
+            st.Page("pages/edit.py", title="Edit", help="Paint on the anatomy, and see the decoder's output"),
+            st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor"),
+            st.Page("pages/probe.py", title="Probe", help="What a linear classifier predicts from z and from s"),
             st.Page(
-                "pages/independence.py", title="Independence", help="Distance correlation of s and z, and its traps"
+                "pages/independence.py", title="Independence", help="Distance correlation of s and z, and its bias"
             ),
-            st.Page("pages/truth.py", title="Truth", help="What the factors know of the phantom's truth"),
+            st.Page("pages/truth.py", title="Truth", help="Ground truth of the phantom predicted from each factor"),
             st.Page("pages/quiz.py", title="Quiz", help="One factor was changed: which?"),
             st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
-            st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves; upload your own"),
-            st.Page("pages/report.py", title="Report", help="Everything about this slice in one file"),
+            st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves, upload"),
+            st.Page("pages/report.py", title="Report", help="All results of this slice in one file"),
         ],
         expanded=True,
     )

@@ -1,1 +1,1 @@
-"""The Streamlit app over dafnet_core: figures, reports, cached results, and widgets that pages share."""
+"""The Streamlit app over dafnet_core: figures, reports, cached results and shared widgets."""

@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint in the background: choice of the data, progress, and cached results of its statistics."""
+"""Background evaluation of a checkpoint: data set picker, progress, and cached results from its statistics."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from dafnet_explorer import session_lifetime, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
-POPULATIONS = 8, 16, 24  # subjects that a checkpoint can be judged on at once
-CURVE = 3, 4, 6, 8, 12, 16  # subjects for which dependence is computed beside all of them
+POPULATIONS = 8, 16, 24  # numbers of subjects to evaluate on
+CURVE = 3, 4, 6, 8, 12, 16  # numbers of subjects of the dependence curve, besides all
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -38,7 +38,7 @@ def _jobs() -> Jobs:
 
 
 def who() -> str:
-    """This session among those that wait for work."""
+    """Identifier of this session among the clients of the job queue."""
     found = st.session_state.setdefault("who", uuid.uuid4().hex)
     session_lifetime.here(partial(_jobs().back, found), partial(_jobs().away, found))
     return found
@@ -46,7 +46,7 @@ def who() -> str:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def data_sets() -> tuple[str, ...]:
-    """Data sets that were named at the start: streamlit run app.py -- --data FOLDER [--data chaos:FOLDER]."""
+    """Data sets named on the command line: streamlit run app.py -- --data FOLDER [--data chaos:FOLDER]."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", action="append", default=[])
     return tuple(parser.parse_known_args(sys.argv[1:])[0].data)
@@ -54,12 +54,12 @@ def data_sets() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What a checkpoint is evaluated on, which is also the key of what is kept of it.
+    """Data set and options of an evaluation; also its cache key.
 
     Attributes:
-        data: as `evaluate --data` names them.
+        data: argument of `evaluate --data`.
         sample_z: seed of a sample of z; None for its mean.
-        state: of a folder's files, by `_state_of`; judged again when they change.
+        state: `_state_of` a folder's files, so that changed files are evaluated again.
     """
 
     data: str
@@ -68,21 +68,21 @@ class EvaluationRequest:
 
     @property
     def name(self) -> str:
-        """The data without a path of this machine."""
+        """Name of the data without a path of this machine."""
         return self.data if source_class(self.data).built_in else Path(self.data.rpartition(":")[2]).name
 
     @property
     def command(self) -> str:
-        """Options of `evaluate` that give the same numbers."""
+        """Options of `evaluate` that reproduce the numbers."""
         return f"--data {self.name}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
 
 
 def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationRequest | None:
-    """Whom to judge a checkpoint on; None, with the reason shown, for nobody.
+    """Data set to evaluate on, or None, with the reason shown.
 
     Args:
-        key: of the choice how many built-in subjects; pages that begin with the same number share one.
-        first: which of POPULATIONS they begin with.
+        key: widget key of the number of built-in subjects; pages with the same default share one.
+        first: index of the default in POPULATIONS.
     """
     source = subjects.sample_source(checkpoint)
     known = ([source.kind] if source else []) + list(data_sets())
@@ -94,14 +94,14 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
                 known,
                 format_func=lambda spec: EvaluationRequest(spec).name,
                 key="data-set",
-                help="Built-in data, or what was named when the app was started",
+                help="Built-in data, or data sets named when the app was started",
             )
         if source and chosen == source.kind:
             return EvaluationRequest(_pick_samples(source, key, first), _pick_z())
         if chosen:
             return EvaluationRequest(chosen, _pick_z(), _state_of(chosen))
     st.info(
-        f"This checkpoint was trained on {checkpoint.training.data}, which does not ship with the app. Numbers of "
+        f"This checkpoint was trained on {checkpoint.training.data}, which is not part of the app. The numbers of "
         "its card are below. For more, start the app with data of these modalities: "
         "`streamlit run app.py -- --data FOLDER`, a folder in nnU-Net's layout."
     )
@@ -109,7 +109,7 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
 
 
 def _pick_samples(source: DataSource, key: str, first: int) -> str:
-    """The name on the command line of some subjects of a built-in source."""
+    """Argument of `evaluate --data` for some subjects of a built-in source."""
     subject_count = st.segmented_control(
         f"{source.kind.capitalize()} subjects",
         POPULATIONS,
@@ -117,7 +117,7 @@ def _pick_samples(source: DataSource, key: str, first: int) -> str:
         required=True,
         key=key,
         bind="query-params",
-        help=f"{source.samples.slices} slices each, never trained on; more of them take longer and say more",
+        help=f"{source.samples.slices} slices each, not used in training; more subjects: slower, narrower intervals",
     )
     variant = st.segmented_control(
         "of difficulty",
@@ -132,7 +132,7 @@ def _pick_samples(source: DataSource, key: str, first: int) -> str:
 
 
 def _state_of(spec: str) -> str:
-    """Digest of the names, sizes and times of all files of a data set; their contents are too much for every run."""
+    """Digest of names, sizes and times of all files of a data set; reading their contents on every run is too slow."""
     folder, seen = Path(spec.rpartition(":")[2]), hashlib.blake2b(digest_size=16)
     for file in sorted(f for f in folder.rglob("*") if f.is_file()):
         status = file.stat()
@@ -150,21 +150,21 @@ def _pick_z() -> int | None:
             required=True,
             key="z-is",
             bind="query-params",
-            help="The mean is what an image's z is everywhere else; a sample has the posterior's own noise",
+            help="The mean is the z of all other pages; a sample has the noise of the posterior",
         )
     ]
 
 
 def evaluated(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation | None:
-    """Every number of a checkpoint on a data set, made in the background; None, with its progress shown, until then.
+    """All numbers of a checkpoint on a data set, computed in the background; until then None, with progress shown.
 
-    The work is shared with other sessions that ask for the same, and its result is kept.
+    Sessions with the same request share one job and its cached result.
     """
     key = checkpoint.digest, request
     refused = st.session_state.setdefault("cancelled", set())
     job = _jobs().find(key)
     if key in refused and not (job and job.done):
-        if st.button("Start again", key=f"again-{checkpoint.digest}", help="Judge the checkpoint after all"):
+        if st.button("Start again", key=f"again-{checkpoint.digest}", help="Evaluate the checkpoint"):
             refused.discard(key)
             st.rerun()
         return None
@@ -187,39 +187,39 @@ def evaluated(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation 
 
 
 def already_evaluated(checkpoint: Checkpoint) -> dict[EvaluationRequest, Evaluation]:
-    """What `evaluated` has at hand of a checkpoint, by request."""
+    """Finished evaluations of a checkpoint, by request."""
     known = [(key, found) for key, found in _jobs().results().items() if isinstance(found, Evaluation)]
     return {request: found for (digest, request), found in known if digest == checkpoint.digest}
 
 
 @st.fragment(run_every=0.5)
 def _watch(key: tuple[str, EvaluationRequest]) -> None:
-    """A job's progress, and a way to end it; the page runs again when it is done."""
+    """Progress and cancel button of a job; reruns the page when it is done."""
     who()
     job = _jobs().find(key)
     if job is None or job.done:
         st.rerun()
     ahead = _jobs().before(job)
-    said = f"Waiting for {ahead} other judgement(s)" if ahead else f"Judging slice by slice: {job.share:.0%}"
+    said = f"Waiting for {ahead} other evaluation(s)" if ahead else f"Evaluating slices: {job.share:.0%}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.share, said)
-        if st.button("Cancel", key=f"cancel-{key[0]}", help="Others who wait for the same go on"):
+        if st.button("Cancel", key=f"cancel-{key[0]}", help="Other sessions that wait for it are not affected"):
             st.session_state["cancelled"].add(key)
             _jobs().leave(key, who())
             st.rerun()
 
 
-@cached(16, "Reading what is known of the subjects")
+@cached(16, "Predicting known properties")
 def _readings(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> list[Reading]:
     return read_known(_statistics.encodings)
 
 
 def readings(checkpoint: Checkpoint, request: EvaluationRequest, statistics: FactorStatistics) -> list[Reading]:
-    """What z and s tell of everything that is known of the subjects."""
+    """Scores of all known properties of the subjects, predicted from z and s."""
     return _readings(checkpoint.digest, request, statistics)
 
 
-@cached(16, "Reading everything from everything")
+@cached(16, "Predicting known properties")
 def _truth(digest: str, request: EvaluationRequest, modality: str, _statistics: FactorStatistics) -> list[Reading]:
     found = _statistics.encodings
     return read_known(found, representations(found) | controls(found), modality)
@@ -228,11 +228,11 @@ def _truth(digest: str, request: EvaluationRequest, modality: str, _statistics: 
 def truth(
     checkpoint: Checkpoint, request: EvaluationRequest, modality: str, statistics: FactorStatistics
 ) -> list[Reading]:
-    """What every representation, and two controls, tell of everything that is known, in images of one modality."""
+    """Scores of all known properties from every representation and two controls, in images of one modality."""
     return _truth(checkpoint.digest, request, modality, statistics)
 
 
-@cached(16, "Taking fewer and fewer subjects")
+@cached(16, "Computing dependence by number of subjects")
 def _curve(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> Curve:
     found = _statistics.encodings
     counts = [k for k in CURVE if k < found.n_subjects] + [found.n_subjects]
@@ -245,7 +245,7 @@ def curve(checkpoint: Checkpoint, request: EvaluationRequest, statistics: Factor
     return _curve(checkpoint.digest, request, statistics)
 
 
-@cached(16, "Mixing")
+@cached(16, "Mixing factors")
 def _mixture(
     digest: str,
     request: EvaluationRequest,

@@ -1,4 +1,4 @@
-"""What sessions keep of their work: shared and read-only, or one session's alone."""
+"""Caches of results: shared between sessions and read-only, or private to one session."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import streamlit as st
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_explorer import state
 
-OWN = 8  # a session with files of its own keeps an eighth of the results that all others keep together
+OWN = 8  # a private cache has an eighth of the entries of the shared one
 P, R = ParamSpec("P"), TypeVar("R")
 
 
 def cached(entries: int, spinner: bool | str = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Keep results, read-only, for all sessions; but those of a session that brought files in that session alone.
+    """Cache results, read-only, for all sessions; those of a session with uploaded files for that session only.
 
-    Arguments whose names begin with an underscore are no part of the key.
+    Arguments whose names begin with an underscore are not part of the key.
     """
 
     def keep(work: Callable[P, R]) -> Callable[P, R]:
@@ -41,7 +41,7 @@ def cached(entries: int, spinner: bool | str = False) -> Callable[[Callable[P, R
 
 
 def _read_only(found: R) -> R:
-    """Arrays of a result that several may see at once, so that none can change it for the others."""
+    """Make all arrays of a result read-only, because sessions share them."""
     if isinstance(found, np.ndarray):
         found.flags.writeable = False
     elif isinstance(found, dict):

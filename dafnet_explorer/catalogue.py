@@ -1,7 +1,7 @@
-"""Which checkpoints there are, and loading them.
+"""Available checkpoints, and loading them.
 
-Shipped and trained checkpoints are shared between sessions as read-only; uploaded ones live in one session's memory
-alone and end with it (`session_lifetime.py`).
+Shipped and trained checkpoints are shared between sessions as read-only; uploaded ones are kept in the memory of one
+session and freed with it (`session_lifetime.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, from_bytes
 from dafnet_explorer import state
 from dafnet_explorer.paths import CHECKPOINTS, RUNS
 
-KEPT = 3  # uploaded checkpoints of one session, the latest
+KEPT = 3  # latest uploaded checkpoints per session
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
@@ -25,19 +25,19 @@ def _checkpoint(path: str, changed: int) -> Checkpoint:
 
 
 def entries() -> dict[str, Path | Checkpoint]:
-    """Every checkpoint that can be chosen, by name: shipped ones, best ones of runs/, and this session's uploads."""
+    """All checkpoints by name: shipped ones, the best of each run in runs/, and this session's uploads."""
     found: dict[str, Path | Checkpoint] = {path.stem: path for path in sorted(CHECKPOINTS.glob("*.safetensors"))}
     found |= {f"runs/{path.parent.name}": path for path in sorted(RUNS.glob("*/best.safetensors"))}
     return found | st.session_state.get(state.OWN_CHECKPOINTS, {})
 
 
 def load_entry(entry: Path | Checkpoint) -> Checkpoint:
-    """One of the catalogue; raises CheckpointError."""
+    """Load an entry of the catalogue; raises CheckpointError."""
     return entry if isinstance(entry, Checkpoint) else _checkpoint(str(entry), entry.stat().st_mtime_ns)
 
 
 def run_logs(name: str) -> dict[str, list[dict[str, str]]]:
-    """Rows of the logs of the run that a checkpoint of the catalogue is the best one of, by title; {} without one."""
+    """Log rows of the run of a checkpoint of the catalogue, by title; {} without a run."""
     found = {}
     if name.startswith("runs/"):
         for title, file in (("Loss terms of training", "log.csv"), ("Validation", "validation.csv")):
@@ -49,10 +49,10 @@ def run_logs(name: str) -> dict[str, list[dict[str, str]]]:
 
 
 def take_checkpoint(name: str, data: bytes) -> str:
-    """Add an uploaded checkpoint to this session's catalogue, the three latest stay; its name there.
+    """Add an uploaded checkpoint to this session's catalogue, which keeps the latest; returns its name there.
 
     Raises:
-        CheckpointError: not one, or not a whole one; what was there before stays.
+        CheckpointError: not a valid checkpoint; the catalogue is unchanged.
     """
     found = from_bytes(data, name)
     st.session_state[state.PRIVATE] = True
@@ -72,7 +72,7 @@ def has_factors(checkpoint: Checkpoint) -> bool:
 
 @dataclass(frozen=True)
 class Kind:
-    """What is asked of checkpoints that are not chosen: enough to tell which of them go together."""
+    """Properties of a checkpoint that decide which others it can be compared with."""
 
     digest: str
     modalities: tuple[str, ...]
@@ -94,7 +94,7 @@ class Kind:
         )
 
 
-@st.cache_resource(max_entries=256, show_spinner="Looking at the checkpoints")
+@st.cache_resource(max_entries=256, show_spinner="Reading the checkpoints")
 def _kind(path: str, changed: int) -> Kind | None:
     try:
         return Kind.of(load(path))
@@ -103,7 +103,7 @@ def _kind(path: str, changed: int) -> Kind | None:
 
 
 def others(checkpoint: Checkpoint) -> dict[str, Kind]:
-    """Other checkpoints of the catalogue, by name, that know the same modalities and classes."""
+    """Other checkpoints of the catalogue with the same modalities and classes, by name."""
     found, mine = {}, Kind.of(checkpoint)
     for name, entry in entries().items():
         is_path = isinstance(entry, Path)
@@ -114,10 +114,10 @@ def others(checkpoint: Checkpoint) -> dict[str, Kind]:
 
 
 def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
-    """The first checkpoint of the same modalities and classes with the other decoder, the same data's before others.
+    """First checkpoint of the same modalities and classes with the other decoder; the same training data come first.
 
     Raises:
-        CheckpointError: its file is no longer a whole one.
+        CheckpointError: its file is no longer valid.
     """
     known = [
         (name, kind)

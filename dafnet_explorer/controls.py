@@ -1,4 +1,4 @@
-"""Widgets that several pages share."""
+"""Widgets shared by several pages."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dafnet_explorer.subjects import Subject
 
 
 def image(picture: Image.Image, alt: str) -> None:
-    """A picture as it is; by itself Streamlit would make a lossy JPEG of it, which takes time as well."""
+    """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time."""
     st.image(png(picture), alt=alt, output_format="PNG")
 
 
-FORMATS = {  # of downloads: media type, and what it is
+FORMATS = {  # of downloads: media type and description
     ".png": ("image/png", "Lossless picture"),
     ".csv": ("text/csv", "Table for any spreadsheet"),
     ".json": ("application/json", "Numbers for any program"),
@@ -37,25 +37,25 @@ FORMATS = {  # of downloads: media type, and what it is
 
 
 def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, key: str | None = None) -> None:
-    """A button that makes a file only when it is asked for, and does not run the page again.
+    """Download button that makes its file on demand and does not rerun the page.
 
     Args:
-        name: of the file; its ending is one of FORMATS.
+        name: of the file; its extension is one of FORMATS.
     """
     kind, what = FORMATS[PurePath(name).suffix]
     context = get_script_run_ctx()
 
     def held() -> bytes:
-        """What was made, held for this session until its page runs again.
+        """The file, registered for this session until its page reruns.
 
-        Streamlit holds it for nobody, so that it is gone as soon as two other sessions' pages have run.
+        Streamlit registers it for no session, so it is removed as soon as pages of two other sessions have run.
         """
         made = data()
         made = made.encode() if isinstance(made, str) else made
         if runtime.exists() and runtime.get_instance().is_active_session(context.session_id):
             files = runtime.get_instance().media_file_mgr
             thread = Thread(target=files.add, args=(made, kind, f"download {key or label}", name, True))
-            add_script_run_ctx(thread, context)  # the session that a file is held for is that of the thread
+            add_script_run_ctx(thread, context)  # a file is registered for the session of the thread
             thread.start()
             thread.join()
         return made
@@ -67,20 +67,20 @@ def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, 
         kind,
         key=key,
         on_click="ignore",
-        help=f"{what}; says which checkpoint, data and settings made it",
+        help=f"{what}; includes checkpoint, data and settings",
     )
 
 
 def z_sliders(
     checkpoint: Checkpoint, subject: Subject, found: Decomposition, i: int, columns: Sequence[DeltaGenerator]
 ) -> np.ndarray:
-    """A slider for each dimension of z, and buttons that move all of them at once: z (n_z,), each from -3 to 3.
+    """Sliders for all dimensions of z, and buttons that set all at once: z (n_z,), each from -3 to 3.
 
-    They begin with the z of image i, and again whenever that is another image; a link's values come before it.
+    They are reset to the z of image i whenever the image changes; values of a link have precedence.
 
     Args:
         i: position in `found.names`.
-        columns: among which the sliders are shared out.
+        columns: the sliders are distributed over them.
     """
     own = np.clip(found.z_mean[i], -LIMIT, LIMIT)
     keys = [f"z-{k}" for k in range(len(own))]
@@ -123,26 +123,26 @@ def z_sliders(
 def pick_other(
     checkpoint: Checkpoint, key: str, *, needed: bool, factors: bool = True
 ) -> tuple[str, Checkpoint] | None:
-    """A picker of a second checkpoint; where one is needed, the same data's other decoder comes first.
+    """Picker of a second checkpoint; if one is needed, the other decoder on the same data comes first.
 
     Args:
-        key: of the picker, which is also its query parameter.
-        needed: whether one must be chosen.
+        key: widget key, also the query parameter.
+        needed: whether one must be selected.
         factors: whether it must have anatomy and modality factors.
     """
     known = {name: kind for name, kind in catalogue.others(checkpoint).items() if kind.factors or not factors}
     if needed and not known:
-        st.info("No other checkpoint here knows the same modalities and classes; upload one on the page Checkpoints.")
+        st.info("No other checkpoint has the same modalities and classes; upload one on the page Checkpoints.")
         return None
     names = sorted(known, key=lambda name: known[name].data != checkpoint.training.data)
     if needed:
         names.sort(key=lambda name: known[name].decoder == checkpoint.config.decoder)
     chosen = st.selectbox(
-        "Beside it",
+        "Compare with",
         names if needed else [None, *names],
         format_func=lambda n: n or "nothing",
         key=key,
         bind="query-params",
-        help="Another checkpoint that knows the same modalities and classes",
+        help="Another checkpoint with the same modalities and classes",
     )
     return (chosen, catalogue.load_entry(catalogue.entries()[chosen])) if chosen else None

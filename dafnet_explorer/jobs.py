@@ -1,7 +1,7 @@
-"""Long work beside the pages: one piece at a time for all sessions, with progress, cancelling and kept results.
+"""Background job queue, one job at a time for all sessions, with progress, cancellation and cached results.
 
-Knows neither streamlit nor torch. Whoever asks for work that is queued, running or done shares it. Who goes without a
-word may come back for a while; after that, work that only they waited for is cancelled like any that nobody wants.
+Does not import streamlit or torch. Clients with the same key share one job. A disconnected client may reconnect for a
+while; after that, jobs without other clients are cancelled.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ Work = Callable[[Callable[[float], None]], Any]
 
 
 class Cancelled(Exception):
-    """Ends work that nobody waits for any more."""
+    """Ends a job that no client waits for."""
 
 
 class Job:
     """One piece of work.
 
     Attributes:
-        number: jobs of lower ones were asked for earlier.
-        share: of it that is done, in [0, 1].
-        waiting: who wants the result.
+        number: position in the order of submission.
+        share: finished fraction, in [0, 1].
+        waiting: clients that wait for the result.
     """
 
     def __init__(self, number: int = 0, work: Work | None = None) -> None:
         self.number = number
-        self.work = work  # holds a model, so it goes as soon as it is of no use
+        self.work = work  # references a model, so it is released as soon as possible
         self.share = 0.0
         self.waiting: set[str] = set()
         self.future: Future[Any] = Future()
         self._stop = threading.Event()
 
     def progress(self, share: float) -> None:
-        """For the work to call; raises Cancelled once nobody waits."""
+        """Called by the work; raises Cancelled once no client waits."""
         if self._stop.is_set():
             raise Cancelled
         self.share = share
@@ -52,7 +52,7 @@ class Job:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was cancelled, or will be at its next step."""
+        """Whether it is cancelled, or will be at its next progress call."""
         return self._stop.is_set()
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class Job:
 
     @property
     def result(self) -> Any:
-        """What the work returned; raises what it raised."""
+        """Return value of the work; raises its exception."""
         return self.future.result()
 
 
@@ -70,10 +70,10 @@ class Jobs:
     """Work by key, in one background thread.
 
     Args:
-        keep: finished results that are kept, the latest used ones.
-        each: unfinished jobs that one may wait for; who asks for more leaves those that were not asked for for longest.
-        patience: seconds in which those who are `away` may come back.
-        clock: gives seconds.
+        keep: number of cached results, least recently used evicted first.
+        each: unfinished jobs per client; beyond it the client leaves its least recently submitted ones.
+        patience: seconds in which a disconnected client may reconnect.
+        clock: time in seconds.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Jobs:
         self._away: dict[str, float] = {}  # since when
         self._lock = threading.Lock()
         self._asked = 0
-        # a thread of our own: an executor's would keep a server that was asked to stop alive until its work is done
+        # not an executor, whose thread would keep a stopping server alive until its work is done
         self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
     def ask(self, key: Hashable, who: str, work: Work) -> Job:
-        """The job of a key, started or queued unless there is one; `work(progress)` runs in the background."""
+        """Job of a key, queued unless it exists; `work(progress)` runs in the background."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or job.stopped:
@@ -107,41 +107,41 @@ class Jobs:
             return job
 
     def find(self, key: Hashable) -> Job | None:
-        """The job of a key, unless there is none or it was cancelled."""
+        """Job of a key; None if there is none or it was cancelled."""
         with self._lock:
             job = self._jobs.get(key)
             return None if job is None or job.stopped else job
 
     def leave(self, key: Hashable, who: str) -> None:
-        """Somebody no longer wants it; work that nobody wants is cancelled. What failed can then be tried again."""
+        """Remove a client from a job; without clients it is cancelled, and if it failed it can be submitted again."""
         with self._lock:
             if key in self._jobs:
                 self._leave(key, who)
 
     def away(self, who: str) -> None:
-        """Somebody is no longer there; unless they are `back` in time, they leave everything that they wait for."""
+        """A client is disconnected; unless it reconnects in time, it leaves all its jobs."""
         with self._lock:
             self._away.setdefault(who, self._clock())
 
     def back(self, who: str) -> None:
-        """Somebody is there (again)."""
+        """A client is connected (again)."""
         with self._lock:
             self._away.pop(who, None)
 
     def results(self) -> dict[Hashable, Any]:
-        """What was returned and is still kept, by key."""
+        """Cached results by key."""
         with self._lock:
             done = {key: job.future for key, job in self._jobs.items() if job.done and not job.stopped}
         return {key: future.result() for key, future in done.items() if not future.exception()}
 
     def before(self, job: Job) -> int:
-        """How many unfinished jobs were asked for before this one."""
+        """Number of unfinished jobs submitted before this one."""
         with self._lock:
             self._give_up()
             return sum(other.number < job.number and not other.done for other in self._jobs.values())
 
     def close(self, patience: float = 5.0) -> None:
-        """Cancel everything and wait up to `patience` seconds for the running piece to notice."""
+        """Cancel all jobs and wait up to `patience` seconds for the running one to end."""
         with self._lock:
             for job in self._jobs.values():
                 job.stop()
@@ -158,7 +158,7 @@ class Jobs:
             try:
                 job.progress(0.0)
                 job.future.set_result(work(partial(self._progress, job)))
-            except BaseException as error:  # whoever asks for the result gets it
+            except BaseException as error:  # raised by `Job.result`
                 job.future.set_exception(error)
             job.work = None
             del job, work
@@ -169,7 +169,7 @@ class Jobs:
         job.progress(share)
 
     def _give_up(self) -> None:
-        """Whoever has been away for too long leaves; needs the lock, and no thread or timer of its own."""
+        """Remove clients that did not reconnect in time; the caller holds the lock."""
         now = self._clock()
         for who in [who for who, since in self._away.items() if now - since > self._patience]:
             del self._away[who]

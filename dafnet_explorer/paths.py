@@ -1,4 +1,4 @@
-"""Where the app's files are: at the top of the repository, or inside the installed package.
+"""Paths of the app's files: at the top of the repository, or inside the installed package.
 
 The wheel puts app.py, pages/, .streamlit/, docs/icon.png and the MIT-licensed checkpoints into the package's own folder
 (pyproject.toml, force-include), in the same arrangement as at the top of the repository.
@@ -26,4 +26,4 @@ CHECKPOINTS = ROOT / "checkpoints"
 """Checkpoints that are part of the project."""
 
 RUNS = (Path.cwd() if INSTALLED else ROOT) / "runs"
-"""The user's own training runs: in the current folder where the app is installed, else in the repository."""
+"""The user's training runs: in the current folder for an installed app, else in the repository."""

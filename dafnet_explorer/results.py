@@ -1,7 +1,7 @@
-"""Cached results of a checkpoint and a subject: one function a result.
+"""Cached results of a checkpoint and a subject, one function per result.
 
-Results are shared between sessions as read-only; those of uploads live in one session's memory alone, end with it
-(`session_lifetime.py`), are never written, and never logged.
+Results are shared between sessions as read-only; those of uploads are kept in the memory of one session, freed with it
+(`session_lifetime.py`), and never written or logged.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, va
 
 
 def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
-    """`subjects.sample`, kept."""
+    """Cached `subjects.sample`."""
     return _sample(checkpoint.digest, checkpoint, number, position, variant)
 
 
-@cached(32, "Taking the images apart")
+@cached(32, "Decomposing the images")
 def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
 
@@ -55,7 +55,7 @@ def _digest(s: np.ndarray) -> str:
     return hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
 
 
-@cached(16, "Moving z")
+@cached(16, "Traversing z")
 def _traversal(
     digest: str, anatomy: str, z: tuple[float, ...], steps: int, _model: FactorModel, _s: np.ndarray
 ) -> Traversal:
@@ -63,7 +63,7 @@ def _traversal(
 
 
 def traversal(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int) -> Traversal:
-    """Every dimension of z moved over an anatomy (C, H, W)."""
+    """Traversal of every dimension of z with an anatomy (C, H, W)."""
     return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, checkpoint.model, s)
 
 
@@ -75,12 +75,12 @@ def _frames(
 
 
 def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, dimension: int, count: int) -> np.ndarray:
-    """One dimension of z moved over an anatomy (C, H, W) in many steps, (count, H, W)."""
+    """Images (count, H, W) over many steps of one dimension of z with an anatomy (C, H, W)."""
     return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), dimension, count, checkpoint.model, s)
 
 
 def counterpart_colours(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
-    """A colour for each channel of the counterpart, by the classes that it finds in a subject."""
+    """A colour for each channel of the counterpart, by the channels' classes in a subject."""
     other = counterpart(checkpoint)
     return channel_colours(channel_classes(taken_apart(other, subject), len(other.config.classes)), other.colours)
 
@@ -100,10 +100,10 @@ def _question(
 
 
 def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Question:
-    """Question n (from 0) of a seed about a subject, with the other decoder where there is one.
+    """Question n (from 0) of a seed on a subject, with the other decoder if available.
 
     Raises:
-        ValueError: no change of any factor is seen in the subject's images.
+        ValueError: no change of any factor is visible in the subject's images.
     """
     other = counterpart(checkpoint)
     beside = (other.model, taken_apart(other, subject)) if other else None
@@ -119,7 +119,7 @@ def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Que
     )
 
 
-@cached(16, "Looking at every sample")
+@cached(16, "Encoding all samples")
 def _samples_apart(
     digest: str, position: int, variant: str, subject_count: int, _checkpoint: Checkpoint
 ) -> tuple[np.ndarray, np.ndarray, Dependence]:
@@ -132,13 +132,13 @@ def _samples_apart(
 
 
 def samples_apart(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Dependence]:
-    """Every sample's images at the sidebar's slice and variant (Sec. V-H.3).
+    """Distances between all samples at the sidebar's slice and variant (Sec. V-H.3).
 
     Returns:
         Distances of s and of z, (n, n) each, rows by subject and then modality; and their dependence.
 
     Raises:
-        ValueError: a factor is the same in all of them, or there are no samples.
+        ValueError: a factor is constant, or there are no samples.
     """
     source = subjects.sample_source(checkpoint)
     if source is None:
@@ -157,7 +157,7 @@ def _realigned(
 
 
 def warps(checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: int) -> dict[str, Realigned]:
-    """What a pair gives under no warp, the predicted one, and the spline that is nearest to the true one if known."""
+    """Results of a pair for the predicted and the identity warp, and for a spline fitted to the true one if known."""
     known = {"predicted": found.offsets[pair], "identity": np.zeros_like(found.offsets[pair])}
     if found.pairs[pair] in subject.sampling:
         side = checkpoint.config.control_points
@@ -192,10 +192,9 @@ def _misregister(
 def misregistered(
     checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: tuple[int, int], amount: float, seed: int
 ) -> Misregistered:
-    """A subject whose moving modality is deformed by a known warp.
+    """Registration of a subject whose moving modality is deformed by a known warp.
 
-    Masks are compared with the truth in the fixed frame, or without one with the mask of the fixed image's own
-    anatomy.
+    Masks are compared with the ground truth in the fixed frame, or else with the mask of the fixed image's anatomy.
     """
     reference = subject.truth.get(pair[0], found.single[pair[0]])
     return _misregistered(checkpoint.digest, subject.digest, pair, amount, seed, checkpoint.model, subject, reference)
@@ -205,7 +204,7 @@ def misregistered(
 def _ranges(
     digest: str, images: str, pair: tuple[int, int], amounts: tuple[float, ...], seeds: tuple[int, ...]
 ) -> list[Range]:
-    return []  # a place for one that is made outside: nothing that is cached can move a progress bar
+    return []  # filled by the caller, because cached functions cannot update a progress bar
 
 
 def misregistration(
@@ -217,7 +216,7 @@ def misregistration(
     seeds: Sequence[int],
     progress: Callable[[float], None],
 ) -> Range:
-    """`misregistered` over amounts, the first one 0, and some shapes each; `progress` hears the share that is done."""
+    """`misregistered` over amounts, the first one 0, and seeds; `progress` is called with the finished fraction."""
     kept = _ranges(checkpoint.digest, subject.digest, pair, tuple(amounts), tuple(seeds))
     reference, done = subject.truth.get(pair[0], found.single[pair[0]]), []
 
@@ -241,5 +240,5 @@ def _candidates(
 
 
 def candidates(checkpoint: Checkpoint, subject: Subject, pair: tuple[int, int]) -> tuple[np.ndarray, Weighed]:
-    """Neighbouring slices of a subject that has them, (n, K, H, W), and what they give in the frame of one."""
+    """Neighbouring slices (n, K, H, W) of a subject, and their weighted masks in the fixed frame."""
     return _candidates(checkpoint.digest, subject.digest, pair, checkpoint.model, subject)

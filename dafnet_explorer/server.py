@@ -1,8 +1,8 @@
-"""What stands between Streamlit's server and the network: headers, messages that no visitor may send, no way out.
+"""Hardening of Streamlit's server: security headers, refused messages, no outgoing requests.
 
-And two places where Streamlit itself would lose what a visitor did.
+Also patches two defects by which Streamlit loses a visitor's input.
 
-`streamlit run app.py` imports app.py once before it listens, and finds there the App that this file guards.
+`streamlit run app.py` imports app.py once before it listens, and finds the App there.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server import server_util
 
-# The hash is that of the one script in Streamlit's own page
+# The hash is that of the inline script in Streamlit's page
 POLICY = (
     "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: "
     "blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,  # the browser itself refuses whatever would leave this server
+    "Content-Security-Policy": POLICY,  # the browser refuses requests to other servers
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# A developer's own: empty every session's caches, name the files of the repository, run again on save
+# For developers only: clear the caches of all sessions, list the repository's files, rerun on save
 REFUSED = "clear_cache", "load_git_info", "set_run_on_save", "debug_disconnect_websocket", "debug_shutdown_runtime"
 
 
 class Guard:
-    """ASGI middleware: security headers on every answer, and a websocket without a developer's messages or paths.
+    """ASGI middleware: security headers on every response, and a websocket without developer messages or paths.
 
     Args:
-        script: path of the app's script, which is told to no browser.
+        script: path of the app's script, which is removed from messages.
     """
 
     def __init__(self, app: ASGIApp, script: str) -> None:
@@ -69,7 +69,7 @@ class Guard:
 
 
 def _without_path(message: Message, script: str) -> Message:
-    """The first message of each run tells where the script lies on this machine; a browser needs its name only."""
+    """Shorten the script's path in the first message of each run to the file name, which a browser needs."""
     data = message.get("bytes")
     if not data or script.encode() not in data:
         return message
@@ -90,21 +90,21 @@ def _is_refused(message: Message) -> bool:
 
 
 def stay_inside() -> None:
-    """Let nothing of Streamlit ask the network, and let no upload touch a disk.
+    """Keep Streamlit from outgoing requests and from writing uploads to disk.
 
-    A websocket from a foreign page makes Streamlit ask a public service for this machine's address, to compare the
-    two; the event loop waits meanwhile. Forms with more than 1 MB go through a temporary file.
+    A websocket from a foreign page makes Streamlit query a public service for this machine's address, to compare the
+    two, which blocks the event loop. Forms with more than 1 MB go through a temporary file.
     """
     net_util._external_ip = net_util._internal_ip = "127.0.0.1"
     MultiPartParser.spool_max_size = (config.get_option("server.maxUploadSize") + 1) << 20
 
 
 def lose_nothing() -> None:
-    """Mend what makes Streamlit lose things that a visitor did.
+    """Patch two defects by which Streamlit loses a visitor's input.
 
-    Its old discovery of pages/ runs the page of a server's first visit without app.py, if that visit comes by a link.
-    And a run that begins drops what the browser was not yet told, among it where to send a file: the second of two that
-    are chosen in a row would be gone without a word.
+    Its old discovery of pages/ runs the first visited page without app.py, if that visit is a link to a page.
+    And a new run discards queued messages to the browser, including upload addresses: of two files selected in a row
+    the second would be lost silently.
     """
     PagesManager.uses_pages_directory = False
     clear = ForwardMsgQueue.clear
@@ -118,17 +118,17 @@ def lose_nothing() -> None:
 
 
 def say_error(error: Exception) -> bool:
-    """What a page shows in place of an error that nobody foresaw; Streamlit has written the whole to the log."""
+    """Message of a page for an unexpected error; Streamlit has logged the details."""
     st.error(
-        f"This page met an error that it does not know ({type(error).__name__}). The server's log has the details: "
-        "please report them. Choose another page, or load this one again."
+        f"Unexpected error ({type(error).__name__}). The server's log has the details: please report them. "
+        "Select another page, or reload this one."
     )
     return True
 
 
 @asynccontextmanager
 async def opened(app: st.App) -> AsyncIterator[None]:
-    """Open a browser as soon as the server answers, as Streamlit does for a script; none where it is headless."""
+    """Open a browser as soon as the server responds, as Streamlit does for a script; not if headless."""
     if not config.get_option("server.headless"):
         address = config.get_option("server.address") or "localhost"
         asyncio.get_running_loop().call_soon(cli_util.open_browser, server_util.get_url(address))

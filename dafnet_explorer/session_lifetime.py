@@ -1,7 +1,7 @@
-"""Who is here, and what ends when they leave: uploads, work that nobody waits for, memory.
+"""Lifetime of sessions: a disconnected session is closed, and its uploads, jobs and memory are released.
 
-Streamlit keeps a session for two minutes after its connection has ended, for those who come back, and then until
-somebody else's ends. Here it is closed after RETURN seconds, and what it held is given back at once.
+Streamlit keeps a session for two minutes after its connection has ended, and then until another one ends. Here it is
+closed after RETURN seconds, and its memory is released at once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-RETURN = 30.0  # seconds in which a session that lost its connection may come back
-TOGETHER = 5.0  # seconds in which those who are closed, and their work, are tidied up after at once: it takes 0.3 s
+RETURN = 30.0  # seconds in which a disconnected session may reconnect
+TOGETHER = 5.0  # seconds in which closed sessions are collected for one clean-up, which takes 0.3 s
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class _Visit:
     leave: Callable[[], None]
 
 
-_ended: dict[str, _Visit] = {}  # the latest visit of each session that may still come back
+_ended: dict[str, _Visit] = {}  # latest connection of each session that may reconnect
 
 
 def _left(visit: _Visit) -> None:
     visit.leave()
-    with suppress(RuntimeError):  # without a server, as in tests, there is neither a loop nor a session to close
+    with suppress(RuntimeError):  # without a server, as in tests, there is no loop and no session to close
         asyncio.get_running_loop().call_later(RETURN, _close, visit)
         _ended[visit.session] = visit
 
@@ -47,12 +47,12 @@ def _visit(session: str, _come: Callable[[], None], _leave: Callable[[], None]) 
 
 
 def here(come: Callable[[], None], leave: Callable[[], None]) -> None:
-    """Say that this session is here: `come` is called when its connection has begun, `leave` when it has ended."""
+    """Register this session: `come` is called when its connection begins, `leave` when it ends."""
     _visit(get_script_run_ctx().session_id, come, leave)
 
 
 class _Nobody:
-    """A client that nothing is drawn for. Streamlit's loop holds the session that it served last: it gets another."""
+    """A client without output. Streamlit's loop references the session it served last; this one replaces it."""
 
     client_context = None
 
@@ -64,11 +64,11 @@ _tidying = False
 
 
 def _close(visit: _Visit) -> None:
-    """Close a session that has not come back, and all that it held; on the server's event loop."""
+    """Close a session that did not reconnect; runs on the server's event loop."""
     global _tidying
     server = runtime.get_instance()
     if _ended.get(visit.session) is not visit:
-        return  # it was here since, and has its time from then on
+        return  # it reconnected, and a later disconnection has its own timer
     del _ended[visit.session]
     if server.is_active_session(visit.session):
         return
@@ -81,14 +81,14 @@ def _close(visit: _Visit) -> None:
 
 
 def _tidy(nobody: str) -> None:
-    """Give back what nothing reaches any more, to the machine too."""
+    """Collect garbage and return freed memory to the system."""
     global _tidying
     _tidying = False
     runtime.get_instance().close_session(nobody)
-    gc.unfreeze()  # `freeze_imports` spares everything of that moment, also what a session held
+    gc.unfreeze()  # `freeze_imports` also froze objects of sessions
     gc.collect()
     gc.freeze()
-    with suppress(OSError, AttributeError):  # only glibc has it, and keeps most of what was freed without it
+    with suppress(OSError, AttributeError):  # glibc only, which otherwise keeps most freed memory
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -99,8 +99,8 @@ def _freeze(modules: int) -> None:
 
 
 def freeze_imports() -> None:
-    """Spare what modules were imported from garbage collection.
+    """Exclude imported modules from garbage collection.
 
-    Streamlit collects after every run, and walks through all of them each time: 0.2 s in which no picture is sent.
+    Streamlit collects after every run and traverses all of them each time, which delays pictures by 0.2 s.
     """
     _freeze(len(sys.modules))

@@ -1,4 +1,4 @@
-"""The sidebar's selection: checkpoint, subject, and what pages say of both."""
+"""Sidebar: checkpoint and subject pickers, and messages about both."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dafnet_explorer.figures.texts import DECODERS, no_factors, weights_licence
 from dafnet_explorer.figures.thumbnails import gallery
 from dafnet_explorer.subjects import Subject
 
-FIRST = "cardiac-film"  # shown first: it has samples
+FIRST = "cardiac-film"  # default: it has samples
 SAMPLES, FILES = "Samples", "My files"
 
 
 def theme() -> Theme:
-    """Colours for drawn pictures that fit the page around them."""
+    """Colours of drawn pictures for the theme of the page."""
     return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def pick_checkpoint() -> Checkpoint:
-    """The sidebar's checkpoint picker; stops the page with a clear sentence if there is none to use."""
+    """Checkpoint picker of the sidebar; stops the page with a message if there is no checkpoint."""
     background_evaluation.who()
     known = catalogue.entries()
     if not known:
@@ -43,7 +43,7 @@ def pick_checkpoint() -> Checkpoint:
         first,
         key=state.CHECKPOINT,
         bind="query-params",
-        help="A trained model: shipped ones, your runs in runs/, and what you upload on the page Checkpoints",
+        help="A trained model: shipped, from your runs in runs/, or uploaded on the page Checkpoints",
     )
     try:
         found = catalogue.load_entry(known[chosen])
@@ -59,30 +59,30 @@ def pick_checkpoint() -> Checkpoint:
     licence = found.training.data_licence
     st.caption(
         f"Weights: {weights_licence(licence)}",
-        help=f"Weights are licensed by the data that they were trained on. The checkpoint's record of these: {licence}",
+        help=f"The licence follows that of the training data. The checkpoint's record of these: {licence}",
     )
     return found
 
 
 def _keep_digest(name: str, checkpoint: Checkpoint) -> None:
-    """Keep the checkpoint's digest in the address; remember it if the link that began the session has another one."""
+    """Keep the checkpoint's digest in the URL; remember the digest of the session's first link if it differs."""
     linked, here = st.query_params.get(state.DIGEST), provenance.short_digest(checkpoint)
     if state.LINKED not in st.session_state:
         differs = linked != here and re.fullmatch("[0-9a-f]{8}", linked or "")
         st.session_state[state.LINKED] = (name, linked) if differs else None
     if name in st.session_state.get(state.OWN_CHECKPOINTS, {}):
-        st.query_params.pop(state.DIGEST, None)  # nobody else could open it
+        st.query_params.pop(state.DIGEST, None)  # other sessions cannot open it
     elif linked != here:
         st.query_params[state.DIGEST] = here
 
 
 def say_link(checkpoint: Checkpoint) -> None:
-    """Above the page: that the link was made with another checkpoint of this name, as long as it is selected."""
+    """Warn that the link was made with another checkpoint of this name, as long as it is selected."""
     name, linked = st.session_state[state.LINKED] or (None, None)
     if name is not None and name == st.session_state[state.CHECKPOINT]:
         st.warning(
             f"This link was made with another checkpoint (digest {linked}) than {name} here (digest "
-            f"{provenance.short_digest(checkpoint)}), so numbers and pictures may differ from those that it is about."
+            f"{provenance.short_digest(checkpoint)}), so numbers and pictures may differ."
         )
 
 
@@ -95,7 +95,7 @@ def _gallery(
 
 
 def pick_subject(checkpoint: Checkpoint) -> Subject | None:
-    """The sidebar's subject picker: a sample, or the user's own files; None as long as there is neither."""
+    """Subject picker of the sidebar: a sample or the user's files; None without either."""
     source = subjects.sample_source(checkpoint)
     if source is None:
         return uploads.pick_files(checkpoint)
@@ -117,7 +117,7 @@ def pick_subject(checkpoint: Checkpoint) -> Subject | None:
 
 
 def _pick_sample(checkpoint: Checkpoint, source: DataSource) -> Subject:
-    """One of a source's samples, with small pictures of all of them."""
+    """One of a source's samples, with thumbnails of all."""
     samples = source.samples
     numbers = range(1, samples.subjects + 1)
     number = st.selectbox(
@@ -125,7 +125,7 @@ def _pick_sample(checkpoint: Checkpoint, source: DataSource) -> Subject:
         numbers,
         key=state.SUBJECT,
         bind="query-params",
-        help="Never trained on; the pictures below show this slice of each",
+        help="Not used in training; the thumbnails show this slice of each",
     )
     position = st.slider(
         "Slice",
@@ -155,7 +155,7 @@ def _pick_sample(checkpoint: Checkpoint, source: DataSource) -> Subject:
 
 
 def _selection() -> tuple[Checkpoint, Subject | None]:
-    """What app.py keeps of both pickers before it runs the page."""
+    """Selection of both pickers, stored by app.py before it runs the page."""
     return st.session_state.pop(state.SELECTED)
 
 
@@ -167,25 +167,25 @@ def method_title(checkpoint: Checkpoint) -> str:
 
 
 def current_checkpoint() -> Checkpoint:
-    """What the sidebar chose, for pages that need no subject."""
+    """The selected checkpoint, for pages that need no subject."""
     return _selection()[0]
 
 
 def stop_without_factors(checkpoint: Checkpoint) -> None:
-    """Say what is missing and stop the page if a checkpoint's method has no factors."""
+    """Stop the page with a message if a checkpoint's method has no factors."""
     if not catalogue.has_factors(checkpoint):
         st.info(no_factors(checkpoint.method.title))
         st.stop()
 
 
 def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
-    """What the sidebar chose: checkpoint, subject, its decomposition, and which channels are classes."""
+    """The selected checkpoint and subject, its decomposition, and the class of each channel."""
     checkpoint, subject = _selection()
     if subject is None:
         names = " and one of ".join(checkpoint.config.modalities)
         st.info(
-            f"This checkpoint was trained on {checkpoint.training.data}. None of its images ship with the app: "
-            f"choose one file of {names} in the sidebar. One of them alone works too."
+            f"This checkpoint was trained on {checkpoint.training.data}. No images of it are part of the app: "
+            f"choose one file of {names} in the sidebar. One modality alone works too."
         )
         st.stop()
     stop_without_factors(checkpoint)
@@ -194,18 +194,17 @@ def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...
 
 
 def say_domain(checkpoint: Checkpoint, subject: Subject) -> None:
-    """Above uploads: what the checkpoint was trained for, and what was done to the files."""
+    """For uploads: the checkpoint's training domain, and how the files were converted."""
     if st.session_state.get(state.WAITING):
-        st.info("Drop one file per modality in the sidebar. Until then this is a built-in sample.")
+        st.info("Upload one file per modality in the sidebar. Until then a built-in sample is shown.")
     if not subject.uploaded:
         return
     config = checkpoint.config
     st.warning(
-        f"This checkpoint was trained on {checkpoint.training.data}, for {' and '.join(config.modalities)}, to find "
-        f"{', '.join(config.classes[1:])}. On other images it shows what it does all the same; "
-        "its masks mean little there."
+        f"This checkpoint was trained on {checkpoint.training.data}, for {' and '.join(config.modalities)}, to segment "
+        f"{', '.join(config.classes[1:])}. On other images its results are not reliable."
     )
     if subject.notes:
-        with st.expander(f"What was done to the files ({len(subject.notes)} notes)"):
+        with st.expander(f"Conversion of the files ({len(subject.notes)} notes)"):
             for note in subject.notes:
                 st.markdown(f"- {note}")

@@ -1,6 +1,6 @@
-"""Keys of st.session_state that several modules share. Those of widgets are also query parameters: links need them."""
+"""Keys of st.session_state shared by several modules. Widget keys are also query parameters of links."""
 
-# chosen in the sidebar, and bound to the URL
+# selected in the sidebar, and bound to the URL
 CHECKPOINT = "checkpoint"
 SUBJECT = "subject"
 SLICE = "slice"
@@ -8,10 +8,10 @@ DIFFICULTY = "difficulty"
 # shared by the pages that evaluate a checkpoint, and bound to the URL
 POPULATION = "population"
 # in the URL only
-DIGEST = "digest"  # of the checkpoint, its first 8 hex digits
+DIGEST = "digest"  # first 8 hex digits of the checkpoint's digest
 # kept for the session
-SELECTED = "chosen"  # what app.py hands to the page: checkpoint and subject
-LINKED = "linked"  # name and digest of the checkpoint of a link that is another one here; None for all other links
-WAITING = "waiting"  # whether files are to come: a sample stands in for them
-OWN_CHECKPOINTS = "own-checkpoints"  # uploaded ones, by name
-PRIVATE = "private"  # whether the user has brought files: results then stay in this session
+SELECTED = "chosen"  # checkpoint and subject, passed by app.py to the page
+LINKED = "linked"  # name and digest of a link's checkpoint if it differs from the file of this name; else None
+WAITING = "waiting"  # whether a sample is shown until files are uploaded
+OWN_CHECKPOINTS = "own-checkpoints"  # uploaded checkpoints by name
+PRIVATE = "private"  # whether the user has uploaded files: results are then cached per session

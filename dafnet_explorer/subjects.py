@@ -1,4 +1,4 @@
-"""What the explorer looks at: one slice of one subject in the modalities of a checkpoint. No streamlit here."""
+"""Input of the explorer: one slice of one subject in the modalities of a checkpoint. No streamlit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dafnet_core.data.readers import Slice
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import SOURCES, open_source
 
-CANDIDATES = 3  # slices of a modality that are looked at where the model itself weighs one only
+CANDIDATES = 3  # candidate slices per modality if the model uses one only
 
 
 @dataclass(frozen=True)
 class Native:
-    """The user's own pixels of one modality, (rows, columns) in [-1, 1], and where the model's grid lies on them."""
+    """The user's pixels of one modality, (rows, columns) in [-1, 1], and the placement of the model's grid on them."""
 
     pixels: np.ndarray
     placement: Placement
@@ -31,15 +31,15 @@ class Subject:
     """One slice, ready for a model.
 
     Attributes:
-        title: for people; never a patient's name.
+        title: for display; never a patient's name.
         modalities: index in the model of each of the n images.
         images: (n, H, W) float32 in [-1, 1].
-        truth: labels (H, W) of those of the n that have any.
-        why_no_truth: said where numbers need a truth that is not there.
+        truth: labels (H, W) by image, where there are any.
+        why_no_truth: reason that is shown for numbers without ground truth.
         sampling: the true warp of each pair (fixed, moving), (H, W, 2) xy in pixels; {} where unknown.
-        native: the user's own pixels of each image; () for samples.
-        notes: what was converted, chosen or doubtful.
-        uploaded: whether these are the user's own files.
+        native: the user's pixels of each image; () for samples.
+        notes: conversions, choices and doubts.
+        uploaded: whether these are the user's files.
         around: makes (n, K, H, W) images of the slice and its neighbours, nearest first; None for a single slice.
     """
 
@@ -63,7 +63,7 @@ class Subject:
 
 
 def sample_source(checkpoint: Checkpoint) -> DataSource | None:
-    """The built-in source with samples that shows what a checkpoint was trained for; None if there is none."""
+    """Built-in source with samples of a checkpoint's modalities; None if there is none."""
     wanted = set(checkpoint.config.modalities)
     for kind, source in SOURCES.items():
         if source.built_in and source.samples and set(source.modalities) == wanted:
@@ -72,12 +72,12 @@ def sample_source(checkpoint: Checkpoint) -> DataSource | None:
 
 
 def candidates(checkpoint: Checkpoint) -> int:
-    """How many slices of a modality are looked at together: as many as the model weighs."""
+    """Number of candidate slices per modality: as many as the model weighs."""
     return checkpoint.config.candidates if checkpoint.config.candidates > 1 else CANDIDATES
 
 
 def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
-    """A slice of the checkpoint's `sample_source`, which there must be, at the checkpoint's own grid."""
+    """A slice of the checkpoint's `sample_source`, which must exist, on the checkpoint's grid."""
     source = sample_source(checkpoint)
     made = source.sample(number, position, variant, checkpoint.preparation, checkpoint.config.modalities)
     return Subject(
@@ -96,16 +96,16 @@ def uploaded(
     masks: Mapping[int, tuple[Slice, dict[int, int]]],
     neighbours: Mapping[int, Callable[[], list[Slice]]] | None = None,
 ) -> Subject:
-    """The user's own slices on the checkpoint's grid.
+    """The user's slices on the checkpoint's grid.
 
     Args:
-        checkpoint: whose input preparation is used.
+        checkpoint: its input preparation is used.
         slices: by index of the modality in the model; at least one.
         masks: labels and their table of classes, for some of the same modalities.
-        neighbours: gives the slices that are nearest to each of them, itself first; where every modality has as many.
+        neighbours: returns the slices nearest to each, itself first, if every modality has as many.
 
     Raises:
-        ReadError: a mask that does not fit its image.
+        ReadError: a mask does not match its image.
     """
     modalities = tuple(sorted(slices))
     prepared = {m: prepare(slices[m], checkpoint.preparation) for m in modalities}

@@ -1,4 +1,4 @@
-"""The user's own files: uploaders, and what becomes of each file."""
+"""The user's files: uploaders, decoding, and choice of slices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _readers() -> Readers:
 
 
 def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
-    """Decode what an uploader holds, once; a refused file says why right under it."""
+    """Decode the files of an uploader, once; the reason for a refused file is shown below it."""
     ids = tuple(f.file_id for f in files)
     if not ids:
         st.session_state.pop(slot, None)
@@ -47,7 +47,7 @@ def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
 
 
 def _take(scan: Scan, name: str, key: str) -> tuple[int, int]:
-    """The chosen slice of a stack and its volume; the middle one at first."""
+    """Selected slice and volume of a stack; the middle slice by default."""
     volume = 0
     if scan.volumes > 1:
         volume = (
@@ -57,7 +57,7 @@ def _take(scan: Scan, name: str, key: str) -> tuple[int, int]:
                 scan.volumes,
                 1,
                 key=f"{key}-volume-{scan.values.shape}",
-                help="A frame or another kind of image in the same file",
+                help="A frame or another image type in the same file",
             )
             - 1
         )
@@ -71,7 +71,7 @@ def _take(scan: Scan, name: str, key: str) -> tuple[int, int]:
                 scan.slices,
                 middle,
                 key=f"{key}-slice-{scan.values.shape}",
-                help="In the order of the file; the middle one comes first",
+                help="In the order of the file; the middle one by default",
             )
             - 1
         )
@@ -79,14 +79,14 @@ def _take(scan: Scan, name: str, key: str) -> tuple[int, int]:
 
 
 def pick_files(checkpoint: Checkpoint) -> Subject | None:
-    """Uploaders, one a modality, each with an optional mask; None until there is an image that can be read."""
-    _readers()  # ready by the time a file is chosen
+    """Uploaders, one per modality, each with an optional mask; None until an image is decoded."""
+    _readers()  # started before a file is selected, to save time
     slices: dict[int, Slice] = {}
     stacks: dict[int, Callable[[], list[Slice]]] = {}
     masks: dict[int, tuple[Slice, dict[int, int]]] = {}
     st.caption(
         "NIfTI, DICOM, PNG, JPEG, TIFF, BMP, NPY or NPZ; several files for a DICOM series. "
-        "They stay in this session's memory and are never written."
+        "They are kept in this session's memory and never written."
     )
     for m, name in enumerate(checkpoint.config.modalities):
         files = st.file_uploader(
@@ -108,7 +108,7 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
                 accept_multiple_files=True,
                 key=f"mask-{name}",
                 label_visibility="collapsed",
-                help="Labels on the pixels of the image",
+                help="Labels of the pixels of the image",
             )
             labels = _scan(f"labels-{name}", files, mask=True)
             if labels is not None and (chosen := _take_mask(labels, scan, name, checkpoint.config.classes)):
@@ -128,7 +128,7 @@ def _neighbours(scan: Scan, index: int, volume: int, wanted: int) -> list[Slice]
 
 
 def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) -> tuple[Slice, dict[int, int]] | None:
-    """The mask's slice of the same number as the image's, and a table of classes that the user sees and can change."""
+    """The mask's slice with the number of the image's slice, and a table of classes that the user can edit."""
     if labels.values.shape[1:] != scan.values.shape[1:]:
         rows = ["{} slices of {} x {} pixels".format(*s.values.shape[1:]) for s in (labels, scan)]
         st.error(f"{quoted(labels.name)}: the mask has {rows[0]}, its image {rows[1]}; give the mask of this image.")
@@ -148,7 +148,7 @@ def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) ->
                 index=table[label],
                 format_func=classes.__getitem__,
                 key=f"label-{name}-{label}-{labels.name}",
-                help="Which class this number in the mask file stands for",
+                help="Class of this number in the mask file",
             )
             table[label] = kind
     return labels.slice(index), table

@@ -1,4 +1,4 @@
-"""Align: the warp in your own hands, how far the aligner carries, and neighbouring slices as candidates."""
+"""Align: edit the warp, measure the aligner's capture range, and compare neighbouring slices as candidates."""
 
 import numpy as np
 import streamlit as st
@@ -36,9 +36,9 @@ if not found.pairs:
     st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
     st.stop()
 st.markdown(
-    "A spatial transformer looks at two anatomies and moves **25 control points**; a thin-plate spline carries every "
-    "pixel between them (Sec. III-B). Every pixel of the fixed image is *looked up* where the grid says. Take hold of "
-    "the points: the warp follows at once, and masks and the crosswise image when you let go."
+    "A spatial transformer predicts offsets of **25 control points** from two anatomies; a thin-plate spline "
+    "interpolates between them (Sec. III-B). The moving image is *sampled* at the positions of the grid. "
+    "Drag the points: the warp updates at once, masks and the crosswise image on release."
 )
 names = [f"{found.names[j]} onto {found.names[i]}" for i, j in found.pairs]
 direction = st.segmented_control(
@@ -66,8 +66,8 @@ def by_hand() -> None:
         some if any(some) else drawn,
         {name: made.offsets for name, made in known.items()},
         titles=(
-            f"{found.names[j]} (moving), and where it is looked up",
-            f"{found.names[i]} (fixed), and the anatomy of {found.names[j]} deformed",
+            f"{found.names[j]} (moving) with the sampling grid",
+            f"{found.names[i]} (fixed) with the deformed anatomy of {found.names[j]}",
         ),
         owner=f"{checkpoint.digest} {subject.digest} {direction}",
         key="warp",
@@ -80,7 +80,7 @@ def by_hand() -> None:
             st.metric(
                 f"Dice, {name} mask",
                 "n/a" if np.isnan(value) else f"{value:.3f}",
-                f"{value - before:+.3f} against predicted" if abs(value - before) >= 0.0005 else None,
+                f"{value - before:+.3f} vs. predicted" if abs(value - before) >= 0.0005 else None,
                 width="content",
             )
     with st.container(key="sheet_align"):
@@ -89,27 +89,27 @@ def by_hand() -> None:
             "Deformed and fused anatomy, their masks with Dice, the crosswise image, displacement and Jacobian",
         )
     rows = warp_rows(found, pair, {"yours": made} | known, subject.truth, len(classes), subject.sampling.get((i, j)))
-    st.table(rows, hide_index=True)  # drawn faster than a dataframe, and the hand is waiting
+    st.table(rows, hide_index=True)  # renders faster than a dataframe while the user drags
     st.caption(
-        "*True* is the spline of 25 points that comes nearest to the phantom's own warp. Pink pixels fold: there the "
-        "warp turns the image inside out, which no body does."
+        "*True* is the least-squares fit of a spline with 25 control points to the phantom's warp. Pink: folding "
+        "(Jacobian determinant at most 0), which is anatomically impossible."
         if "true" in known
-        else "Pink pixels fold: there the warp turns the image inside out, which no body does."
+        else "Pink: folding (Jacobian determinant at most 0), which is anatomically impossible."
     )
     with st.container(horizontal=True):
-        controls.download("These numbers (CSV)", lambda: table_csv(rows, about), "dafnet-align.csv")
+        controls.download("This table (CSV)", lambda: table_csv(rows, about), "dafnet-align.csv")
         arrays = {name: getattr(made, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
         controls.download("Your warp (NPZ)", lambda: npz(arrays, about), "dafnet-align.npz")
 
 
 @st.fragment
 def by_amount() -> None:
-    st.subheader("How far does it carry?")
-    against = "the truth" if i in subject.truth else f"the mask of {found.names[i]} itself, as there is no truth"
+    st.subheader("Capture range")
+    against = "the ground truth" if i in subject.truth else f"the mask of {found.names[i]}, as there is no ground truth"
     st.markdown(
-        f"{found.names[j]} is deformed by a smooth random warp that is known, and aligned again. Dice is that of the "
-        f"mask of {found.names[j]} in the frame of {found.names[i]}, against {against}."
-        + ("" if (i, j) in subject.sampling else " Your images are taken to be registered before it.")
+        f"{found.names[j]} is deformed by a known smooth random warp and aligned again. Dice compares the "
+        f"mask of {found.names[j]} in the frame of {found.names[i]} with {against}."
+        + ("" if (i, j) in subject.sampling else " Your images are assumed to be registered.")
     )
     with st.container(horizontal=True):
         amount = st.slider(
@@ -121,14 +121,12 @@ def by_amount() -> None:
             bind="query-params",
             help="Root mean square length of the displacement over the image",
         )
-        seed = st.number_input(
-            "Shape", 0, 999, 0, key="warp-seed", bind="query-params", help="Another number, another warp"
-        )
+        seed = st.number_input("Shape", 0, 999, 0, key="warp-seed", bind="query-params", help="Seed of the random warp")
     made = results.misregistered(checkpoint, subject, found, (i, j), float(amount), seed)
     with st.container(key="sheet_misregistered"):
         controls.image(
             misregistered_sheet(made, (i, j), theme),
-            "A known warp and the aligner's: grids, displacements, and what is left of the error",
+            "A known and the recovered warp: grids, displacements and residual error",
         )
     shown = [
         ("error before, pixels", made.error_before),
@@ -139,13 +137,13 @@ def by_amount() -> None:
     for column, (name, value) in zip(st.columns(4), shown, strict=True):
         column.metric(name, "n/a" if np.isnan(value) else f"{value:.3f}")
     if not st.toggle(
-        "Follow it over the amount",
+        "Plot over the amount",
         key="range",
         bind="query-params",
         help=f"{SHAPES} warps of each of {len(AMOUNTS)} amounts; takes a few seconds the first time",
     ):
         return
-    bar = st.progress(0.0, said := "Deforming more and more")
+    bar = st.progress(0.0, said := "Increasing the warp")
     spread = results.misregistration(
         checkpoint, subject, found, (i, j), AMOUNTS, range(seed, seed + SHAPES), lambda share: bar.progress(share, said)
     )
@@ -154,26 +152,26 @@ def by_amount() -> None:
         range_figure(spread, dark),
         key="spread",
         config=chart("misregistration", about),
-        alt="Dice and error over the amount of the warp, with the aligner and without it",
+        alt="Dice and error over the amount of the warp, with and without alignment",
     )
     st.markdown(breaking_points(spread))
 
 
 @st.fragment
 def by_neighbours() -> None:
-    st.subheader("Which slice fits?")
+    st.subheader("Neighbouring slices")
     if subject.around is None:
-        st.info("Too few slices of each modality are given to choose from; a stack has neighbours.")
+        st.info("Neighbouring slices need an image stack of every modality.")
         return
     st.markdown(
-        f"Slices of {found.names[j]} that lie beside this one are candidates as well. Each is deformed onto the slice; "
-        "how well the anatomies then overlap tells a small network how to weigh their masks (Sec. III-F)."
+        f"Neighbouring slices of {found.names[j]} are further candidates. Each is deformed onto the slice; from the "
+        "overlap of the anatomies a small network computes the weights of their masks (Sec. III-F)."
     )
     around, weighed = results.candidates(checkpoint, subject, (i, j))
     if weighed.weights is None:
         st.caption(
-            "This checkpoint was trained with pairs that an expert chose, so it has overlaps and no weights. "
-            "`python train.py --pairing neighbours --candidates 3` trains one that weighs."
+            "This checkpoint was trained with expert pairs, so it has overlaps but no weights. "
+            "`python train.py --pairing neighbours --candidates 3` trains one with weights."
         )
     with st.container(key="small_candidates"):
         controls.image(

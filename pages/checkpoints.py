@@ -1,4 +1,4 @@
-"""Checkpoints: what the chosen one is, how it was trained, and a place to bring your own."""
+"""Checkpoints: the selected one, its training, and upload of checkpoints."""
 
 import streamlit as st
 
@@ -31,13 +31,13 @@ else:
 for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
     column.metric(label, value)
 st.markdown(
-    f"**{name}** was trained for {' and '.join(config.modalities)}, to find {', '.join(config.classes[1:])}, on "
+    f"**{name}** was trained for {' and '.join(config.modalities)}, to segment {', '.join(config.classes[1:])}, on "
     f"{checkpoint.training.data}. Licence of these data: {checkpoint.training.data_licence}."
 )
 st.caption(f"Digest (blake2b of the file): `{checkpoint.digest}`")
 
 shown, parts, configuration, curves, own = st.tabs(
-    ["Card", "Parameters", "Configuration", "Training", "Bring your own"]
+    ["Card", "Parameters", "Configuration", "Training", "Upload a checkpoint"]
 )
 with shown:
     text = card(checkpoint, f"{name}.safetensors")
@@ -62,13 +62,12 @@ with curves:
             st.plotly_chart(log_figure(rows, title, dark), key=f"log-{title}", alt=f"{title} over steps")
     else:
         st.info(
-            "Training curves are shown where the run is at hand: train with `--out runs/NAME`, and choose runs/NAME at "
-            "the left."
+            "Training curves need the run's folder: train with `--out runs/NAME`, and choose runs/NAME in the sidebar."
         )
 with own:
     st.markdown(
-        "A `.safetensors` file that `train.py --export` wrote. It stays in this session's memory, nothing in it is "
-        "executed, and it then stands in the list at the left."
+        "A `.safetensors` file written by `train.py --export`. It stays in this session's memory, nothing in it is "
+        "executed, and it is added to the list in the sidebar."
     )
     file = st.file_uploader("Checkpoint", type="safetensors", key="bring", help="At most 64 MB")
     if file is not None and st.session_state.get("brought") != file.file_id:
@@ -84,4 +83,4 @@ with own:
     if refused := st.session_state.get("refused"):
         st.error(refused)
     for mine in st.session_state.get(state.OWN_CHECKPOINTS, {}):
-        st.success(f"{mine}: choose it at the left.")
+        st.success(f"{mine}: select it in the sidebar.")

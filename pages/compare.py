@@ -29,7 +29,7 @@ def sheet() -> Image.Image:
 if catalogue.has_factors(other):
     theirs = results.taken_apart(other, subject)
     st.markdown(
-        f"**Chosen at the left** beside **{name}**, on the same slice. Their channels have no common order: only "
+        f"Checkpoint A (**sidebar**) and B (**{name}**) on the same slice. Their channels have no common order: only "
         "channels that the segmentor uses for one class have that class's colour in both."
     )
     with st.container(key="sheet_compare"):
@@ -50,11 +50,11 @@ if None not in both:
     rows = comparison(*both)
     numbers = both[0].result
     st.markdown(
-        f"{numbers.n_subjects} subjects, {numbers.n_slices} slices. *difference* is that of the same subjects, "
-        "chosen minus beside, with its 95 % interval and the p of a sign-flip permutation; numbers that no single "
-        "subject has are left without."
+        f"{numbers.n_subjects} subjects, {numbers.n_slices} slices. *difference*: A minus B, paired by subject, with "
+        "its 95 % interval and the p-value of a sign-flip permutation test; None for numbers not defined per subject."
     )
-    st.dataframe(rows, hide_index=True, height=520)
+    labels = {"chosen": "checkpoint A", "beside": "checkpoint B"}  # the CSV keeps its columns
+    st.dataframe(rows, hide_index=True, height=520, column_config=labels)
     about = provenance.about(checkpoint, request.name, against_digest=other.digest, z=numbers.z)
     controls.download("This table (CSV)", lambda: table_csv(rows, about), "dafnet-compare.csv")
-    st.caption(f"The same: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {request.command}`")
+    st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {request.command}`")

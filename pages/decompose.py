@@ -1,4 +1,4 @@
-"""Decompose: every factor of one slice, side by side, with its numbers."""
+"""Decompose: all factors of one slice with their numbers."""
 
 import streamlit as st
 from PIL import Image
@@ -40,8 +40,8 @@ sidebar.say_domain(checkpoint, subject)
 
 st.subheader("Anatomy factors s")
 st.markdown(
-    "Every pixel belongs to exactly one channel. The same channel stands under the same channel: what the two "
-    "modalities share, they share in one place. Coloured channels are those that the segmentor reads as one class."
+    "Every pixel belongs to exactly one channel. Columns are channels, shared by all modalities. Coloured channels are "
+    "those that the segmentor maps to one class."
 )
 show(
     "channels",
@@ -50,14 +50,14 @@ show(
 )
 
 st.subheader("Modality factors z")
-st.markdown("How the image looks, in a few numbers: posterior mean and one standard deviation of each dimension.")
+st.markdown("The image's appearance: posterior mean and standard deviation of each dimension.")
 st.plotly_chart(z_figure(found, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality")
 
 st.subheader("Alignment and fusion")
 if found.pairs:
     st.markdown(
-        "A spatial transformer bends one anatomy onto the other: 25 control points, a thin-plate spline between them. "
-        "The grid shows where in the moving image the fixed image's pixels are taken from. "
+        "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with 25 control points. "
+        "The grid shows where the moving image is sampled for each pixel of the fixed image. "
         "Fusion is the pixel-wise maximum."
     )
     show(
@@ -81,7 +81,7 @@ st.subheader("Masks")
 show(
     "masks",
     mask_sheet(found, subject.truth, classes, mask_colours, theme),
-    "Masks from single, deformed and fused anatomies over the image, beside the truth",
+    "Masks from single, deformed and fused anatomies over the image, and the ground truth",
 )
 legend = " · ".join(
     f"<span style='color:{colour}'>■</span> {name}" for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
@@ -90,7 +90,7 @@ st.html(f"<div>{legend}</div>")
 st.dataframe(
     dice_table(found, subject.truth, classes, subject.why_no_truth),
     hide_index=True,
-    column_config={"mask": st.column_config.TextColumn(help="which anatomy the mask was made from")},
+    column_config={"mask": st.column_config.TextColumn(help="the anatomy that was segmented")},
 )
 if subject.native:
     st.markdown("**On your own pixels**")
@@ -117,7 +117,7 @@ chosen = st.segmented_control(
     required=True,
     key="inspected",
     bind="query-params",
-    help="Whose image and reconstructions to look at",
+    help="Modality whose image and reconstructions are shown",
 )
 st.plotly_chart(
     inspection(found, names.index(chosen), classes, kinds, dark),
@@ -125,7 +125,7 @@ st.plotly_chart(
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )
 
-st.subheader("Take it with you")
+st.subheader("Downloads")
 facts = provenance.about(checkpoint, provenance.data_name(subject), classes=classes, versions=checkpoint.versions)
 
 

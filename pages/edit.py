@@ -1,4 +1,4 @@
-"""Edit: paint on the anatomy, move z, and watch the image and the mask answer."""
+"""Edit: paint on the anatomy, change z, and see how image and mask respond."""
 
 from dataclasses import replace
 
@@ -25,9 +25,9 @@ st.markdown("Find out how the image and its mask respond when you change the ana
 st.caption(subject.title)
 sidebar.say_domain(checkpoint, subject)
 st.markdown(
-    "The anatomy **s** is a drawing, so it can be drawn on: each pixel stays in exactly one channel. The decoder then "
-    "has to say what such a body would look like, and the segmentor what it is. If content and style are apart, the "
-    "image changes where you paint, and hardly anywhere else."
+    "Paint on the anatomy **s**: each pixel stays in exactly one channel. The decoder reconstructs an image from the "
+    "edited anatomy, and the segmentor a mask. If content and style are disentangled, the image changes where you "
+    "paint, and hardly anywhere else."
 )
 names = list(found.names)
 with st.container(horizontal=True):
@@ -38,7 +38,7 @@ with st.container(horizontal=True):
         required=True,
         key="edited",
         bind="query-params",
-        help="Which image's anatomy to paint on, and whose z to begin with",
+        help="Image whose anatomy is painted on and whose z is used at first",
     )
     other = controls.pick_other(checkpoint, "painted-with", needed=True)
 i = names.index(chosen)
@@ -66,7 +66,7 @@ def in_other(model: Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple
 
 
 def downloads(rows: list[tuple[str, Edit, np.ndarray]], painted: np.ndarray, z: np.ndarray) -> None:
-    """Buttons for the sheet of all models, and for arrays and pixels of the chosen one, the first of `rows`."""
+    """Buttons for the sheet of all models, and for arrays and pixels of checkpoint A, the first of `rows`."""
     mine = rows[0][1]
     with st.container(horizontal=True):
         controls.download("This sheet (PNG)", lambda: png(edit_sheet(rows, colours, theme), about), "dafnet-edit.png")
@@ -108,7 +108,7 @@ def work() -> None:
                 edit_sheet(rows, colours, theme),
                 "The painted anatomy, the image before and after, their difference, and the mask after",
             )
-        st.markdown("**What did you change?**")
+        st.markdown("**Effect of the edit**")
         shown = [
             ("pixels painted", f"{int(mine.changed.sum())}"),
             ("change inside", _number(mine.inside)),
@@ -119,13 +119,13 @@ def work() -> None:
         with st.container(horizontal=True):
             for name, value in shown:
                 st.metric(name, value, width="content")
-        st.table(edit_rows(mine, titles), hide_index=True)  # drawn faster than a dataframe
+        st.table(edit_rows(mine, titles), hide_index=True)  # renders faster than a dataframe
         st.caption(
             "Change is the mean absolute change of intensity, in [-1, 1], where channels changed and elsewhere. Dice "
-            + ("is against the truth." if truth is not None else "needs a truth, which this image does not have.")
+            + ("uses the ground truth." if truth is not None else "needs a ground truth, which this image lacks.")
             + (
-                f" {other[0]} has channels and a z of its own: each stroke goes to the channel of it that shares most "
-                "pixels with yours, and z is what it finds in the image."
+                f" {other[0]} has its own channels and z: each stroke goes to its channel with the largest overlap "
+                "with yours, and z is encoded from the image."
                 if other
                 else ""
             )

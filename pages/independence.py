@@ -1,4 +1,4 @@
-"""Independence: distance correlation of s and z, with what it looks like without any dependence (Sec. V-H.3)."""
+"""Independence: distance correlation of s and z over its null distribution (Sec. V-H.3)."""
 
 import streamlit as st
 
@@ -6,18 +6,23 @@ from dafnet_core.drawing import DARK
 from dafnet_explorer import background_evaluation, controls, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
-from dafnet_explorer.figures.independence import curve_figure, dependence_figure, dependence_rows, with_nulls
+from dafnet_explorer.figures.independence import (
+    COLUMN_LABELS,
+    curve_figure,
+    dependence_figure,
+    dependence_rows,
+    with_nulls,
+)
 from dafnet_explorer.figures.texts import DECODERS, cell
 
 checkpoint = sidebar.current_checkpoint()
 dark = sidebar.theme() is DARK
 st.title("Independence")
 st.markdown(
-    "Find out whether **s** and **z** are statistically dependent, and how much of what is measured is estimation "
-    "bias. "
-    "If content and style are apart, **s** and **z** should tell nothing about each other. The paper measures this by "
-    "*distance correlation*: 0 for independent, 1 for determined by each other. But estimated from few images it is "
-    "**far from 0 for independent factors too**. So here it never stands alone."
+    "Find out whether **s** and **z** are statistically dependent, and how much of the estimate is bias. "
+    "If content and style are disentangled, **s** and **z** carry no information about each other. The paper measures "
+    "this by *distance correlation*: 0 for independent factors, 1 if each determines the other. Estimated from few "
+    "images it is **far from 0 for independent factors too**, so it is shown with its null distribution."
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
@@ -46,9 +51,9 @@ if known:
         alt="Both statistics as lines over their null distributions",
     )
     st.caption(
-        "Grey: the same statistic after one factor's subjects were permuted, which is what independence between "
-        "subjects looks like in these very data: what depends on the modality or the place of a slice alone is left in "
-        "it. Line: as they are. Shaded: 95 % interval, leaving one subject out at a time."
+        "Grey: null distribution from permuting the subjects of one factor. It removes dependence between subjects; "
+        "dependence on modality or slice position alone remains. Line: observed value. Shaded: 95 % jackknife interval "
+        "over subjects."
     )
 for title, _, evaluation, found in parts:
     if found is None:
@@ -65,19 +70,18 @@ for title, _, evaluation, found in parts:
             f"{d.n or 'n/a'} images of {d.n_subjects or 'n/a'} subjects."
         )
     else:
-        st.dataframe(dependence_rows(d), hide_index=True)
+        st.dataframe(dependence_rows(d), hide_index=True, column_config=COLUMN_LABELS)
 
-st.subheader("What this does and does not mean")
+st.subheader("Interpretation")
 st.markdown(
-    "A small p says that s and z depend on each other beyond what their subjects' number explains; a large one says "
-    "that these data do not show it, not that there is none. Mixing modalities makes s and z dependent whenever both "
-    "differ between modalities, so look at the rows of one modality alone before calling a model entangled. "
-    "An empty z is perfectly independent of everything: read the rows of the image beside it, and its accuracy on the "
-    "page Probe."
+    "A small p indicates dependence beyond what the number of subjects explains; a large p is no evidence of "
+    "independence. Pooling modalities makes s and z dependent if both differ between modalities, so compare the rows "
+    "of single modalities before calling a model entangled. An empty z is independent of everything: compare with the "
+    "rows of the image, and with the accuracy on the page Probe."
 )
 curves = [(title, background_evaluation.curve(model, request, statistics)) for title, model, statistics in known]
 if curves:
-    st.subheader("The same images, fewer of them")
+    st.subheader("Effect of the number of subjects")
     st.plotly_chart(
         curve_figure(curves, dark),
         key="curve",
@@ -85,10 +89,10 @@ if curves:
         alt="Both statistics over the number of subjects",
     )
     st.caption(
-        "Dotted: subjects permuted. Where solid and dotted lines fall together, the fall is bias and no "
-        "property of the model; the paper's 0.55 and 0.78 come without their number of images."
+        "Dotted: subjects permuted. Where solid and dotted lines decrease together, the decrease is bias, not a "
+        "property of the model; the paper reports 0.55 and 0.78 without the number of images."
     )
-st.subheader("Take it with you")
+st.subheader("Downloads")
 with st.container(horizontal=True):
     for title, model, evaluation, found in parts:
         if evaluation and found.dependence:

@@ -1,4 +1,4 @@
-"""Mix: any anatomy with any modality factor, and whether both are still there in the image that they make."""
+"""Mix: any anatomy with any modality factor, and whether the generated image preserves both."""
 
 import streamlit as st
 
@@ -20,10 +20,9 @@ st.title("Mix")
 st.markdown(
     "Find out whether an image that is generated from any anatomy and any modality factor keeps the structure of "
     "the one and the appearance of the other. "
-    "Rows are anatomies, columns are modality factors, and every cell is **g(s, z)**. Each image is encoded again and "
-    "judged twice: *kept* is the Dice of its mask against that of the row's anatomy, and the share beside it is the "
-    "probe's probability that it has reached the column's modality. If content and style are apart, both are high in "
-    "every cell."
+    "Rows are anatomies, columns are modality factors, cells are **g(s, z)**. Each image is re-encoded and scored "
+    "twice: *kept* is the Dice of its mask with that of the row's anatomy, the percentage is the probe's probability "
+    "of the column's modality. If content and style are disentangled, both are high in every cell."
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
@@ -32,7 +31,7 @@ if evaluation is None:
     st.stop()
 statistics = evaluation.statistics
 if statistics is None or statistics.probe is None:
-    st.info("These data do not allow a probe of the modality, so there is no verdict to give.")
+    st.info("The modality cannot be probed on these data, so there are no scores.")
     st.stop()
 e = statistics.encodings
 names = row_names(e)
@@ -46,7 +45,7 @@ with left:
         max_selections=MOST,
         key="mix-rows",
         bind="query-params",
-        help="Whose anatomies stand in the rows; up to six",
+        help="Images whose anatomies are the rows; up to six",
     )
 with right:
     columns = st.multiselect(
@@ -56,11 +55,11 @@ with right:
         max_selections=MOST,
         key="mix-columns",
         bind="query-params",
-        help="A random z is drawn from N(0, I); it is judged as the modality that the probe names",
+        help="A random z is drawn from N(0, I); its modality is the one the probe predicts",
     )
 with st.container(horizontal=True, vertical_alignment="bottom"):
     seed = st.number_input(
-        "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Another number, other random z"
+        "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Seed of the random number generator"
     )
     other = controls.pick_other(checkpoint, "mixed-with", needed=False)
 if not rows or not columns:
@@ -69,16 +68,16 @@ if not rows or not columns:
 
 chosen = [names.index(n) for n in rows]
 taken = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
-shown = [("chosen at the left", checkpoint, statistics)]
+shown = [("checkpoint A", checkpoint, statistics)]
 if other and (theirs := background_evaluation.evaluated(other[1], request)):
     if theirs.statistics is None or theirs.statistics.probe is None:
-        st.info(f"{other[0]}: these data do not allow a probe of the modality.")
+        st.info(f"{other[0]}: the modality cannot be probed on these data.")
     else:
         shown.append((*other, theirs.statistics))
 
 
 def choose(row: int, column: int) -> None:
-    """Look closer at a cell; the first row and column show what is put together."""
+    """Inspect a cell; the first row and column show the anatomies and the style images."""
     st.session_state["mix-row"], st.session_state["mix-column"] = max(row - 1, 0), max(column - 1, 0)
 
 
@@ -99,7 +98,7 @@ for n, (title, model, found) in enumerate(shown):
     )
     if len(shown) > 1:
         st.subheader(f"{DECODERS[model.config.decoder]} ({title})")
-    alt = "Images of every chosen anatomy with every chosen modality factor, with verdicts"
+    alt = "Images of every selected anatomy with every selected modality factor, with scores"
     if n:
         with st.container(key="sheet_beside"):
             controls.image(picture, alt)
@@ -107,7 +106,7 @@ for n, (title, model, found) in enumerate(shown):
         cell = st.session_state.get("mix-row", 0), st.session_state.get("mix-column", 0)
         components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=choose)
     kept, arrived, stay = mixed.means
-    st.caption(f"Mean over cells: kept {kept:.3f}, modality reached {arrived:.3f}, channels that stay {stay:.3f}.")
+    st.caption(f"Mean over cells: kept {kept:.3f}, modality reached {arrived:.3f}, channels unchanged {stay:.3f}.")
     about = provenance.about(model, request.name, seed=seed)
     with st.container(horizontal=True):
         controls.download(
@@ -118,7 +117,7 @@ for n, (title, model, found) in enumerate(shown):
         )
         table = mixture_rows(mixed, rows, columns, reached)
         controls.download(
-            "Its verdicts (CSV)",
+            "Its scores (CSV)",
             lambda table=table, about=about: table_csv(table, about),
             "dafnet-mix.csv",
             key=f"verdicts-{n}",
@@ -127,7 +126,7 @@ for n, (title, model, found) in enumerate(shown):
 
 @st.fragment
 def look_closer() -> None:
-    st.subheader("Look closer")
+    st.subheader("Inspect a cell")
     with st.container(horizontal=True):
         r = st.selectbox(
             "Anatomy of",
@@ -157,8 +156,8 @@ def look_closer() -> None:
         alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
     )
     st.caption(
-        f"Judged as {modality}: kept {mixed.made.dice[r, k]:.3f} (Dice), reached {mixed.reached[r, k]:.1%}, "
-        f"channels that stay {mixed.made.agreement[r, k]:.3f}."
+        f"Scored as {modality}: kept {mixed.made.dice[r, k]:.3f} (Dice), reached {mixed.reached[r, k]:.1%}, "
+        f"channels unchanged {mixed.made.agreement[r, k]:.3f}."
     )
 
 

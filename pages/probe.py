@@ -1,4 +1,4 @@
-"""Probe: what a linear classifier reads from the modality factor and from the anatomy (Sec. V-H.1)."""
+"""Probe: what a linear classifier predicts from the modality factor and from the anatomy (Sec. V-H.1)."""
 
 import streamlit as st
 
@@ -27,9 +27,9 @@ st.title("Probe")
 st.markdown(
     "Find out whether a linear classifier can predict the modality from **z**, and whether **s** reveals it where "
     "it should not. "
-    "If **z** holds how an image looks, a logistic regression should read the *modality* from it. If **s** holds only "
-    "what is shown, the same regression should read from s no more than from true masks. Subjects are never split: "
-    "each is judged by a classifier that has not seen any of its slices."
+    "If **z** encodes appearance, logistic regression predicts the *modality* from it. If **s** encodes structure "
+    "only, the same classifier is no more accurate on s than on true masks. Cross-validation is by subject: no "
+    "classifier is tested on subjects that it was trained on."
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
@@ -57,7 +57,7 @@ else:
         column.metric(
             f"{a} → {b}",
             cell(swap.accuracy),
-            help=f"Share of images g(s of {a}, z of {b}) whose z, encoded again, is taken for {b}",
+            help=f"Share of images g(s of {a}, z of {b}) whose re-encoded z is classified as {b}",
         )
     st.plotly_chart(
         probe_figure(probe, dark),
@@ -67,14 +67,13 @@ else:
     )
     st.caption(
         f"{found.n_slices * len(names)} images of {found.n_subjects} subjects. Dashed: chance, "
-        f"{probe.chance:.2f}. Whiskers: 95 % intervals that take each subject for one trial, so they are wide "
-        "rather than too narrow."
+        f"{probe.chance:.2f}. Whiskers: 95 % intervals with each subject as one trial (conservative)."
     )
 
 st.subheader("The modality in s: leakage")
 st.markdown(
-    "Where organs lie and how much of them is seen may tell modalities apart by itself. So the same probe also sees "
-    "the **true masks**, and leakage is what s tells beyond them."
+    "Position and size of the organs may differ between modalities. The same probe is therefore applied to the "
+    "**true masks**, and leakage is the excess accuracy of s over them."
 )
 if found.leakage is not None:
     st.dataframe(leakage_rows(found.leakage), hide_index=True)
@@ -114,36 +113,36 @@ event = st.plotly_chart(
     on_select="rerun",
     selection_mode="points",
     config=chart("z", about),
-    alt="A point an image, placed by its z; choose one to see its slice",
+    alt="Scatter plot of z, one point per image; select a point to see its slice",
 )
 chosen = event.selection.points if event else []
 if chosen:
     with st.container(key="sheet_probe"):
         controls.image(
             slice_sheet(e, int(chosen[0]["customdata"]), checkpoint.colours, sidebar.theme()),
-            "The chosen slice in all modalities and its anatomies",
+            "The selected slice in all modalities and its anatomies",
         )
 else:
-    st.caption("Choose a point to see its slice.")
+    st.caption("Select a point to see its slice.")
 
 readings = background_evaluation.readings(checkpoint, request, evaluation.statistics)
 if readings:
-    st.subheader("What else is in them?")
+    st.subheader("Other properties in z and s")
     st.markdown(
-        "The phantom's truth is known, so the same question can be asked of everything in it. Contrast and noise "
-        "belong to z, the heart's size to s. Held-out accuracy or R² (0 says nothing, below 0 is worse than the "
-        "mean), with 95 % intervals."
+        "The phantom's ground truth is known, so other properties can be predicted too. Contrast and noise belong to "
+        "z, the heart's size to s. Held-out accuracy or R² (0: no better than the mean; may be negative), with 95 % "
+        "intervals."
     )
     st.dataframe(reading_rows(readings), hide_index=True)
 
-st.subheader("Take it with you")
+st.subheader("Downloads")
 with st.container(horizontal=True):
     controls.download("All numbers (JSON)", lambda: as_json(found.to_json(), about), "dafnet-numbers.json")
     controls.download("z of every image (CSV)", lambda: z_csv(e, about), "dafnet-z.csv")
     if readings:
         controls.download(
-            "What is known (CSV)",
+            "Properties (CSV)",
             lambda: table_csv(reading_rows(readings), about),
             "dafnet-known.csv",
         )
-st.caption(f"The same numbers: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`")
+st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`")

@@ -1,4 +1,4 @@
-"""Quiz: one factor of an image was changed, and the class says which."""
+"""Quiz: identify the factor of an image that was changed."""
 
 import streamlit as st
 
@@ -10,10 +10,10 @@ from dafnet_explorer.figures.texts import DECODERS
 
 NAMES = {"z": "one dimension of z", "anatomy": "the anatomy s", "warp": "the warp", "decoder": "the decoder"}
 HINTS = {
-    "z": "The same things in the same places look different.",
-    "anatomy": "Something went away, and what was around it took its place.",
-    "warp": "Everything is still there, moved and bent.",
-    "decoder": "The same image, taken apart and put together by another model.",
+    "z": "Same structures, same positions, different appearance.",
+    "anatomy": "A structure was removed and filled from its surroundings.",
+    "warp": "All structures are present, but displaced.",
+    "decoder": "The same image, reconstructed by another model.",
 }
 checkpoint, subject, _, kinds = sidebar.current()
 theme = sidebar.theme()
@@ -23,8 +23,8 @@ st.markdown("Find out whether you can see which factor of an image was changed."
 st.caption(subject.title)
 sidebar.say_domain(checkpoint, subject)
 st.markdown(
-    "*Before* is an image put together from its own **s** and **z**. *After*, **one** factor was changed. Which? "
-    "If content and style are apart, it can be seen."
+    "*Before* is an image reconstructed from its own **s** and **z**. *After*, **one** factor was changed. Which? "
+    "If content and style are disentangled, it is visible."
 )
 with st.container(horizontal=True):
     seed = st.number_input(
@@ -33,15 +33,15 @@ with st.container(horizontal=True):
         9999,
         key="quiz-seed",
         bind="query-params",
-        help="It is in the link with checkpoint and sample: whoever opens the same link is asked the same",
+        help="Part of the link, with checkpoint and sample: the same link gives the same questions",
     )
     number = st.number_input(
-        "Question", 1, 999, key="question", bind="query-params", help="The next one of the same seed"
+        "Question", 1, 999, key="question", bind="query-params", help="Number of the question within the seed"
     )
 try:
     question = results.question(checkpoint, subject, seed, number - 1)
 except ValueError as error:
-    st.info(f"There is no question here: {error}.")
+    st.info(f"No question available: {error}.")
     st.stop()
 answers = st.session_state.setdefault("quiz-answers", {})
 asked = (seed, number, checkpoint.digest, subject.digest, question.kinds)
@@ -68,18 +68,16 @@ def truth() -> str:
     if question.kind == "z":
         d, _ = question.moved
         before, after = (z[d] for z in question.z)
-        return f"z{d + 1} of {question.modality} was moved from {before:+.2f} to {after:+.2f}; s stayed as it was."
+        return f"z{d + 1} of {question.modality} was changed from {before:+.2f} to {after:+.2f}; s is unchanged."
     if question.kind == "anatomy":
         pixels = int((question.anatomies[0] != question.anatomies[1]).sum())
-        return (
-            f"A piece of {pixels} pixels was taken out of s of {question.modality} and filled from around it; z stayed."
-        )
+        return f"{pixels} pixels of s of {question.modality} were removed and filled from around them; z is unchanged."
     if question.kind == "warp":
-        return f"s of {question.modality} was bent by {question.rms:.1f} pixels (RMS): nothing came or went; z stayed."
+        return f"s of {question.modality} was warped by {question.rms:.1f} pixels (RMS); z is unchanged."
     first, second = sorted(DECODERS, key=lambda name: name != checkpoint.config.decoder)
     before, after = DECODERS[first], DECODERS[second]
     return (
-        f"Before, {question.modality} was put together by the model with {before}; after, by the one with {after}, "
+        f"Before, {question.modality} was reconstructed by the {before} model; after, by the {after} model, "
         "each from its own s and z of the same image."
     )
 
@@ -93,7 +91,7 @@ if asked not in answers:
         None,
         format_func=NAMES.get,
         captions=[HINTS[k] for k in question.kinds],
-        help="Each kind is asked equally often",
+        help="All kinds are equally frequent",
         key=f"answer-{seed}-{number}-{checkpoint.digest[:8]}-{subject.digest[:8]}",
     )
     st.button(
@@ -122,11 +120,17 @@ else:
         )
     st.dataframe(quiz_rows(question), hide_index=True)
     st.caption("Intensities are in [-1, 1]. Organs: the fused mask of the images themselves.")
-    st.button("Next question", help="Of the same seed", disabled=number == 999, on_click=following, type="primary")
+    st.button(
+        "Next question",
+        help="Next question of the same seed",
+        disabled=number == 999,
+        on_click=following,
+        type="primary",
+    )
 if answers:
     rows = list(answers.values())
     right = sum(row["correct"] for row in rows)
-    st.markdown(f"**{right} of {len(rows)} right.** Guessing gets one in {len(question.kinds)}.")
+    st.markdown(f"**{right} of {len(rows)} right.** Chance: one in {len(question.kinds)}.")
     controls.download(
         "Your answers (CSV)",
         lambda: table_csv(rows, provenance.about(checkpoint, provenance.data_name(subject))),

@@ -1,4 +1,4 @@
-"""Report: everything about one slice in one file that opens offline."""
+"""Report: all results of one slice in one file that opens offline."""
 
 from dataclasses import replace
 from urllib.parse import urlencode
@@ -18,12 +18,12 @@ st.markdown(
 st.caption(subject.title)
 sidebar.say_domain(checkpoint, subject)
 st.markdown(
-    "Everything about this slice in one ZIP: a page that opens in any browser without this app or a network, with its "
-    "pictures, numbers, settings, digests and versions, and beside it the arrays and tables. Made again from the same "
-    "settings, with the same versions and threads, it has the same numbers."
+    "The ZIP holds an HTML page that opens in any browser without this app or a network, with pictures, numbers, "
+    "settings, digests and versions; and the arrays and tables as files. The same settings, versions and number of "
+    "threads reproduce the same numbers."
 )
 if subject.uploaded:
-    st.markdown("It holds the pixels of your files, and neither their names nor what else their headers say.")
+    st.markdown("It contains the pixels of your files, but not their names or header fields.")
 with st.container(horizontal=True):
     names = list(found.names)
     chosen = st.segmented_control(
@@ -50,14 +50,14 @@ request = st.selectbox(
     [None, *evaluations],
     len(evaluations),
     key="report-numbers",
-    format_func=lambda request: request.command if request else "those that the checkpoint carries",
-    help="What the pages Mix, Probe, Independence, Truth and Compare judged can be chosen too",
+    format_func=lambda request: request.command if request else "stored in the checkpoint",
+    help="Evaluations made on the pages Mix, Probe, Independence, Truth and Compare can be selected too",
 )
 
 name = st.session_state[state.CHECKPOINT]
 own = name in st.session_state.get(state.OWN_CHECKPOINTS, {})
 file = "CHECKPOINT" if own else f"{name}/best" if name.startswith("runs/") else f"checkpoints/{name}"
-choices = {"traversed": chosen or "", "report-steps": steps}  # an empty one in a link means none, and not the default
+choices = {"traversed": chosen or "", "report-steps": steps}  # an empty value in a link means none, not the default
 link = None
 if not (own or subject.uploaded):
     place = () if st.session_state.get(state.WAITING) else (state.SUBJECT, state.SLICE, state.DIFFICULTY)

@@ -1,4 +1,4 @@
-"""Start: content and style, taken apart and put together again, on the chosen subject."""
+"""Start: decomposition into content and style, and reconstruction, of the selected subject."""
 
 import streamlit as st
 
@@ -11,9 +11,9 @@ st.title("What an image shows, and how it looks")
 st.markdown(
     "Find out, on one slice, how DAFNet separates what an image shows from how it looks. "
     "Two MR images of one heart **show the same things** but **look different**. "
-    "DAFNet takes each image apart into an *anatomy* **s** – where things are, as one-hot channels – and a "
-    "*modality factor* **z** – how they look, a few numbers – and puts them together again. "
-    "Give an anatomy the other image's **z**, and it changes its modality while everything stays where it was."
+    "DAFNet decomposes each image into an *anatomy* **s** (where things are, as one-hot channels) and a "
+    "*modality factor* **z** (how they look, a few numbers), and reconstructs the image from both. "
+    "Decode an anatomy with the other image's **z**, and its modality changes while structures stay in place."
 )
 sidebar.say_domain(checkpoint, subject)
 st.caption(subject.title)
@@ -22,8 +22,8 @@ with st.container(key="sheet_start"):
     controls.image(
         start_sheet(found, colours, sidebar.theme()),
         (
-            "For each modality: the image, its anatomy, its modality factor, the image put together again, and the "
-            "same anatomy with the other modality's factor"
+            "For each modality: the image, its anatomy, its modality factor, the reconstruction, and the same anatomy "
+            "with the other modality's factor"
         ),
     )
 st.caption(
@@ -32,22 +32,22 @@ st.caption(
 )
 left, right = st.columns(2)
 with left:
-    st.subheader("Why take images apart?")
+    st.subheader("Why decompose images?")
     st.markdown(
-        "- Anatomies of different modalities speak **one language**, so one can be **aligned** to the other and "
+        "- Anatomies of all modalities share **one representation**, so one can be **aligned** to the other and "
         "**fused** with it, and a single network segments both.\n"
-        "- Putting images together again needs **no annotation**: a modality that nobody has labelled still learns.\n"
-        "- The parts are explicit. You can look at each of them, and check what it knows."
+        "- Reconstruction needs **no annotation**: unlabelled modalities are trained too.\n"
+        "- The factors are explicit: each can be inspected and tested."
     )
 with right:
-    st.subheader("Where to go next")
-    st.page_link("pages/tour.py", label="**New to this? Ten short stations →**")
+    st.subheader("Next steps")
+    st.page_link("pages/tour.py", label="**New to this? Tour in ten stations →**")
     st.page_link(
         "pages/decompose.py",
         label="**Decompose this slice →**",
     )
     st.markdown(
         "All its channels, the warp, fused anatomies, masks and errors, with their numbers.\n\n"
-        "Or choose another subject or slice at the left, or drop **your own pair** under *My files*. "
-        "`python train.py --help` trains a model of your own."
+        "Or select another subject or slice in the sidebar, or upload **your own pair** under *My files*. "
+        "`python train.py --help` shows how to train a model."
     )

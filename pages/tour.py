@@ -1,4 +1,4 @@
-"""Tour: ten short stations, from an image to its factors; each equation beside the picture that it makes here."""
+"""Tour: ten short stations, from an image to its factors, each with one equation and its result on the slice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class Station:
     Attributes:
         title: short.
         section: of the paper.
-        text: two or three sentences for somebody who is new to this.
+        text: two or three sentences for beginners.
         equation: LaTeX.
-        picture: what the equation makes of the chosen slice.
+        picture: result of the equation on the selected slice.
         look: what to look for in it.
         deeper: pages that show more.
         note: where this app or the published code differs from the printed equation.
-        two: whether it takes two modalities.
+        two: whether it needs two modalities.
     """
 
     title: str
@@ -54,15 +54,15 @@ class Station:
 
 
 def decoder() -> tuple[str, str, str]:
-    """The chosen decoder's sentence, equation and note."""
+    """Sentence, equation and note of the checkpoint's decoder."""
     if config.decoder == "film":
         return (
-            "This one, FiLM, lets **z** scale and shift whole feature maps F, by one number each.",
+            "Here, in FiLM, **z** scales and shifts whole feature maps F, by one number each.",
             r"\mathrm{FiLM}(F \mid \gamma, \beta) = F \odot \gamma + \beta",
             "",
         )
     return (
-        "This one, SPADE, begins with **z** and lets **s** scale and shift every place of its feature maps F.",
+        "Here, in SPADE, **z** is the input, and **s** scales and shifts each position of the feature maps F.",
         r"\mathrm{SPADE}(F \mid \Gamma, \mathrm{B}) = \Gamma \odot \frac{F - \mu}{\sigma} + \mathrm{B}",
         " As in the published code, the factor is 1 + Γ, which starts as the identity.",
     )
@@ -83,12 +83,10 @@ def distances() -> Image.Image:
 
 
 def aligned() -> str:
-    """The error of alignment of each pair, where the truth is known."""
+    """Registration error of each pair where the true warp is known."""
     errors = registration_errors(found, subject.truth, subject.sampling)
-    parts = [
-        f"{found.names[j]} onto {found.names[i]}: {a:.2f} pixels off before, {b:.2f} after" for i, j, a, b in errors
-    ]
-    return f" Over the organs here: {'; '.join(parts)}." if parts else ""
+    parts = [f"{found.names[j]} onto {found.names[i]}: {a:.2f} pixels before, {b:.2f} after" for i, j, a, b in errors]
+    return f" Error over the organs here: {'; '.join(parts)}." if parts else ""
 
 
 paints, modulation, plus_one = decoder()
@@ -96,65 +94,64 @@ STATIONS = (
     Station(
         "Two images of one subject",
         "Sec. I, III-A",
-        "These are images of the same slice of the same body, made in two ways, here called *modalities*. They show "
-        "the same things, but **look different**, and the things **lie elsewhere**, since hearts beat and patients "
-        "breathe. Somebody has to draw every mask by hand, so few images have one.",
+        "These are images of the same slice of the same body in two *modalities*. They show the same structures, but "
+        "**look different**, and the structures are **at other positions**, since hearts beat and patients breathe. "
+        "Masks are drawn by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
         lambda: pair_sheet(found, subject.truth, len(classes), mask_colours, theme),
-        "Follow an outline over the tiles that show both images in turn: it jumps.",
+        "Follow an outline across the checkerboard of both images: it is discontinuous.",
         ("decompose",),
         two=True,
     ),
     Station(
         "Where things are: the anatomy s",
         "Sec. III-A",
-        f"A network puts every pixel into exactly one of {config.channels} channels, as if it cut the image out of "
-        "coloured paper. A channel is on or off: it has no shades, so it cannot keep how bright a place is. Each "
-        "modality has the first half of that network (φ) to itself and shares the second (ρ), so the same thing lands "
-        "in the same channel.",
+        f"A network assigns every pixel to exactly one of {config.channels} channels. Channels are binary, so they "
+        "cannot store brightness. Each modality has its own first half of the network (φ) and shares the second (ρ), "
+        "so the same structure is in the same channel.",
         gathered(
             r"s_i = f_{anatomy}(x_i \mid \phi_i, \rho) \in \{0, 1\}^{H \times W \times C}",
             r"\textstyle\sum_{c=1}^{C} s_i^{h,w,c} = 1 \quad \forall\, h, w",
         ),
         lambda: channel_sheet(found, kinds, classes, colours, theme),
-        "The same organ stands in the same column, whatever the modality; channels that nothing needs stay empty.",
+        "The same organ is in the same column for all modalities; unused channels are empty.",
         ("edit", "decompose"),
-        "On or off has no slope to learn from: the most probable channel is on, and in training the gradient passes "
-        "straight through to the probabilities.",
+        "Binary values have no gradient: the most probable channel is 1, and training uses the straight-through "
+        "gradient of the probabilities.",
     ),
     Station(
         "How it looks: the modality factor z",
         "Sec. III-A",
-        f"What **s** leaves out goes into {config.z_dim} numbers for the whole image. The encoder gives a range for "
-        "each, a mean and a deviation, and not one value. All are pulled towards one bell curve, so each says only "
-        "what it must.",
+        f"**z** encodes what **s** leaves out, in {config.z_dim} numbers for the whole image. The encoder predicts a "
+        "mean and a standard deviation of each. All are regularised towards a standard normal distribution, so each "
+        "carries only the information that it must.",
         gathered(
             r"z_i \sim q(z_i \mid x_i, s_i), \qquad p(z_i) = \mathcal{N}(\mathbf{0}, \mathbf{I})",
             r"L_{KL} = \mathrm{KL}\big(q(z_i \mid x_i, s_i) \,\|\, p(z_i)\big)",
         ),
         lambda: z_sheet(found, kl, theme),
-        "A dimension with a short bar and whiskers as long as the prior's says nothing of this image; KL counts, in "
-        "nats, how far all of them are from that.",
+        "A dimension with a short bar and whiskers as long as the prior's carries no information on this image; KL is "
+        "the sum over dimensions of the divergence from the prior, in nats.",
         ("traverse", "probe"),
         "The paper prints KL(p ‖ q); its code, and this app, take KL(q ‖ p).",
     ),
     Station(
-        "Put together again",
+        "Reconstruct",
         "Sec. III-D",
-        "A decoder g paints the anatomy in the style that **z** says, and what it makes is compared with the image "
-        f"itself. {paints} No expert takes part in this, so images that nobody has annotated teach the model too.",
+        "A decoder g renders the anatomy in the style **z**, and the result is compared with the image. "
+        f"{paints} This needs no annotation, so images without masks train the model too.",
         gathered(r"y_i = g(s_i, z_i), \qquad L_{rec} = \lVert x_i - g(s_i, z_i) \rVert_1", modulation),
         lambda: parts_sheet(found, colours, theme),
-        "Outlines and grey levels come back; what neither factor can hold, such as noise, is left in the error.",
+        "Outlines and grey levels are reconstructed; what neither factor encodes, such as noise, is in the error.",
         ("decompose", "compare"),
         f"Here L_rec is the mean over pixels, of intensities in [-1, 1].{plus_one}",
     ),
     Station(
         "Swap the modality factor",
         "Sec. III-D, III-E",
-        "If **s** says only where things are, and **z** only how they look, an anatomy can be painted with the other "
-        "image's **z**: everything stays in its place, and the modality changes. So that the decoder does not ignore "
-        "**z**, in training a random one is painted and read back from its own picture.",
+        "If **s** encodes only structure, and **z** only appearance, an anatomy can be decoded with the other image's "
+        "**z**: structures stay in place, and the modality changes. To keep the decoder from ignoring **z**, training "
+        "decodes random **z** and re-encodes them from the images.",
         gathered(
             r"y = g(s_i, z_j), \qquad j \neq i",
             r"L_{rec}^z = \lVert z - f_{modality}(y, f_{anatomy}(y)) \rVert_1, \quad z \sim \mathcal{N}(\mathbf{0}, "
@@ -163,88 +160,87 @@ STATIONS = (
         lambda: swap_sheet(found, theme),
         "The third picture has the outlines of the first and the greys of the last.",
         ("mix",),
-        "Training swaps with an aligned anatomy, which a real image can be compared with: "
+        "Training swaps with an aligned anatomy, so there is a real image to compare with: "
         r"$g(s_j^{deformed}, z_i)$ with $x_i$ (Sec. III-D).",
         two=True,
     ),
     Station(
         "Align",
         "Sec. III-B",
-        "Both anatomies speak one language, so one can be laid upon the other, however different the images look. A "
-        f"network sees both and moves {config.control_points} x {config.control_points} control points; a thin-plate "
-        "spline, which bends like a sheet of metal, moves every pixel between them.",
+        "Both anatomies share one representation, so one can be registered to the other, however different the images "
+        f"look. A network predicts offsets of {config.control_points} x {config.control_points} control points; a "
+        "thin-plate spline interpolates between them.",
         gathered(
             r"s_j^{deformed}(p) = s_j(T(p))",
             r"T(p) = a + Bp + \sum_k w_k\, U(\lVert p - c_k \rVert), \quad U(r) = r^2 \log r",
         ),
         lambda: warp_sheet(found, colours, theme),
-        "Where the grid bends, the moving anatomy is fetched from elsewhere; deformed, it should cover the fixed one."
-        + aligned(),
+        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one." + aligned(),
         ("align", "decompose"),
-        r"The paper says this in words. $c_k$ are the control points; $a$, $B$, $w_k$ follow from where they go.",
+        r"The paper describes this in words. $c_k$ are the control points; their offsets determine $a$, $B$, $w_k$.",
         two=True,
     ),
     Station(
         "Fuse",
         "Sec. III-B",
-        "Aligned anatomies are joined: a pixel is on in a channel if either has it on. Nothing that one modality alone "
-        "has seen is lost, and the maximum takes any number of modalities. What one of them saw wrong is kept as well.",
+        "Aligned anatomies are fused: a pixel is 1 in a channel if it is 1 in either. The maximum keeps what only one "
+        "modality shows, and works for any number of modalities. It also keeps the errors of each.",
         r"s_i^{fused} = \max(s_i, s_j^{deformed})",
         lambda: fusion_sheet(found, last, kinds, classes, colours, theme),
-        "Each channel at the bottom is the union of those above it; where they differ it is a little larger than both.",
+        "Each channel in the bottom row is the union of those above; where they differ it is larger than both.",
         ("align", "decompose"),
         two=True,
     ),
     Station(
         "Segment",
         "Sec. III-C, IV-A",
-        "One small network h reads the organs from any anatomy: single, deformed or fused. Dice compares its mask with "
-        "an expert's: 1 is the same, 0 has no pixel in common. A modality **without any annotation** learns too: by "
-        "being put together again, by a critic that knows how masks look, and because its anatomy, deformed onto the "
-        "annotated image, is judged by that one's mask.",
+        "One small network h segments the organs from any anatomy: single, deformed or fused. Dice compares its mask "
+        "with an expert's: 1 is identical, 0 has no pixel in common. A modality **without any annotation** is trained "
+        "too: by reconstruction, by a discriminator of masks, and by the mask of the annotated image that its anatomy "
+        "is deformed onto.",
         gathered(
             r"m_i = h(s_i), \quad Dice(h(s_i), m_i) = \frac{2 \sum_{h,w,c} h(s_i)\, m_i}{\sum_{h,w,c} (h(s_i) + m_i)}",
             r"L_{sup} = \alpha (1 - Dice(h(s_i), m_i)) + \beta\, CE(h(s_i), m_i)",
             r"L = 10 L_{sup} + L_{adv}^M + L_{rec} + L_{adv}^I + L_{rec}^z + 0.1 L_{KL}",
         ),
         lambda: mask_sheet(found, subject.truth, classes, mask_colours, theme),
-        "Which mask is best where? Look again with *hard* at the left, where one modality alone is ambiguous.",
+        "Which mask is best where? Compare with *hard* in the sidebar, where one modality alone is ambiguous.",
         ("decompose", "compare"),
-        "Here Dice is the mean over the organs that the truth contains.",
+        "Here Dice is the mean over the organs in the ground truth.",
     ),
     Station(
-        "Move z",
+        "Traverse z",
         "Sec. V-H.2, Fig. 9",
-        "One dimension of **z** at a time goes from -3 to 3, which is nearly all of its bell curve, while **s** and "
-        "the others stay. Behind each row stand two maps: how strictly a pixel follows (correlation: red with, blue "
-        "against, grey not at all), and how far it goes.",
+        "One dimension of **z** at a time varies from -3 to 3, three standard deviations of its prior, while **s** and "
+        "the others are fixed. Two maps follow each row: a pixel's correlation with the dimension (red positive, blue "
+        "negative, grey none), and its total change.",
         gathered(
             r"y(t) = g(s, z \text{ with } z_d = t), \quad t \in [-3, 3]",
             r"\rho^{h,w} = \mathrm{corr}_t\big(t, y^{h,w}(t)\big), \qquad \Delta_{image} = y(3) - y(-3)",
         ),
         traversed,
-        "In the paper one dimension changes the whole image and tells the modality; is it one here? Things may change "
-        "their brightness, and never their place.",
+        "In the paper one dimension changes the whole image and encodes the modality; is it one here? Brightness may "
+        "change, positions must not.",
         ("traverse",),
-        "The paper says this in words and in its figure; rows are sorted by how much they do.",
+        "The paper describes this in words and a figure; rows are sorted by effect.",
     ),
     Station(
-        "Is it really taken apart?",
+        "Are s and z independent?",
         "Sec. V-H.1, V-H.3",
-        "If s and z tell nothing about each other, images that are alike in one need not be alike in the other. "
-        "*Distance correlation* compares the two tables of distances: 0 for independent factors, 1 for factors that "
-        "determine each other. But of few images it is **far from 0 for independent factors too**, so beside it stands "
-        "what is left when the subjects of one table are permuted.",
+        "If s and z are independent, images that are similar in one need not be similar in the other. "
+        "*Distance correlation* compares the two distance matrices: 0 for independent factors, 1 for factors that "
+        "determine each other. From few images it is **far from 0 for independent factors too**, so compare it with "
+        "its value after permuting the subjects of one matrix.",
         gathered(
             r"dCor(s, z) = \frac{dCov(s, z)}{\sqrt{dVar(s)\, dVar(z)}}",
             r"dCov^2(s, z) = \frac{1}{n^2} \sum_{i=1}^{n} \sum_{j=1}^{n} d(s_i, s_j)\, d(z_i, z_j)",
         ),
         distances,
-        "Is dCor above that of permuted subjects? Where it is not, these images show no dependence between subjects, "
-        "which is no proof that there is none.",
+        "Is dCor above that of permuted subjects? If not, these images show no dependence between subjects, which "
+        "does not prove independence.",
         ("probe", "independence", "truth", "quiz"),
-        r"$d$ are distances less the mean of their row and column, plus that of all. Shown before that, for every "
-        "sample at this slice; neighbours are the modalities of one subject.",
+        r"$d$ are doubly centred distances: minus the row and column means, plus the grand mean. Shown uncentred, for "
+        "every sample at this slice; adjacent rows are modalities of one subject.",
     ),
 )
 
@@ -255,7 +251,7 @@ def step(by: int) -> None:
 
 st.title("Tour")
 st.markdown(
-    "Find out in ten stations how the model works: each shows one equation and what it gives on the selected slice."
+    "Find out in ten stations how the model works: each shows one equation and its result on the selected slice."
 )
 with st.container(horizontal=True, vertical_alignment="bottom"):
     n = st.segmented_control(
@@ -265,12 +261,12 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         required=True,
         key="station",
         bind="query-params",
-        help="Any order will do; each stands for itself",
+        help="Stations can be opened in any order",
     )
-    st.button("← Back", help="The station before", key="back", on_click=step, args=(-1,), disabled=n == 1)
+    st.button("← Back", help="Previous station", key="back", on_click=step, args=(-1,), disabled=n == 1)
     st.button(
         "Next →",
-        help="The station after",
+        help="Next station",
         key="next",
         on_click=step,
         args=(1,),
@@ -288,22 +284,22 @@ with right:
     st.latex(station.equation)
     st.caption(f"{station.section}. {station.note}")
 
-several = station.picture is distances  # takes more than this slice
+several = station.picture is distances  # needs more than this slice
 probe, dependence = (carded.probe, carded.dependence) if carded else (None, None)
 told = probe and dependence and None not in (probe.accuracy, dependence.dcor)
 picture, why = None, ""
 if station.two and not found.pairs:
-    why = "This station takes two modalities: add the other one's image in the sidebar."
+    why = "This station needs two modalities: add an image of the other one in the sidebar."
 elif several and subject.uploaded:
-    why = "This takes several subjects, and yours is one: here is what the checkpoint's card says."
+    why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
 else:
     try:
         picture = station.picture()
     except ValueError as error:
-        why = f"There is no such picture here: {error}."
+        why = f"Picture not available: {error}."
 if picture:
     with st.container(key=f"sheet_tour{n}"):
-        controls.image(picture, f"{station.title}: what the equation makes of the chosen slice")
+        controls.image(picture, f"{station.title}: what the equation gives on the selected slice")
     st.caption(subject.title)
     st.markdown(f"**What to look for.** {station.look}")
 else:
@@ -313,14 +309,14 @@ if several and told:
         st.plotly_chart(
             probe_figure(probe, theme is DARK),
             key="carded",
-            alt="Accuracy of the modality from all of z and from each dimension alone",
+            alt="Accuracy of the modality classified from all of z and from each dimension alone",
         )
     st.markdown(
-        f"On {carded.n_subjects} subjects that it never saw (`{carded.data}`, of its card): dCor of s and z is "
-        f"{dependence.dcor:.3f}, p = {dependence.p_value:.3f}. That counts only if z says something: the modality is "
-        f"told from it in {probe.accuracy:.1%} of images, by chance in {probe.chance:.0%}."
+        f"On {carded.n_subjects} held-out subjects (`{carded.data}`, from its card): dCor of s and z is "
+        f"{dependence.dcor:.3f}, p = {dependence.p_value:.3f}. This is meaningful only if z carries information: the "
+        f"modality is classified from it with accuracy {probe.accuracy:.1%} (chance {probe.chance:.0%})."
     )
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.markdown("Go deeper:", width="content")
+    st.markdown("More on this:", width="content")
     for page in station.deeper:
         st.page_link(f"pages/{page}.py")

@@ -1,4 +1,4 @@
-"""Traverse: what each dimension of the modality factor does to the image (Sec. V-H.2, Fig. 9)."""
+"""Traverse: how each dimension of the modality factor changes the image (Sec. V-H.2, Fig. 9)."""
 
 import numpy as np
 import streamlit as st
@@ -21,7 +21,7 @@ from dafnet_explorer.figures.traverse import (
     traverse_sheet,
 )
 
-FRAMES = 33  # of a dimension that is scrubbed through
+FRAMES = 33  # of the browser's animation of one dimension
 
 checkpoint, subject, found, kinds = sidebar.current()
 theme = sidebar.theme()
@@ -33,10 +33,9 @@ st.markdown("Find out what each dimension of the modality factor **z** changes i
 st.caption(subject.title)
 sidebar.say_domain(checkpoint, subject)
 st.markdown(
-    "One anatomy **s** stays as it is, and one dimension of **z** at a time moves from -3 to 3, the range that its "
-    "prior gives it. *Correlation* is each pixel's Pearson correlation with the dimension; grey pixels move by less "
-    f"than {STILL:g} and have none. If content and style are apart, things change their brightness and never their "
-    "place."
+    "The anatomy **s** is fixed, and one dimension of **z** at a time varies from -3 to 3, three standard deviations "
+    "of its prior. *Correlation* is each pixel's Pearson correlation with the dimension; grey pixels change by less "
+    f"than {STILL:g} and have none. If content and style are disentangled, brightness changes but positions do not."
 )
 with st.container(horizontal=True):
     names = list(found.names)
@@ -47,7 +46,7 @@ with st.container(horizontal=True):
         required=True,
         key="moved",
         bind="query-params",
-        help="Whose anatomy stays, and whose z is moved",
+        help="Image whose anatomy is fixed and whose z varies",
     )
     sort = st.segmented_control(
         "Sort dimensions by",
@@ -56,7 +55,7 @@ with st.container(horizontal=True):
         required=True,
         key="sort",
         bind="query-params",
-        help="Which rows come first",
+        help="Order of the rows",
     )
     steps = st.segmented_control(
         "Steps",
@@ -65,14 +64,14 @@ with st.container(horizontal=True):
         required=True,
         key="steps",
         bind="query-params",
-        help="Images a dimension, from -3 to 3",
+        help="Images per dimension, from -3 to 3",
     )
 i = names.index(chosen)
 order: list[int] = []
 
 
 def choose(row: int, column: int) -> None:
-    """Look closer at a tile; at a map, keep the step."""
+    """Inspect a tile; for a map, keep the step."""
     st.session_state["dimension"] = order[row]
     if column < steps:
         st.session_state["step"] = column
@@ -89,10 +88,10 @@ for n, (model, parts) in enumerate(shown):
     sheets.append(picture)
     if not n:
         order = traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort)
-    titles.append((f"{DECODERS[model.config.decoder]} ({against[0] if n else 'chosen at the left'})", model.digest))
+    titles.append((f"{DECODERS[model.config.decoder]} ({against[0] if n else 'checkpoint A'})", model.digest))
     if against:
         st.subheader(titles[-1][0])
-    alt = f"Rows of images of {chosen}, one row a dimension of z, with correlation and difference maps"
+    alt = f"Rows of images of {chosen}, one row per dimension of z, with correlation and difference maps"
     if n:
         with st.container(key="sheet_beside"):
             controls.image(picture, alt)
@@ -101,9 +100,9 @@ for n, (model, parts) in enumerate(shown):
         marked = (order.index(now[0]), now[1]) if now[0] in order else None
         components.tiles(picture, alt, marked, key="tile", on_change=choose)
 st.caption(
-    "Click a tile to look closer at it. Probe: accuracy of telling the modality from this dimension alone, on subjects "
-    "that the checkpoint never saw (also on its card). Effect: mean absolute change from the first step to the last. "
-    "KL in nats, of this image."
+    "Click a tile to inspect it. Probe: accuracy of the modality classified from this dimension alone, on held-out "
+    "subjects (also on the card). Effect: mean absolute change from the first to the last step. KL in nats, of this "
+    "image."
 )
 moved = results.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
 about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
@@ -122,9 +121,9 @@ with st.container(horizontal=True):
     )
 
 
-@st.fragment  # a change here draws nothing else anew
+@st.fragment  # a change here does not rerun the rest of the page
 def look_closer() -> None:
-    st.subheader("Look closer")
+    st.subheader("Inspect a tile")
     left, right = st.columns([2, 3])
     with left:
         d = st.selectbox(
@@ -134,20 +133,18 @@ def look_closer() -> None:
             format_func=lambda d: f"z{d + 1}",
             key="dimension",
             bind="query-params",
-            help="Whose tiles to look at; the one that does most comes first",
+            help="Dimension to inspect; the one with the largest effect comes first",
         )
         fine = results.frames(checkpoint, found.s[i], found.z_mean[i], d, FRAMES)
         components.scrub(
             fine,
             [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
-            title=f"Image of {chosen} while z{d + 1} goes from {-LIMIT:g} to {LIMIT:g}",
+            title=f"Image of {chosen} for z{d + 1} from {-LIMIT:g} to {LIMIT:g}",
             owner=f"{checkpoint.digest} {subject.digest} {chosen} {d}",
             start=FRAMES // 2,
             key="scrub",
         )
-        st.caption(
-            "Move the pointer over the picture, or hold an arrow key on its slider: frames follow in the browser."
-        )
+        st.caption("Move the pointer over the picture, or hold an arrow key on its slider.")
     with right:
         step = st.select_slider(
             "Step",
@@ -156,14 +153,14 @@ def look_closer() -> None:
             format_func=lambda k: f"{moved.values[k]:+.1f}",
             key="step",
             bind="query-params",
-            help="The tile of the sheet that is shown with its maps; they zoom together",
+            help="Step that is shown with its maps; they zoom together",
         )
         modality = checkpoint.config.modalities.index(chosen)
         again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
         st.plotly_chart(
             traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
             key="closer",
-            alt="Linked views of one tile; values and the mask of the image encoded again under the cursor",
+            alt="Linked views of one tile; values and the mask of the re-encoded image under the cursor",
         )
 
 
@@ -172,7 +169,7 @@ n_z = len(found.z_mean[i])
 
 @st.fragment
 def move_yourself() -> None:
-    st.subheader("Move z yourself")
+    st.subheader("Set z")
     buttons = st.container()
     *sliders, picture = st.columns([1, 1, 3])
     with buttons:
@@ -181,7 +178,7 @@ def move_yourself() -> None:
         made = render(checkpoint.model, found.s[i], z[None])[0]
         tiles = [
             Tile(grey(found.images[i]), "image x"),
-            Tile(grey(found.own[i]), "g(s, its own z)"),
+            Tile(grey(found.own[i]), "g(s, own z)"),
             Tile(grey(made), "g(s, your z)"),
         ]
         with st.container(key="sheet_yours"):
@@ -190,14 +187,14 @@ def move_yourself() -> None:
 
 @st.fragment
 def combine() -> None:
-    st.subheader("Between two, and two at once")
+    st.subheader("Interpolation, and two dimensions at once")
     others = [(j, name) for j, name in enumerate(names) if j != i]
     for j, name in others:
         images = interpolate(checkpoint.model, found.s[i], found.z_mean[i], found.z_mean[j], steps)
         with st.container(key=f"sheet_between{j}"):
             controls.image(
                 interpolation_sheet(images, chosen, name, theme),
-                f"The anatomy of {chosen} while z goes from its own to that of {name}",
+                f"The anatomy of {chosen} with z interpolated from its own to that of {name}",
             )
     with st.container(horizontal=True):
         order = np.argsort(-moved.effect).tolist()

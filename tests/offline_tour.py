@@ -41,7 +41,7 @@ def main(out):
             # pages that judge a checkpoint go on for a while: what they show meanwhile is enough here
             own.or_(page.get_by_test_id("stProgress")).locator("visible=true").first.wait_for()
             page.wait_for_timeout(300)
-            seen[name] = page.get_by_test_id("stException").count() + page.get_by_text("it does not know").count()
+            seen[name] = page.get_by_test_id("stException").count() + page.get_by_text("Unexpected error").count()
         browser.close()
     (out / "messages.bin").write_bytes(b"".join(messages))
     print(json.dumps(seen))

@@ -30,13 +30,13 @@ PAGES = {
     "traverse": "Rows of images of",
     "align": "Candidates with their overlaps",
     "edit": "The painted anatomy",
-    "mix": "Images of every chosen anatomy",
+    "mix": "Images of every selected anatomy",
     "probe": "z of every image (CSV)",
-    "independence": "The same images, fewer of them",
+    "independence": "Effect of the number of subjects",
     "truth": "This matrix (CSV)",
     "quiz": "An image before and after",
     "compare": "This table (CSV)",
-    "checkpoints": "Bring your own",
+    "checkpoints": "Upload a checkpoint",
     "report": "Report (ZIP)",
 }
 

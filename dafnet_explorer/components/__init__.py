@@ -1,8 +1,7 @@
-"""What Streamlit's own widgets cannot do: click a tile, scrub through frames, drag control points, paint.
+"""Custom components: clickable tiles, a frame slider, draggable control points, a brush.
 
-Plain JavaScript in Streamlit's components of the second kind: no build step, nothing from outside. What a user did
-lives in the browser and is told to Python when the pointer is let go; Python keeps it by the image that it was done
-to, so that it survives a re-run and a change of page.
+Plain JavaScript in Streamlit components v2, without build step or external files. The state is in the browser and is
+sent to Python when the pointer is released; Python stores it by image, so that it survives reruns and page changes.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from dafnet_core.analysis.editing import ERASE, Stroke
 from dafnet_core.drawing import png
 
 FOLDER = Path(__file__).parent
-KEPT = 8  # images whose strokes or warps one session keeps
-MOST_POINTS = 20_000  # of all strokes on one image; more than a class draws in a lesson
+KEPT = 8  # images whose strokes or warps are stored per session
+MOST_POINTS = 20_000  # of all strokes on one image; more than manual drawing needs
 LEVELS = 255
 
 
 def source(*names: str) -> str:
-    """Scripts of this folder, one after the other."""
+    """Concatenated scripts of this folder."""
     return "\n".join((FOLDER / f"{name}.js").read_text() for name in names)
 
 
@@ -51,7 +50,7 @@ def _grey(images: np.ndarray) -> str:
 
 
 def _state(key: str, owner: str) -> Mapping[str, Any] | None:
-    """What was done to this image: news from the browser, or what was kept from before."""
+    """State of an image: the latest from the browser, or the stored one."""
     kept = st.session_state.setdefault(f"{key}-kept", {})
     news = st.session_state.get(key, {}).get("state")
     if isinstance(news, Mapping) and news.get("owner") == owner:
@@ -69,8 +68,8 @@ def tiles(
 
     Args:
         picture: as `drawing.sheet` makes it.
-        chosen: row and column of the tile that is marked.
-        on_change: called with the row and column of a tile that was clicked, before the page runs again.
+        chosen: row and column of the marked tile.
+        on_change: called with row and column of a clicked tile, before the page reruns.
     """
 
     def clicked() -> None:
@@ -93,17 +92,17 @@ def tiles(
 
 
 def scrub(images: np.ndarray, labels: Sequence[str], *, title: str, owner: str, start: int, key: str) -> None:
-    """Frames that follow the pointer or the arrow keys in the browser.
+    """Frames that are selected in the browser by the pointer or the arrow keys.
 
     Args:
         images: (N, H, W) in [-1, 1].
-        labels: what each frame is.
+        labels: one per frame.
         title: for screen readers.
-        owner: identifies the frames; other ones begin at `start` again.
+        owner: identifies the frames; a change resets to `start`.
     """
     n, height, width = images.shape
     if n != len(labels):
-        raise ValueError(f"{len(labels)} labels for {n} frames; expected one a frame")
+        raise ValueError(f"{len(labels)} labels for {n} frames; expected one per frame")
     _component("scrub")(
         key=key,
         data={
@@ -134,14 +133,14 @@ def drag(
     Args:
         fixed, moving: (H, W) images in [-1, 1].
         anatomy: (H, W) channel indices of the moving image.
-        colours: of each channel; None leaves it clear.
-        presets: offsets (K, 2) xy in [-1, 1] units by the name of their button: "predicted", with which it begins,
-            "identity", and "true" where it is known.
+        colours: of each channel; None is transparent.
+        presets: offsets (K, 2) xy in [-1, 1] units by button: "predicted" (the initial ones), "identity", and
+            "true" if known.
         titles: of the moving and of the fixed image.
         owner: identifies the two images.
 
     Returns:
-        Offsets (K, 2) as they are now.
+        Current offsets (K, 2).
     """
     begin = np.asarray(presets["predicted"], np.float64)
     height, width = fixed.shape
@@ -171,7 +170,7 @@ def _lists(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _offsets(state: Mapping[str, Any], begin: np.ndarray) -> np.ndarray:
-    """Offsets that a browser sent; those of the beginning where it sent none that can be used."""
+    """Offsets from the browser; the initial ones if they are invalid."""
     try:
         found = np.array(state["now"], np.float64)
     except (KeyError, ValueError, TypeError):
@@ -193,14 +192,14 @@ def paint(
 
     Args:
         image: (H, W) in [-1, 1], under the anatomy.
-        labels: (H, W) channel indices that painting begins with.
+        labels: (H, W) initial channel indices.
         channels: name and colour of each.
         title: for screen readers.
         owner: identifies the image and its labels.
-        start: the channel that the brush has at first.
+        start: initial channel of the brush.
 
     Returns:
-        The strokes as they are now, for `editing.paint` over the same labels.
+        Current strokes, for `editing.paint` on the same labels.
     """
     height, width = labels.shape
     state = _state(key, owner)
@@ -223,7 +222,7 @@ def paint(
 
 
 def strokes_of(state: Mapping[str, Any], channels: int) -> tuple[Stroke, ...]:
-    """Strokes that a browser sent; none where what it sent is not a list of strokes on a model with these channels."""
+    """Strokes from the browser; none if they are not valid strokes for these channels."""
     try:
         found = tuple(
             Stroke(int(s["channel"]), int(s["radius"]), tuple((int(x), int(y)) for x, y in s["points"]))

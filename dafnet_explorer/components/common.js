@@ -1,6 +1,6 @@
-// What the components share. Files of this folder are joined into one module for each component (__init__.py).
+// Shared by all components. Files of this folder are joined into one module per component (__init__.py).
 
-const instances = new WeakMap(); // parentElement -> what the browser keeps of one mounted component
+const instances = new WeakMap(); // parentElement -> state of one mounted component
 
 /** Bytes of a base64 text. */
 function bytes(text) {
@@ -22,7 +22,7 @@ function rgb(colour) {
   return [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
 }
 
-/** Draw ImageData onto a larger canvas, pixels staying pixels. */
+/** Draw ImageData onto a larger canvas, without interpolation. */
 function enlarge(context, pixels, factor) {
   const small = new OffscreenCanvas(pixels.width, pixels.height);
   small.getContext("2d").putImageData(pixels, 0, 0);

@@ -1,9 +1,9 @@
-// The aligner's control points over the moving image, and at once what the warp does to its anatomy on the fixed one.
-// Python hears of it when a point is let go. What was done is kept as {past, now, future}, lists of offsets.
+// The aligner's control points over the moving image, and the warped anatomy on the fixed image, updated while dragging.
+// Python is notified when a point is released. The state is {past, now, future}, lists of offsets.
 
 const FACTOR = 3; // canvas pixels a pixel of the image
 const EVERY = 8; // pixels between lines of the grid
-const MARGIN = 0.08; // share of the image's side around it, where the outer control points can be held
+const MARGIN = 0.08; // share of the image's side, for control points outside the image
 const PAST = 30;
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -12,7 +12,7 @@ export default function ({ data, parentElement, setStateValue }) {
   instances.set(parentElement, kept);
   const { width, height, side } = data;
   const rest = controlPoints(side);
-  const fresh = kept.owner !== data.owner; // otherwise it is the server's answer to what is drawn here already
+  const fresh = kept.owner !== data.owner; // otherwise the server returns the state that is drawn already
   if (fresh) {
     kept.owner = data.owner;
     kept.state = data.state ?? { past: [], now: data.presets.predicted, future: [] };
@@ -78,7 +78,7 @@ export default function ({ data, parentElement, setStateValue }) {
     for (let x = EVERY / 2; x < width; x += EVERY) line(Array.from({ length: height }, (_, y) => y * width + x));
     l.restore();
 
-    const warped = new Uint8Array(width * height); // nearest pixel: labels cannot be mixed
+    const warped = new Uint8Array(width * height); // nearest pixel: labels cannot be interpolated
     for (let p = 0; p < warped.length; p++) {
       const x = Math.min(Math.max(Math.round(at[2 * p]), 0), width - 1);
       const y = Math.min(Math.max(Math.round(at[2 * p + 1]), 0), height - 1);
@@ -95,7 +95,7 @@ export default function ({ data, parentElement, setStateValue }) {
     kept.buttons.forEach(place);
     find("[data-undo]").disabled = !kept.state.past.length;
     find("[data-redo]").disabled = !kept.state.future.length;
-    status.textContent = count ? `The warp folds in ${count} pixels (pink).` : "The warp folds nowhere.";
+    status.textContent = count ? `Folding in ${count} pixels (pink).` : "No folding.";
   };
   const soon = () => {
     if (kept.asked) return;

@@ -1,5 +1,5 @@
-// A brush over an anatomy. The picture is strokes over the encoder's labels, the same list that Python replays
-// (dafnet_core/analysis/editing.py): undo takes the last one off. Python hears of a stroke when it ends.
+// A brush over an anatomy. The picture is the encoder's labels with a list of strokes, which Python replays
+// (dafnet_core/analysis/editing.py); undo removes the last one. Python is notified when a stroke ends.
 
 const SCALE = 4; // canvas pixels a pixel of the image
 const ERASER = -1;
@@ -28,7 +28,7 @@ export default function ({ data, parentElement, setStateValue }) {
     kept.labels = kept.base.slice();
     for (const s of kept.strokes) for (const [x, y] of s.points) dab(kept.labels, s.channel, s.radius, x, y);
   };
-  const fresh = kept.owner !== data.owner; // otherwise it is the server's answer to what is drawn here already
+  const fresh = kept.owner !== data.owner; // otherwise the server returns the state that is drawn already
   if (fresh) {
     kept.owner = data.owner;
     kept.image = bytes(data.image);
@@ -150,7 +150,7 @@ export default function ({ data, parentElement, setStateValue }) {
     kept.strokes = kept.strokes.slice(0, -1);
     replay();
     draw();
-    tell("One stroke taken back.");
+    tell("Stroke undone.");
   };
   const redo = () => {
     if (!kept.undone.length) return;
@@ -158,7 +158,7 @@ export default function ({ data, parentElement, setStateValue }) {
     kept.undone = kept.undone.slice(0, -1);
     replay();
     draw();
-    tell("One stroke painted again.");
+    tell("Stroke redone.");
   };
   find("[data-undo]").onclick = undo;
   find("[data-redo]").onclick = redo;
@@ -167,7 +167,7 @@ export default function ({ data, parentElement, setStateValue }) {
     kept.strokes = [];
     replay();
     draw();
-    tell("The encoder's anatomy, unpainted.");
+    tell("All strokes removed.");
   };
   radius.oninput = opacity.oninput = soon;
 

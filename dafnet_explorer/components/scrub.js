@@ -1,4 +1,4 @@
-// Frames are sent once; the pointer or the arrow keys move through them with no round trip to the server.
+// Frames are sent once; the pointer or the arrow keys select them without a request to the server.
 
 export default function ({ data, parentElement }) {
   const find = (selector) => parentElement.querySelector(selector);

@@ -1,4 +1,4 @@
-// The thin-plate spline of dafnet_core/alignment.py, in the browser: one matrix from control points to pixels.
+// The thin-plate spline of dafnet_core/geometry.py, in the browser: one matrix from control points to pixels.
 
 /** Rest positions of side x side control points over [-1, 1], row by row: [[x, y], ...]. */
 function controlPoints(side) {

@@ -9,7 +9,7 @@ export default function ({ data, parentElement, setStateValue }) {
   for (const [row, column, x, y, w, h] of data.tiles) {
     const button = document.createElement("button");
     button.type = "button";
-    button.tabIndex = -1; // the page has selection boxes for the keyboard, with fewer stops
+    button.tabIndex = -1; // the page has select boxes for keyboard users, with fewer tab stops
     button.setAttribute("aria-label", `Tile in row ${row + 1}, column ${column + 1}`);
     button.setAttribute("aria-pressed", String(row === data.chosen?.[0] && column === data.chosen?.[1]));
     Object.assign(button.style, {

@@ -1,1 +1,1 @@
-"""Contact sheets, tables, Plotly figures and downloads, one file a page or topic. No streamlit, no torch."""
+"""Contact sheets, tables, Plotly figures and downloads, one file per page or topic. No streamlit, no torch."""

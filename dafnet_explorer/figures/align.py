@@ -1,4 +1,4 @@
-"""The page Align: a warp, known misregistration, and neighbouring slices as candidates."""
+"""The page Align: edited warps, known misregistration, and neighbouring slices as candidates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from dafnet_explorer.figures.charts import COLOURS, plain
 from dafnet_explorer.figures.pixels import anatomy_map
 from dafnet_explorer.figures.texts import dice_text
 
-JACOBIAN_LIMIT = 1.0  # log2 of the determinant is shown up to this: half the area to twice the area
-FOLD = "#ff00a0"  # not one of the palette's, so that it is never taken for a class
+JACOBIAN_LIMIT = 1.0  # range of log2 of the determinant: half to twice the area
+FOLD = "#ff00a0"  # not in the palette, so it cannot be mistaken for a class
 
 
 def _lengths(displacement: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ def _dice(mask: np.ndarray, truth: np.ndarray | None, classes: int) -> float:
 
 
 def dice_of(made: Realigned, truth: np.ndarray | None, classes: int) -> tuple[float, float]:
-    """Mean Dice of the deformed and of the fused mask; NaN without a truth (H, W)."""
+    """Mean Dice of the deformed and of the fused mask; NaN without ground truth (H, W)."""
     return _dice(made.deformed_mask, truth, classes), _dice(made.fused_mask, truth, classes)
 
 
@@ -55,10 +55,10 @@ def realigned_sheet(
     colours: Sequence[str],
     theme: Theme,
 ) -> Image.Image:
-    """What a warp gives: anatomies, masks over the fixed image, the crosswise image, the field and its Jacobian.
+    """Results of a warp: anatomies, masks over the fixed image, the crosswise image, displacement and Jacobian.
 
     Args:
-        truth: labels (H, W) of those modalities that have any.
+        truth: labels (H, W) by modality, where there are any.
         drawn: a colour for each channel; colours: for each class.
     """
     i, j = found.pairs[pair]
@@ -87,7 +87,7 @@ def warp_rows(
     classes: int,
     true: np.ndarray | None,
 ) -> list[dict[str, str]]:
-    """Warps in rows as text: Dice, crosswise error, error of the position over the organs, folds; n/a says why.
+    """One row of text per warp: Dice, crosswise error, position error over the organs, folds; n/a with the reason.
 
     Args:
         true: the true sampling positions (H, W, 2) xy in pixels, where they are known.
@@ -99,7 +99,7 @@ def warp_rows(
         if true is not None and mask is not None:
             error = position_error(made.positions, true, mask > 0)
             where = "n/a: no organ here" if np.isnan(error) else f"{error:.2f} px"
-        said = ["n/a: no truth" if np.isnan(d) else f"{d:.3f}" for d in dice_of(made, mask, classes)]
+        said = ["n/a: no ground truth" if np.isnan(d) else f"{d:.3f}" for d in dice_of(made, mask, classes)]
         rows.append(
             {
                 "warp": name,
@@ -114,7 +114,7 @@ def warp_rows(
 
 
 def misregistered_sheet(made: Misregistered, pair: tuple[int, int], theme: Theme) -> Image.Image:
-    """A known warp and what the aligner made of it: sampling grids, displacements and what is left of the error."""
+    """A known and the recovered warp: sampling grids, displacements and residual error."""
     i, j = pair
     found = made.found
     still = identity_pixels(*found.images.shape[1:])
@@ -128,13 +128,13 @@ def misregistered_sheet(made: Misregistered, pair: tuple[int, int], theme: Theme
         Tile(warp_lines(moved, recovered), "the aligner's grid", "recovered"),
         Tile(coloured(_lengths(made.true - still), 0, most), "true", f"0 to {most:.1f} pixels"),
         Tile(coloured(_lengths(recovered - still), 0, most), "recovered", f"0 to {most:.1f} pixels"),
-        Tile(coloured(left, 0, most), "what is left", f"mean {left.mean():.1f} pixels"),
+        Tile(coloured(left, 0, most), "residual", f"mean {left.mean():.1f} pixels"),
     ]
     return sheet([tiles], side=180, theme=theme)
 
 
 def range_figure(found: Range, dark: bool) -> go.Figure:
-    """Dice and error over the amount, with the aligner and without it, and where each of them breaks."""
+    """Dice and error over the amount, with and without alignment, and the breaking point of each."""
     figure = make_subplots(1, 2, subplot_titles=("Dice in the fixed frame", "error of the position, pixels"))
     series = [
         ("aligned", found.aligned, found.error_after, found.breaks_at, COLOURS[0]),
@@ -171,12 +171,12 @@ def range_figure(found: Range, dark: bool) -> go.Figure:
 
 
 def breaking_points(found: Range) -> str:
-    """Where Dice has fallen by BREAKS, in words."""
+    """Sentence on the amounts at which Dice has fallen by BREAKS."""
     said = [
         f"{name} masks " + (f"break at {at:.1f} pixels" if at is not None else f"hold up to {found.amounts[-1]:g}")
         for name, at in (("aligned", found.breaks_at), ("unaligned", found.breaks_unaligned_at))
     ]
-    return f"{said[0].capitalize()}, {said[1]} (a mean Dice that is {BREAKS:g} under that of no warp)."
+    return f"{said[0].capitalize()}, {said[1]} (mean Dice {BREAKS:g} below that without a warp)."
 
 
 def candidates_sheet(

@@ -1,4 +1,4 @@
-"""Styling that all Plotly figures share, and linked heatmaps."""
+"""Shared style of Plotly figures, and linked heatmaps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F0E442", "#8d99a6")
-MANY = "Viridis"  # for numbers, and for more subjects than COLOURS
+MANY = "Viridis"  # for numbers, and for more groups than COLOURS
 
 
 def plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
-    """A figure without paper of its own, its letters and lines fit for a light or a dark page."""
+    """Transparent background, and text and grid colours for a light or a dark page."""
     ink, line = ("#f2f2f2", "#3a3f4a") if dark else ("#1a1a1a", "#dcdfe4")
     figure.update_layout(
         height=height,
@@ -29,7 +29,7 @@ def plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figur
 
 
 def chart(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Plotly's settings: the camera button gives an SVG named after what made it."""
+    """Plotly's settings: the camera button saves an SVG whose name has the checkpoint's digest."""
     file = f"dafnet-{name}-{str(about['checkpoint_digest'])[:8]}"
     return {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": file}}
 

@@ -10,7 +10,7 @@ from dafnet_explorer.figures.charts import COLOURS, plain
 
 
 def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.Figure:
-    """Every column of a run's log over its steps; one shown at first, the others by a click on their names."""
+    """All columns of a run's log over its steps; the first two are visible, a click on a name shows others."""
     figure = go.Figure()
     names = [name for name in dict.fromkeys(n for row in rows for n in row) if name not in ("step", "epoch")]
     for n, name in enumerate(names):

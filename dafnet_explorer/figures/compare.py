@@ -21,10 +21,10 @@ from dafnet_explorer.figures.texts import dice_text
 def compare_sheet(
     found: tuple[Decomposition, Decomposition], truth: dict[int, np.ndarray], colours: Sequence[str], theme: Theme
 ) -> Image.Image:
-    """Two models on one slice, a row each for every modality, and what differs between their images under them.
+    """Two models on one slice: one row per model and modality, and the difference of their images below.
 
     Args:
-        truth: labels (H, W) of those modalities that have any; colours: of the classes.
+        truth: labels (H, W) by modality, where there are any; colours: of the classes.
     """
     rows, names = [], []
     classes = len(colours)
@@ -48,7 +48,7 @@ def compare_sheet(
             ]
             row += [Tile(grey(f.swapped[p]), "" if n else f"z of {f.names[f.pairs[p][1]]}") for p in swaps]
             rows.append(row)
-            names.append(f"{name}, {('chosen', 'beside')[n]}")
+            names.append(f"{name}, {'AB'[n]}")
         a, b = found
         changes = [(a.own[i], b.own[i]), *((a.swapped[p], b.swapped[p]) for p in swaps)]
         rows.append(
@@ -62,11 +62,20 @@ def compare_sheet(
                 ),
             ]
         )
-        names.append("chosen - beside")
+        names.append("A - B")
     return sheet(rows, names, side=170, theme=theme)
 
 
-HIDDEN = ("n_subjects", "n_slices", "warp.", "why", "version", "data", "split", "paired.")  # of the data, or said twice
+HIDDEN = (
+    "n_subjects",
+    "n_slices",
+    "warp.",
+    "why",
+    "version",
+    "data",
+    "split",
+    "paired.",
+)  # properties of the data, and duplicates
 COUNTS = (".n", ".n_subjects", ".slices")
 
 
@@ -83,10 +92,10 @@ def _numbers(value: Any, path: str = "") -> Iterable[tuple[str, float]]:
 
 
 def comparison(a: Evaluation, b: Evaluation) -> list[dict[str, Any]]:
-    """Every number of two checkpoints on the same data; by-subject ones with their paired difference a - b.
+    """All numbers of two checkpoints A and B on the same data; by-subject ones with their paired difference a - b.
 
     Returns:
-        Rows of number, chosen (a), beside (b), difference, low and high of its 95 % interval, sign-flip p; None where
+        Rows of number, chosen (A), beside (B), difference, low and high of its 95 % interval, sign-flip p; None where
         unknown.
     """
     ours, theirs = dict(_numbers(a.result.to_json())), dict(_numbers(b.result.to_json()))

@@ -27,7 +27,7 @@ def _occupancy(plane: np.ndarray) -> str:
 def channel_sheet(
     found: Decomposition, kinds: Sequence[int | None], classes: Sequence[str], colours: Sequence[str], theme: Theme
 ) -> Image.Image:
-    """Images and their anatomy channels, the same channel under the same channel."""
+    """Images and their anatomy channels, one column per channel."""
     rows = []
     for i, _ in enumerate(found.names):
         row: list[Tile | None] = [Tile(grey(found.images[i]), "" if i else "image")]
@@ -46,7 +46,7 @@ def fusion_sheet(
     colours: Sequence[str],
     theme: Theme,
 ) -> Image.Image:
-    """Channels in the frame of modality i: its own, each other's deformed onto it, and their maximum."""
+    """Channels in the frame of modality i: its own, those deformed onto it, and their maximum."""
     parts = [("own", found.s[i])]
     parts += [(f"from {found.names[b]}", found.deformed[p]) for p, (a, b) in enumerate(found.pairs) if a == i]
     parts += [("fused", found.fused[i])]
@@ -61,7 +61,7 @@ def fusion_sheet(
 
 
 def warp_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
-    """Each ordered pair: where the fixed image's pixels are found in the moving one, and what that does."""
+    """Each ordered pair: both anatomies, the sampling grid, the deformed and the fused anatomy."""
     rows, names = [], []
     for p, (i, j) in enumerate(found.pairs):
         fixed, moving = found.names[i], found.names[j]
@@ -100,7 +100,7 @@ def reconstruction_sheet(found: Decomposition, truth: dict[int, np.ndarray], the
 
 
 def z_figure(found: Decomposition, dark: bool) -> go.Figure:
-    """The modality factors side by side: mean of every dimension, whiskers of one posterior standard deviation."""
+    """Modality factors: mean of every dimension, whiskers of one posterior standard deviation."""
     figure, ink = go.Figure(), "#f2f2f2" if dark else "#1a1a1a"
     for i, (name, colour) in enumerate(zip(found.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)):
         figure.add_bar(
@@ -147,7 +147,7 @@ def download_sheet(
     mask_colours: Sequence[str],
     theme: Theme,
 ) -> Image.Image:
-    """Everything that the Decompose page shows, in one picture."""
+    """All sheets of the page Decompose in one picture."""
     colours = channel_colours(kinds, mask_colours)
     parts = [("Anatomy channels", channel_sheet(found, kinds, classes, colours, theme))]
     if found.pairs:

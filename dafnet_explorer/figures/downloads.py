@@ -1,4 +1,4 @@
-"""Files that a user can download: NPZ, CSV and JSON, each with what made it."""
+"""Files for download: NPZ, CSV and JSON, each with its provenance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def npz(arrays: Mapping[str, np.ndarray], about: Mapping[str, object]) -> bytes:
 
 
 def table_csv(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> bytes:
-    """Rows as CSV; what made them stands above as comments."""
+    """Rows as CSV; comments at the top hold `about`, their provenance."""
     text = io.StringIO()
     for key, value in about.items():
         text.write(f"# {key}: {json.dumps(value)}\n")
@@ -30,5 +30,5 @@ def table_csv(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> by
 
 
 def as_json(found: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
-    """Numbers of `evaluate` with what made them, which names the data without a path of this machine."""
+    """Numbers of `evaluate` with their provenance, which names the data without a path of this machine."""
     return (json.dumps({**found, **about}, indent=1) + "\n").encode()

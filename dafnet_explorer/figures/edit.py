@@ -14,7 +14,7 @@ from dafnet_explorer.figures.texts import dice_text
 
 
 def edit_sheet(rows: Sequence[tuple[str, Edit, np.ndarray]], colours: Sequence[str], theme: Theme) -> Image.Image:
-    """Images and masks before and after painting, one row a model.
+    """Images and masks before and after painting, one row per model.
 
     Args:
         rows: name of the model, its edit, and its anatomy after it as a picture (H, W, 3).
@@ -39,7 +39,7 @@ def _change(made: Edit) -> str:
 
 
 def edit_rows(made: Edit, titles: Sequence[str]) -> list[dict[str, object]]:
-    """Pixels of each channel before and after, channels that were never there left out."""
+    """Pixels of each channel before and after; channels that are empty in both are left out."""
     return [
         {"channel": title, "pixels before": int(before), "pixels after": int(after), "change": int(after - before)}
         for title, (before, after) in zip(titles, made.pixels, strict=True)

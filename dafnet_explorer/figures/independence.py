@@ -15,6 +15,11 @@ from dafnet_core.metrics.dependence import Curve, Dependence
 from dafnet_explorer.figures.charts import COLOURS, plain
 from dafnet_explorer.figures.texts import cell, span
 
+COLUMN_LABELS = {  # for display; CSV downloads keep the keys
+    "subjects permuted": "dCor, subjects permuted",
+    "subjects permuted²": "dCor², subjects permuted",
+}
+
 
 def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go.Figure:
     """Both statistics of each checkpoint over their null distributions, same scales for all."""
@@ -28,7 +33,7 @@ def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go
             f"{title}<br>{what}" for what in ("dCor, as in the paper", "dCor², bias-corrected") for title, _ in found
         ],
     )
-    figure.update_annotations(font_size=13)  # two titles fit beside each other on a narrow screen
+    figure.update_annotations(font_size=13)  # two titles fit side by side on a narrow screen
     for column, (_, d) in enumerate(found, 1):
         parts = (
             (d.null_dcor, d.dcor, d.dcor_ci95),
@@ -49,7 +54,7 @@ def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go
             figure.add_vline(
                 value, line_color=COLOURS[1], line_width=3, annotation_text=f"{value:.2f}", row=row, col=column
             )
-    for row, low in ((1, 0.0), (2, -0.2)):  # with 0, how far from it independent factors are can be seen
+    for row, low in ((1, 0.0), (2, -0.2)):  # including 0 makes the bias of the null distribution visible
         figure.update_xaxes(range=[low, 1], row=row)
     figure.update_yaxes(showticklabels=False)
     return plain(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
@@ -83,7 +88,7 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
 
 
 def dependence_rows(found: DependenceSummary) -> list[dict[str, str]]:
-    """Statistics of each pair of factors as text; cards of older checkpoints have those of s and z alone."""
+    """Statistics of each pair of factors as text; older checkpoints have those of s and z only."""
     parts: list[tuple[str, DependenceStatistics]] = [("s and z", found)]
     parts += [(f"s and z, {name} alone", d) for name, d in (found.within or {}).items()]
     parts += [(name, d) for name, d in (("image and s", found.image_s), ("image and z", found.image_z)) if d]

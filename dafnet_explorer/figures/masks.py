@@ -19,7 +19,7 @@ from dafnet_explorer.subjects import Native
 def mask_sheet(
     found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], colours: Sequence[str], theme: Theme
 ) -> Image.Image:
-    """Masks of every anatomy over the image, beside the truth, with the mean Dice where there is one."""
+    """Masks of every anatomy over the image, with ground truth and mean Dice where available."""
     scores = {(kind, i, j): nanmean(dice_from_counts(c)) for kind, i, j, c in overlaps(found, truth, len(classes))}
     rows = []
     for i, _ in enumerate(found.names):
@@ -39,7 +39,7 @@ def mask_sheet(
 def dice_table(
     found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
 ) -> list[dict[str, str]]:
-    """Dice of every mask and class as rows of text; n/a says why."""
+    """Dice of every mask and class as rows of text; n/a with the reason."""
     counts = {(kind, i, j): c for kind, i, j, c in overlaps(found, truth, len(classes))}
     wanted = [(kind, i, j) for kind, i, j, _ in masks_of(found)] + [("copy", i, j) for i, j in found.pairs]
     rows = []
@@ -62,7 +62,7 @@ def dice_table(
 
 
 def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:
-    """Fused masks brought back onto the user's own pixels."""
+    """Fused masks resampled to the user's own pixels."""
     rows = []
     for i, own in enumerate(native):
         base = grey(own.pixels)

@@ -18,7 +18,7 @@ from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
 
 
 def row_names(found: Encodings) -> list[str]:
-    """What each row of encodings is, for people; subjects by number."""
+    """Display name of each row of encodings; subjects by number."""
     numbers = {name: n for n, name in enumerate(dict.fromkeys(found.subjects.tolist()), 1)}
     return [
         f"subject {numbers[s]}, slice {p + 1}, {found.names[m]}"
@@ -36,7 +36,7 @@ def mixture_sheet(
     drawn: Sequence[str],
     theme: Theme,
 ) -> Image.Image:
-    """g(s, z) of every anatomy (row) and modality factor (column), each with its two verdicts.
+    """g(s, z) of every anatomy (row) and modality factor (column), each with its two scores.
 
     Args:
         anatomies: (H, W) channel indices of each row.
@@ -60,31 +60,31 @@ def mixture_sheet(
 
 
 def kept_text(labels: np.ndarray, again: Decomposition, classes: Sequence[str]) -> np.ndarray:
-    """What is said of each pixel (H, W) of a mixed image: its channel, that of the image encoded again, the mask.
+    """Hover text of each pixel (H, W) of a mixed image: its channel, that of the re-encoded image, the mask.
 
     Args:
-        labels: (H, W) channel of each pixel in the anatomy that the image was made with.
-        again: of that image alone.
+        labels: (H, W) channel of each pixel in the decoded anatomy.
+        again: decomposition of that image alone.
     """
     channels = np.array([f"channel {c + 1}" for c in range(again.s.shape[1])])
     before, after = channels[labels], channels[again.s[0].argmax(0)]
     masks = np.array(classes)[again.single[0]]
-    return np.char.add(np.char.add(np.char.add(before, " encoded again "), after), np.char.add("<br>mask ", masks))
+    return np.char.add(np.char.add(np.char.add(before, " re-encoded "), after), np.char.add("<br>mask ", masks))
 
 
 def mixture_inspection(
     image: np.ndarray, own: np.ndarray, content: np.ndarray, style: np.ndarray | None, text: np.ndarray, dark: bool
 ) -> go.Figure:
-    """Linked views of one mixed image g(s, z), (H, W): whose s, whose z, and what the z of another did to it.
+    """Linked views of one mixed image g(s, z), (H, W): the images of s and of z, and the effect of the foreign z.
 
     Args:
         own: g(s, z) with the z of the anatomy's own image.
-        content: the image that s is of; style: the image that z is of, None for a random z.
-        text: (H, W) what is said under the cursor.
+        content: the image of s; style: the image of z, None for a random z.
+        text: (H, W) hover text.
     """
-    panels = [("g(s, z)", image, "Greys_r", -1, 1), ("image that s is of", content, "Greys_r", -1, 1)]
+    panels = [("g(s, z)", image, "Greys_r", -1, 1), ("image of s", content, "Greys_r", -1, 1)]
     if style is not None:
-        panels.append(("image that z is of", style, "Greys_r", -1, 1))
+        panels.append(("image of z", style, "Greys_r", -1, 1))
     panels.append(("change from its own z", image - own, "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT))
     return linked(panels, text, dark)
 
@@ -92,7 +92,7 @@ def mixture_inspection(
 def mixture_rows(
     mixed: Mixed, rows: Sequence[str], columns: Sequence[str], modalities: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """A row a cell of a mixture: what it is made of and its verdicts."""
+    """One row per cell of a mixture: its anatomy, its z and its scores."""
     return [
         {
             "anatomy of": row,

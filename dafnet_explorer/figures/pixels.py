@@ -1,4 +1,4 @@
-"""Arrays as coloured pixels: a colour a channel, and the ranges of values that pictures show."""
+"""Arrays as coloured pixels, and the ranges of values that pictures show."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 
 from dafnet_core.drawing import rgb
 
-# for channels that are no class: distinct from the class colours, quiet beside them
+# for channels without a class: muted, and distinct from the class colours
 MIXED = ("#3b3f46", "#8d99a6", "#c9b79c", "#6b7f6b", "#b5a3c9", "#5f7c99", "#a68a7a", "#d9d9d9")
 ERROR_LIMIT = 0.5  # absolute errors are shown up to this, in intensities of [-1, 1]
 CHANGE_LIMIT = 1.0  # signed changes of intensity are shown from minus this to this
 
 
 def channel_colours(kinds: Sequence[int | None], colours: Sequence[str]) -> tuple[str, ...]:
-    """One colour a channel: its class's, or a quiet one of its own."""
+    """One colour per channel: that of its class, or one of MIXED."""
     return tuple(colours[k] if k else MIXED[c % len(MIXED)] for c, k in enumerate(kinds))
 
 
 def anatomy_map(s: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    """An anatomy (C, H, W) in one picture (H, W, 3): each channel's share in its colour."""
+    """An anatomy (C, H, W) as one picture (H, W, 3): colours weighted by the channels."""
     palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
     total = np.maximum(s.sum(0), 1e-6)  # a fused anatomy may add up to more than 1
     return (np.einsum("chw,cr->hwr", s, palette) / total[..., None]).round().clip(0, 255).astype(np.uint8)
 
 
 def labels_map(labels: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    """Channel indices (H, W) in one picture (H, W, 3), each in its colour."""
+    """Channel indices (H, W) as one picture (H, W, 3), each in its colour."""
     return np.array([rgb(c) for c in colours], np.uint8)[labels]

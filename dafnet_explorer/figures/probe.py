@@ -1,4 +1,4 @@
-"""The page Probe: what classifiers read from z and s (Sec. V-H.1)."""
+"""The page Probe: what classifiers predict from z and s (Sec. V-H.1)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from dafnet_explorer.figures.texts import cell, span
 
 
 def probe_figure(probe: ProbeSummary, dark: bool) -> go.Figure:
-    """Accuracy of the modality from all of z and from each dimension alone, with intervals and the chance line.
+    """Accuracy of the modality classified from all of z and from each dimension alone, with intervals and chance.
 
     Args:
-        probe: of which the accuracy is known; cards of older checkpoints have no intervals of single dimensions.
+        probe: with an accuracy; older checkpoints have no intervals of single dimensions.
     """
     values = [probe.accuracy, *probe.per_dimension]
     intervals = [probe.ci95, *(probe.per_dimension_ci95 or ((v, v) for v in probe.per_dimension))]
@@ -47,20 +47,20 @@ def probe_figure(probe: ProbeSummary, dark: bool) -> go.Figure:
 
 
 def z_axes(encodings: Encodings) -> list[str]:
-    """What the scatter of z can be drawn over."""
+    """Axes that the scatter plot of z offers."""
     return ["principal axes", *(f"z{d + 1}" for d in range(encodings.z.shape[1]))]
 
 
 def colourings(encodings: Encodings) -> list[str]:
-    """What the scatter of z can be coloured by."""
+    """Properties that the scatter plot of z can be coloured by."""
     return ["modality", "subject", *encodings.known]
 
 
 def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool) -> go.Figure:
-    """z of every image, a point each; its customdata is the row.
+    """Scatter plot of z, one point per image; its customdata is the row.
 
     Args:
-        across, up: two of `z_axes`; the principal axes, if `across` is them.
+        across, up: two of `z_axes`; `up` is ignored for principal axes.
         colour: one of `colourings`.
     """
     e, axes = encodings, z_axes(encodings)
@@ -108,7 +108,7 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
 
 
 def slice_sheet(found: Encodings, row: int, colours: Sequence[str], theme: Theme) -> Image.Image:
-    """The slice that a row of encodings belongs to: its image and anatomy in every modality; a colour a class."""
+    """The slice of a row of encodings: its image and anatomy in every modality, one colour per class."""
     drawn = channel_colours(found.channel_classes, colours)
     first = row - row % len(found.names)
     tiles: list[Tile | None] = []
@@ -120,13 +120,13 @@ def slice_sheet(found: Encodings, row: int, colours: Sequence[str], theme: Theme
 
 
 def leakage_rows(found: Mapping[str, LeakageSummary]) -> list[dict[str, str]]:
-    """Leakage by features of s as text."""
+    """Leakage by features of s, as text."""
     rows = []
     for kind, told in (("occupancies", "share of each channel"), ("pooled", "channels on an 8 x 8 grid")):
         leak, excess = found[kind], found[kind].excess
         rows.append(
             {
-                "anatomy seen as": told,
+                "features of s": told,
                 "accuracy from s": f"{cell(leak.accuracy)} ({span(leak.ci95)})",
                 "from true masks": cell(leak.truth_accuracy),
                 "leakage (excess)": f"{excess.difference:+.3f} ({span(excess.ci95)})" if excess else "n/a",
@@ -136,15 +136,15 @@ def leakage_rows(found: Mapping[str, LeakageSummary]) -> list[dict[str, str]]:
 
 
 def confusion_rows(probe: ProbeSummary, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The probe's confusion matrix, a row a true modality."""
+    """The probe's confusion matrix, one row per true modality."""
     return [
-        {"true": name} | {f"taken for {other}": n for other, n in zip(names, row, strict=True)}
+        {"true": name} | {f"predicted {other}": n for other, n in zip(names, row, strict=True)}
         for name, row in zip(names, probe.confusion, strict=True)
     ]
 
 
 def reading_rows(readings: Sequence[Reading]) -> list[dict[str, str]]:
-    """What z and s tell of what is known, a row for each known thing and modality."""
+    """Scores of z and s, one row per known property and modality."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for r in readings:
         row = rows.setdefault((r.known, r.modality), {"known": r.known, "in": r.modality, "measure": r.measure})
@@ -157,7 +157,7 @@ def reading_rows(readings: Sequence[Reading]) -> list[dict[str, str]]:
 
 
 def z_csv(encodings: Encodings, about: Mapping[str, Any]) -> bytes:
-    """A row an image: subject, slice, modality, z, its standard deviation, and what is known of the subject."""
+    """One row per image: subject, slice, modality, z, its standard deviation, and the subject's known properties."""
     e = encodings
     rows = [
         {"subject": s, "slice": p + 1, "modality": e.names[m]}

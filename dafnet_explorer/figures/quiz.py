@@ -1,4 +1,4 @@
-"""The page Quiz: a question's images, and its answer."""
+"""The page Quiz: images of a question and of its answer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
 
 
 def quiz_sheet(question: Question, theme: Theme) -> Image.Image:
-    """A question: the image before and after, and nothing that tells what was changed."""
+    """A question: the image before and after, without any hint at the changed factor."""
     before, after = question.images
     return sheet([[Tile(grey(before), "before"), Tile(grey(after), "after")]], side=380, theme=theme)
 
 
 def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[str]], theme: Theme) -> Image.Image:
-    """Its answer: images and their difference; anatomies and z before and after; the sampling grid of a warp.
+    """The answer: images and their difference; anatomies and z before and after; the sampling grid of a warp.
 
     Args:
-        drawn: a colour for each channel of the model that made the image before, and of the one that made it after.
+        drawn: a colour for each channel of the models of the image before and of the image after.
     """
     before, after = question.images
     change = coloured(question.change, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
@@ -47,15 +47,18 @@ def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[s
 
 
 def quiz_rows(question: Question) -> list[dict[str, str]]:
-    """What a question's change did, as rows of text; n/a says why."""
-    q, apart = question, "n/a: two models' own"
+    """Effect of a question's change as rows of text; n/a with the reason."""
+    q, apart = question, "n/a: two models"
     d, distance = q.moved
     numbers = [
         ("mean absolute change inside the organs", "n/a: none found" if np.isnan(q.inside) else f"{q.inside:.3f}"),
-        ("mean absolute change outside them", "n/a: nothing there" if np.isnan(q.outside) else f"{q.outside:.3f}"),
+        (
+            "mean absolute change outside the organs",
+            "n/a: nothing there" if np.isnan(q.outside) else f"{q.outside:.3f}",
+        ),
         ("pixels whose channel changed", apart if np.isnan(q.other_channel) else f"{q.other_channel:.1%}"),
-        ("farthest move in z", apart if np.isnan(distance) else f"{distance:.2f}" + f" (z{d + 1})" * (distance > 0)),
+        ("largest change in z", apart if np.isnan(distance) else f"{distance:.2f}" + f" (z{d + 1})" * (distance > 0)),
         ("displacement, RMS", f"{q.rms:.1f} pixels"),
-        ("Dice of the masks of both images, encoded again", "n/a: none found" if np.isnan(q.dice) else f"{q.dice:.3f}"),
+        ("Dice of the masks of both re-encoded images", "n/a: none found" if np.isnan(q.dice) else f"{q.dice:.3f}"),
     ]
-    return [{"evidence": name, "value": value} for name, value in numbers]
+    return [{"measure": name, "value": value} for name, value in numbers]

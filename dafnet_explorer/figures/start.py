@@ -1,4 +1,4 @@
-"""The page Start: the idea in one picture."""
+"""The page Start: factors, reconstruction and swap in one picture."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dafnet_explorer.figures.pixels import anatomy_map
 
 
 def start_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
-    """The idea in one picture: image = g(anatomy s, style z), and the same anatomy with the other's style."""
+    """One row per modality: image, s, z, reconstruction g(s, z), and the same s with the other z."""
     rows = []
     for i, _ in enumerate(found.names):
         row: list[Tile | None] = [
             Tile(grey(found.images[i]), "image x"),
             Tile(anatomy_map(found.s[i], colours), "anatomy s (content)"),
             Tile(bars(found.z_mean[i], found.z_std[i], theme), "modality factor z (style)"),
-            Tile(grey(found.own[i]), "put together: g(s, z)"),
+            Tile(grey(found.own[i]), "reconstruction g(s, z)"),
         ]
         for p, (a, b) in enumerate(found.pairs):
             if a == i:

@@ -1,4 +1,4 @@
-"""The sidebar's pictures of all samples."""
+"""Thumbnails of all samples for the sidebar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page Tour: pictures that belong to its equations."""
+"""The page Tour: a picture for each equation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dafnet_explorer.figures.texts import dice_text
 def pair_sheet(
     found: Decomposition, truth: dict[int, np.ndarray], classes: int, colours: Sequence[str], theme: Theme
 ) -> Image.Image:
-    """Two images of one slice, tiles of both in turn, the true mask of the first, unmoved, on the second (Sec. IV-C).
+    """Two images of one slice, their checkerboard, and the true mask of the first, unmoved, on the second (Sec. IV-C).
 
     Args:
         found: of at least two modalities.
-        truth: labels (H, W) of those modalities that have any.
-        classes: their number with the background.
+        truth: labels (H, W) by modality, where there are any.
+        classes: number of classes, background included.
         colours: of the classes.
     """
     a, b = found.names[:2]
@@ -31,7 +31,7 @@ def pair_sheet(
     y, x = np.mgrid[:height, :width]
     turns = (y * 6 // height + x * 6 // width) % 2 == 0
     row: list[Tile | None] = [Tile(grey(found.images[0]), a), Tile(grey(found.images[1]), b)]
-    row.append(Tile(grey(np.where(turns, found.images[0], found.images[1])), f"{a} and {b} in turn"))
+    row.append(Tile(grey(np.where(turns, found.images[0], found.images[1])), f"{a} and {b} checkerboard"))
     if {0, 1} <= truth.keys():
         counts = next(c for kind, i, j, c in overlaps(found, truth, classes) if (kind, i, j) == ("copy", 1, 0))
         painted = overlay(grey(found.images[1]), truth[0], colours)
@@ -40,7 +40,7 @@ def pair_sheet(
 
 
 def z_sheet(found: Decomposition, kl: np.ndarray, theme: Theme) -> Image.Image:
-    """Each image beside its q(z | x, s) as bars with whiskers, and the prior N(0, I) at the end (Sec. III-A).
+    """Each image and its q(z | x, s) as bars with whiskers, and the prior N(0, I) (Sec. III-A).
 
     Args:
         kl: (n, n_z) nats.
@@ -55,7 +55,7 @@ def z_sheet(found: Decomposition, kl: np.ndarray, theme: Theme) -> Image.Image:
 
 
 def parts_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
-    """s and z, the image that the decoder makes of them, the true one and the absolute error (Sec. III-D)."""
+    """s and z, their reconstruction, the image and the absolute error (Sec. III-D)."""
     rows = []
     for i, _ in enumerate(found.names):
         error = np.abs(found.own[i] - found.images[i])
@@ -72,7 +72,7 @@ def parts_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> I
 
 
 def swap_sheet(found: Decomposition, theme: Theme) -> Image.Image:
-    """Each ordered pair: an anatomy with its own z and with the other's, between both images (Sec. III-D)."""
+    """Each ordered pair: an anatomy decoded with its own z and with the other's, between both images (Sec. III-D)."""
     rows = []
     for p, (i, j) in enumerate(found.pairs):
         a, b = found.names[i], found.names[j]
@@ -88,7 +88,7 @@ def swap_sheet(found: Decomposition, theme: Theme) -> Image.Image:
 
 
 def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, theme: Theme) -> Image.Image:
-    """How far apart the same images are in s and in z, row by column, dark 0 (Sec. V-H.3).
+    """Distance matrices of the same images in s and in z; dark is 0 (Sec. V-H.3).
 
     Args:
         s, z: (n, n) distances.

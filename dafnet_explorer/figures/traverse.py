@@ -1,4 +1,4 @@
-"""The page Traverse: one dimension of z after the other moved (Sec. V-H.2, Fig. 9)."""
+"""The page Traverse: images over each dimension of z (Sec. V-H.2, Fig. 9)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SORTS = ("effect", "KL", "probe accuracy", "number")
 
 
 def probe_accuracies(metrics: Mapping[str, EvaluationResult]) -> tuple[float, ...] | None:
-    """Accuracy of the modality from each dimension of z alone, on a checkpoint's first data set; None if not probed."""
+    """Accuracy of the modality classified from each dimension of z, on the first data set; None if not probed."""
     first = next(iter(metrics.values()), None)
     return first.probe.per_dimension if first and first.probe else None
 
@@ -33,11 +33,11 @@ def traverse_order(found: Traversal, kl: np.ndarray, accuracies: Sequence[float]
 def traverse_sheet(
     found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str, theme: Theme
 ) -> Image.Image:
-    """The paper's Fig. 9: a row a dimension of z, its images over the steps, correlation and difference at the end.
+    """The paper's Fig. 9: one row per dimension of z with its images over the steps, correlation and difference.
 
     Args:
         kl: (n_z,) nats.
-        accuracies: (n_z,) of a probe on each dimension alone; None where there was none.
+        accuracies: (n_z,) of a probe on each dimension alone; None without a probe.
         sort: one of SORTS, the largest on top.
     """
     order = traverse_order(found, kl, accuracies, sort)
@@ -66,7 +66,7 @@ def _correlation_pixels(values: np.ndarray) -> np.ndarray:
 
 
 def interpolation_sheet(images: np.ndarray, start: str, end: str, theme: Theme) -> Image.Image:
-    """One anatomy while z goes from one image's to another's: (steps, H, W)."""
+    """One anatomy with z interpolated from one image to another: (steps, H, W)."""
     last = len(images) - 1
     ends = {0: f"z of {start}", last: f"z of {end}"}
     tiles = [Tile(grey(image), ends.get(k, f"{k / last:.0%}")) for k, image in enumerate(images)]
@@ -98,7 +98,7 @@ def traverse_numbers(found: Traversal, s: np.ndarray, z: np.ndarray, about: Mapp
 
 
 def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
-    """Linked views of one tile: image, correlation, difference, and the mask of the image encoded again.
+    """Linked views of one tile: image, correlation, difference, and the mask of the re-encoded image.
 
     Args:
         mask: (H, W) names of classes.

@@ -1,4 +1,4 @@
-"""The page Truth: what is known of the subjects, read from every representation."""
+"""The page Truth: known properties of the subjects predicted from every representation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dafnet_explorer.figures.texts import span
 
 
 def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
-    """Scores (0 chance, 1 all) of what is known (rows) read from every representation (columns)."""
+    """Scores (0 chance, 1 perfect) of known properties (rows) from every representation (columns)."""
     known = list(dict.fromkeys(r.known for r in readings))
     factors = list(dict.fromkeys(r.factor for r in readings))
     by_place = {(r.known, r.factor): r for r in readings}
@@ -33,7 +33,7 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
             customdata=hover,
             texttemplate="%{z:.2f}",
             hovertemplate="%{y} from %{x}<br>%{customdata}<extra></extra>",
-            colorbar=dict(title="told", len=0.8),
+            colorbar=dict(title="score", len=0.8),
         )
     )
     figure.update_yaxes(autorange="reversed")
@@ -45,7 +45,7 @@ def _told(r: Reading) -> str:
 
 
 def truth_rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:
-    """Every reading with its interval, as a table."""
+    """All readings with their intervals, as table rows."""
     return [
         {
             "known": r.known,

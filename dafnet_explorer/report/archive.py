@@ -1,8 +1,8 @@
-"""Everything about one slice in one ZIP: a page that needs nothing else, arrays, tables, the numbers of `evaluate`.
+"""All results of one slice in one ZIP: a self-contained page, arrays, tables, the numbers of `evaluate`.
 
-The same settings give the same bytes: no clock is read, members keep their order. That holds for the same versions and
-number of threads, which it names: sums rounded otherwise move single pixels to another channel. Of an upload it holds
-pixels and what was made of them, no name.
+The same settings give the same bytes: no clock is read, members keep their order. This requires the same versions and
+number of threads, which are recorded: other rounding moves single pixels to another channel. Of an upload it contains
+pixels and results, but no name.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ def report(
 
     Args:
         found: the checkpoint's decomposition of the subject; kinds: its `channel_classes`.
-        moved: a traversal of own anatomy and posterior mean, by modality; none for no such sheets.
-        metrics: numbers of `evaluate` by the options that give them, such as "--data phantom"; None for those that
-            the checkpoint carries.
+        moved: traversals of own anatomy and posterior mean, by modality; may be empty.
+        metrics: numbers of `evaluate` by its options, such as "--data phantom"; None for those stored in the
+            checkpoint.
         facts: `provenance.about` of the subject by `provenance.data_name`, with "checkpoint_file", its name in
             commands.
-        link: address in the app that opens the same page again; None for the user's own files.
+        link: address in the app that opens the same page; None for the user's files.
 
     Raises:
-        ValueError: a link to the user's own files, or a traversal of a modality that the subject does not have.
+        ValueError: a link to the user's files, or a traversal of a modality that the subject does not have.
     """
     if subject.uploaded and link:
-        raise ValueError("the user's own files are in no link; expected None")
+        raise ValueError("uploads have no link; expected None")
     if unknown := sorted(moved.keys() - set(found.names)):
         raise ValueError(f"there is a traversal of {unknown[0]}; the subject has {', '.join(found.names)}")
     settings = {
@@ -83,14 +83,14 @@ def report(
     for name, traversal in moved.items():
         i = found.names.index(name)
         about = {**facts, "modality": name}
-        safe = re.sub(r"[^\w.+-]", "_", name)  # a checkpoint may call its modalities anything
+        safe = re.sub(r"[^\w.+-]", "_", name)  # names of modalities in a checkpoint are arbitrary
         members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, found.s[i], found.z_mean[i], about)
     members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in tables.items()}
     return _zip(members)
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:
-    """Members in their order, all of 1980-01-01, the earliest that a ZIP can say."""
+    """Members in their order, all dated 1980-01-01, the earliest date of the format."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, data in members.items():

@@ -1,4 +1,4 @@
-"""Parts of an HTML page that needs nothing outside it; all texts are escaped."""
+"""Elements of a self-contained HTML page; all texts are escaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ th, td { border: 1px solid var(--line); padding: 0.25rem 0.5rem; text-align: lef
 @media screen and (max-width: 640px) { img { max-width: none; width: 820px; } }
 @media print { .wide { overflow: visible; } h2, h3 { break-after: avoid; } img, tr { break-inside: avoid; } }
 """
-# the policy keeps even a hostile checkpoint's text from loading anything
+# the policy prevents a hostile checkpoint's text from loading anything
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
@@ -54,12 +54,12 @@ def paragraph(text: str) -> str:
 
 
 def scrolling(inner: str, label: str) -> str:
-    """What scrolls sideways inside its own box, by keyboard too."""
+    """A box that scrolls horizontally, also by keyboard."""
     return f'<div class="wide" role="region" tabindex="0" aria-label="{escape(label)}">{inner}</div>'
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table with a row for each of `rows`; columns that are empty in all of them are left out."""
+    """A table with one row for each of `rows`; empty columns are left out."""
     names = dict.fromkeys(name for row in rows for name, value in row.items() if value != "")
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join(
@@ -69,7 +69,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A cell: words as they are, numbers to three places, all else as JSON."""
+    """A cell: strings unchanged, floats with three decimals, other values as JSON."""
     if isinstance(value, str):
         return value
     return f"{value:.3f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The page of a report, a function for each of its sections."""
+"""HTML page of a report, one function per section."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dafnet_explorer.subjects import Subject
 SORT = "effect"  # dimensions of z, the largest effect on top
 CONTENTS = {
     "report.html": "this page",
-    "settings.json": "checkpoint, data, choices and versions that made it",
-    "evaluate.json": "every number of evaluate, by the data that it judged",
-    "decompose.npz": "every array of the decomposition",
+    "settings.json": "checkpoint, data, settings and versions",
+    "evaluate.json": "all numbers of evaluate, by data set",
+    "decompose.npz": "all arrays of the decomposition",
     "traverse-MODALITY.npz": "images over the steps of each dimension of z, their correlation and difference",
-    "dice.csv": "Dice of every mask of this slice",
+    "dice.csv": "Dice of all masks of this slice",
     "reconstruction.csv": "absolute errors of its reconstructions",
     "z.csv": "its modality factors",
     "evaluate.csv": "the main numbers of evaluate, as on this page",
@@ -45,7 +45,7 @@ def page(
     settings: Mapping[str, Any],
     tables: Mapping[str, Rows],
 ) -> str:
-    """The HTML; whatever is not this module's own words is escaped."""
+    """The HTML; all inserted texts are escaped."""
     numbers, carried = (checkpoint.metrics, True) if metrics is None else (metrics, False)
     title = f"DAFNet report: {settings['data']}"
     parts = [
@@ -56,7 +56,7 @@ def page(
         *_traversals(found, moved, numbers, settings),
         "<h2>The checkpoint on whole data sets</h2>",
         *_judged(numbers, carried=carried),
-        "<h2>Make it again</h2>",
+        "<h2>Reproduction</h2>",
         *_again(numbers, settings, carried=carried),
         *_beside(settings),
     ]
@@ -64,13 +64,13 @@ def page(
 
 
 def _introduction(title: str, found: Decomposition, settings: Mapping[str, Any]) -> list[str]:
-    """What this is, and every setting that made it."""
+    """Description and all settings."""
     return [
         f"<h1>{escape(title)}</h1>",
         paragraph(
-            f"One slice in {' and '.join(found.names)}, taken apart by a DAFNet (Chartsias et al., IEEE TMI 2021) into "
-            "anatomy factors s, what is where, and modality factors z, how it looks; aligned, fused, segmented, and "
-            "put together again. Made by DAFNet Explorer."
+            f"One slice in {' and '.join(found.names)}, decomposed by a DAFNet (Chartsias et al., IEEE TMI 2021) into "
+            "anatomy factors s (structure) and modality factors z (appearance); aligned, fused, segmented and "
+            "reconstructed. Made by DAFNet Explorer."
         ),
         paragraph("Not a medical device."),
         "<h2>Settings</h2>",
@@ -85,13 +85,13 @@ def _factors(
     settings: Mapping[str, Any],
     z_rows: Rows,
 ) -> list[str]:
-    """Anatomies, modality factors, and the warp where there are two modalities."""
+    """Anatomies, modality factors, and the warp if there are two modalities."""
     classes, colours = checkpoint.config.classes, channel_colours(kinds, checkpoint.colours)
     parts = [
         "<h2>Content and style</h2>",
         paragraph(
-            "Each image, its anatomy, its z (bars from -3 to 3, whiskers of one standard deviation), the image put "
-            "together from both, and the same anatomy with the other's z (Sec. III-A, III-D)."
+            "Each image, its anatomy, its z (bars from -3 to 3, whiskers of one standard deviation), the "
+            "reconstruction, and the same anatomy with the other's z (Sec. III-A, III-D)."
         ),
         picture(start_sheet(found, colours, LIGHT), "Images, anatomies, modality factors, reconstructions", settings),
         table(z_rows),
@@ -102,7 +102,7 @@ def _factors(
     if found.pairs:
         parts += [
             "<h2>Alignment and fusion</h2>",
-            paragraph("The grid shows where in the moving image the fixed one's pixels are taken from (Sec. III-B)."),
+            paragraph("The grid shows where the moving image is sampled for each fixed pixel (Sec. III-B)."),
             picture(warp_sheet(found, colours, LIGHT), "Fixed, moving, warped and fused anatomies", settings),
         ]
     return parts
@@ -111,15 +111,17 @@ def _factors(
 def _masks(
     checkpoint: Checkpoint, subject: Subject, found: Decomposition, settings: Mapping[str, Any], dice_rows: Rows
 ) -> list[str]:
-    """Masks of every anatomy with their Dice; on the user's own pixels too."""
+    """Masks of every anatomy with their Dice; also on the user's pixels."""
     classes, mask_colours = checkpoint.config.classes, checkpoint.colours
-    legend = " · ".join(  # seven characters are a colour, and nothing that a style could go on with
+    legend = " · ".join(  # seven characters: a colour without further style rules
         f'<span style="color: {escape(colour[:7])}">■</span> {escape(name)}'
         for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
     )
     parts = [
         "<h2>Masks</h2>",
-        paragraph("Masks from single, deformed and fused anatomies, and their Dice with the truth (Sec. III-C)."),
+        paragraph(
+            "Masks from single, deformed and fused anatomies, and their Dice with the ground truth (Sec. III-C)."
+        ),
         f"<p>{legend}</p>",
         picture(mask_sheet(found, subject.truth, classes, mask_colours, LIGHT), "Masks over the images", settings),
         table(dice_rows),
@@ -148,7 +150,7 @@ def _traversals(
     numbers: Mapping[str, EvaluationResult],
     settings: Mapping[str, Any],
 ) -> list[str]:
-    """A contact sheet for each modality whose z is traversed."""
+    """A contact sheet for each traversed modality."""
     parts = []
     accuracies = probe_accuracies(numbers)
     kl = kl_per_dimension(found)
@@ -157,7 +159,7 @@ def _traversals(
         parts += [
             f"<h2>Traversal of z of {escape(name)}</h2>",
             paragraph(
-                "The anatomy stays, one dimension of z at a time moves. Correlation is each pixel's with the "
+                "The anatomy is fixed, one dimension of z at a time varies. Correlation is each pixel's with the "
                 "dimension; effect is the mean absolute change from the first step to the last (Sec. V-H.2, Fig. 9)."
             ),
             picture(drawn, f"Images of {name} over each dimension of z", settings),
@@ -166,11 +168,11 @@ def _traversals(
 
 
 def _judged(numbers: Mapping[str, EvaluationResult], *, carried: bool) -> Iterator[str]:
-    """The main numbers of `evaluate`, a table for each measure and data set."""
+    """The main numbers of `evaluate`, one table per measure and data set."""
     if not numbers:
-        yield paragraph("The checkpoint carries no numbers: it was not judged yet.")
+        yield paragraph("The checkpoint has no numbers: it was not evaluated yet.")
         return
-    yield paragraph("Numbers that the checkpoint carries." if carried else "Numbers of a judgement in the app.")
+    yield paragraph("Numbers stored in the checkpoint." if carried else "Numbers of an evaluation in the app.")
     for title, found in numbers.items():
         rows = evaluate_rows(found)
         yield f"<h3>{escape(title)}: {found.n_subjects} subjects, {found.n_slices} slices</h3>"
@@ -182,12 +184,12 @@ def _judged(numbers: Mapping[str, EvaluationResult], *, carried: bool) -> Iterat
 
 
 def _again(numbers: Mapping[str, EvaluationResult], settings: Mapping[str, Any], *, carried: bool) -> Iterator[str]:
-    """How to get the same page and the same numbers."""
+    """How to reproduce the page and the numbers."""
     if settings["link"]:
         yield f"<p>This report: open <code>{escape(settings['link'])}</code> of the app and download it.</p>"
     else:
         yield paragraph(
-            "This report: give the app the same files and the checkpoint of this digest again; no link holds them."
+            "This report: open the same files and the checkpoint with this digest in the app; no link contains them."
         )
     for title, found in numbers.items():
         options = f"--data {found.data}" if carried else title
@@ -196,13 +198,13 @@ def _again(numbers: Mapping[str, EvaluationResult], settings: Mapping[str, Any],
 
 
 def _beside(settings: Mapping[str, Any]) -> list[str]:
-    """The ZIP's other files, and the licences."""
+    """The ZIP's files, and the licences."""
     return [
-        "<h2>Beside this page</h2>",
+        "<h2>Files</h2>",
         table([{"file": file, "what": what} for file, what in CONTENTS.items()]),
         paragraph(
-            "The code of DAFNet Explorer is MIT-licensed. Checkpoints, and what is made with them, are licensed by the "
-            f"data that they were trained on; here {settings['trained_on']}: {settings['licence_of_the_data']}."
+            "The code of DAFNet Explorer is MIT-licensed. The licence of checkpoints and of their outputs is that "
+            f"of the training data; here {settings['trained_on']}: {settings['licence_of_the_data']}."
         ),
         paragraph("Not a medical device: nothing here is for diagnosis or treatment."),
     ]

@@ -13,46 +13,46 @@ from dafnet_explorer.subjects import Subject
 
 Rows = list[dict[str, Any]]
 
-MEASURES = {  # key of `evaluate`: title, section of the paper, what its numbers say
+MEASURES = {  # key of `evaluate`: title, section of the paper, description
     "segmentation": (
         "Segmentation",
         "Sec. III-C, V",
         "Dice of masks from an image's own anatomy (single), from the other's (deformed) and from both (fused): 1 is "
-        "perfect, and a deviation is that over subjects. Unmoved is the other's true mask as it lies.",
+        "perfect; ± is the standard deviation over subjects. Unmoved: the other's true mask without alignment.",
     ),
     "registration": (
         "Registration",
         "Sec. III-B",
-        "How far, in pixels, a place is from its true partner in the other image, before and after alignment.",
+        "Mean distance, in pixels, of a position from its true match in the other image, before and after alignment.",
     ),
     "probe": (
         "Probe",
         "Sec. V-H.1",
-        "Share of images whose modality a linear classifier reads from z, on subjects that it never saw: near 1 if z "
-        "holds how an image looks.",
+        "Accuracy of the modality classified from z by a linear classifier, on held-out subjects: near 1 if z encodes "
+        "appearance.",
     ),
     "swap": (
         "Swap",
         "Sec. V-H",
-        "Share of images with the other's z that the probe, once they are encoded again, takes for the other modality.",
+        "Share of images with the other's z that the probe, after re-encoding, classifies as the other modality.",
     ),
     "dependence": (
         "Dependence",
         "Sec. V-H.3",
-        "Distance correlation of s and z: 0 if they are independent, but above it in any few subjects, so it is read "
-        "beside the same with the subjects permuted.",
+        "Distance correlation of s and z: 0 if they are independent, but biased upwards for few subjects; compare with "
+        "its value with the subjects permuted.",
     ),
     "kl_per_dimension": (
         "KL",
         "Sec. V-F",
-        "Nats that each dimension of z says about an image; one near 0 is idle, and an idle z is independent of s for "
-        "no good reason.",
+        "Information of each dimension of z on an image, in nats; a dimension near 0 is inactive, and an inactive z is "
+        "trivially independent of s.",
     ),
 }
 
 
 def evaluate_rows(found: EvaluationResult) -> list[dict[str, str]]:
-    """The main numbers of `evaluate`, keys of MEASURES, as rows of text; n/a says why where that is known."""
+    """The main numbers of `evaluate`, keys of MEASURES, as rows of text; n/a with the reason if known."""
     return [
         {"measure": MEASURES[key][0], "of": of, "value": _n(value, found.why.get(path)), "spread": around}
         for key, of, value, around, path in _main_numbers(found)
@@ -60,7 +60,7 @@ def evaluate_rows(found: EvaluationResult) -> list[dict[str, str]]:
 
 
 def _main_numbers(found: EvaluationResult) -> Iterator[tuple[str, str, float | None, str, str]]:
-    """(measure, what of, value, interval as text, dotted path) of each; nothing of what was not measured."""
+    """(measure, quantity, value, interval as text, dotted path) of each measured number."""
     for name, by_kind in (found.segmentation or {}).items():
         for kind, v in by_kind.items():
             spread = "" if v.dice_std is None else f"± {v.dice_std:.3f}"
@@ -95,7 +95,7 @@ def _dependence_numbers(
         ("p_value", "p of the permutation", None),
     ):
         value, path = getattr(found, key), f"dependence.{key}"
-        if value is not None or path in why or key != "null_dcor_mean":  # cards of older checkpoints do not have that
+        if value is not None or path in why or key != "null_dcor_mean":  # older checkpoints do not have it
             yield "dependence", of, value, _span(ci95), path
 
 
@@ -108,7 +108,7 @@ def _span(ci95: Sequence[float] | None) -> str:
 
 
 def error_rows(found: Decomposition, subject: Subject) -> Rows:
-    """Reconstruction errors; inside the organs only where there is a truth."""
+    """Reconstruction errors; inside the organs only with ground truth."""
     return [
         {
             "modality": found.names[i],
@@ -121,7 +121,7 @@ def error_rows(found: Decomposition, subject: Subject) -> Rows:
 
 
 def z_rows(found: Decomposition) -> Rows:
-    """Mean and standard deviation of every dimension of z, a row a modality."""
+    """Mean, standard deviation and KL of z, one row per modality and dimension."""
     kl = kl_per_dimension(found)
     return [
         {

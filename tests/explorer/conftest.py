@@ -23,7 +23,7 @@ def checkpoint():
 
 @pytest.fixture
 def few(monkeypatch):
-    """Pages judge three subjects; what they found is kept for the next test."""
+    """Pages evaluate three subjects; the results are cached for the next test."""
     monkeypatch.setattr(background_evaluation, "POPULATIONS", (3, 4))
 
 

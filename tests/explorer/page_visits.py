@@ -36,4 +36,4 @@ def wait_for_jobs(app):
             return
         time.sleep(0.5)
         app.run()
-    raise AssertionError("a judgement did not end within two minutes")
+    raise AssertionError("an evaluation did not end within two minutes")

@@ -60,7 +60,7 @@ def expect_decomposed(page):
         expect_picture(page, alt)
 
 
-def test_a_real_pair_is_taken_apart_and_its_numbers_come_down(server, page, real_data, tmp_path):
+def test_a_real_pair_is_decomposed_and_its_numbers_are_downloaded(server, page, real_data, tmp_path):
     import nibabel
 
     files = []
@@ -106,7 +106,7 @@ def test_a_dicom_file_as_both_modalities_agrees_with_itself(server, page, tmp_pa
         assert np.array_equal(found["images"][0], found["images"][1])
 
 
-def test_traverse_moves_the_image_with_a_slider_and_its_arrays_come_down(server, page, tmp_path):
+def test_traverse_moves_the_image_with_a_slider_and_its_arrays_are_downloaded(server, page, tmp_path):
     page.goto(f"{server[0]}/traverse?subject=2")
     expect_picture(page, "Rows of images of cine")
     yours = "The image, its reconstruction, and with your z"
@@ -126,7 +126,7 @@ def test_traverse_moves_the_image_with_a_slider_and_its_arrays_come_down(server,
         assert "Phantom subject 2" in str(found["about"])
 
 
-def test_probe_and_independence_are_judged_once_and_drawn(server, page):
+def test_probe_and_independence_share_one_evaluation(server, page):
     page.goto(f"{server[0]}/probe")
     page.get_by_text("Until then, from the checkpoint's card").wait_for()  # at once
     page.get_by_role("button", name="z of every image (CSV)").wait_for(timeout=180_000)
@@ -135,9 +135,9 @@ def test_probe_and_independence_are_judged_once_and_drawn(server, page):
     chart.scroll_into_view_if_needed()
     points = chart.locator(".scatterlayer path.point")
     points.first.click(force=True)
-    expect_picture(page, "The chosen slice in all modalities")
+    expect_picture(page, "The selected slice in all modalities")
     page.get_by_test_id("stSidebarNav").get_by_text("Independence").click()
-    page.locator(".st-key-nulls .js-plotly-plot .barlayer").first.wait_for(state="attached")  # not judged again
+    page.locator(".st-key-nulls .js-plotly-plot .barlayer").first.wait_for(state="attached")  # not evaluated again
     page.locator(".st-key-curve .js-plotly-plot").wait_for()
 
 

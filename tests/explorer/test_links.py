@@ -31,7 +31,7 @@ def test_a_link_made_with_another_file_of_that_name_says_so_and_goes_on(app, che
     app.run()
     assert [w.value for w in app.warning] == [
         "This link was made with another checkpoint (digest 0123abcd) than cardiac-film here (digest "
-        f"{checkpoint.digest[:8]}), so numbers and pictures may differ from those that it is about."
+        f"{checkpoint.digest[:8]}), so numbers and pictures may differ."
     ]
     assert not app.exception
     assert app.get("image")

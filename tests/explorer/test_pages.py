@@ -44,7 +44,7 @@ def test_align_gives_the_core_s_dice(app, checkpoint):
         assert shown[f"Dice, {kind} mask"] == f"{nanmean(dice_from_counts(counts[kind, 0])):.3f}"
 
 
-def test_traverse_moves_the_image_s_own_z_and_stands_beside_another_decoder(app, checkpoint):
+def test_traverse_moves_the_image_s_own_z_and_compares_with_another_decoder(app, checkpoint):
     app.run().switch_page("pages/traverse.py").run()
     found = decompose(checkpoint.model, subjects.sample(checkpoint, 0, 3, "standard").images)
     shown = [app.slider(key=f"z-{k}").value for k in range(8)]
@@ -53,7 +53,7 @@ def test_traverse_moves_the_image_s_own_z_and_stands_beside_another_decoder(app,
     app.selectbox(key="beside").set_value("cardiac-spade")
     app.run()
     assert not app.exception
-    assert [h.value for h in app.subheader][:2] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
+    assert [h.value for h in app.subheader][:2] == ["FiLM (checkpoint A)", "SPADE (cardiac-spade)"]
     next(b for b in app.button if b.label == "z of cine").click()
     app.run()
     shown = [app.slider(key=f"z-{k}").value for k in range(8)]

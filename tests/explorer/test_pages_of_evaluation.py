@@ -67,7 +67,7 @@ def test_compare_has_every_number_of_both_with_paired_differences(app, few, eval
     assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
 
 
-def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
+def test_mix_scores_every_cell_and_compares_with_another_decoder(app, few):
     app.run().switch_page("pages/mix.py").run()
     wait_for_jobs(app)
     assert not app.exception
@@ -78,14 +78,14 @@ def test_mix_judges_every_cell_and_stands_beside_another_decoder(app, few):
     app.run()
     wait_for_jobs(app)
     assert not app.exception
-    assert [h.value for h in app.subheader][:2] == ["FiLM (chosen at the left)", "SPADE (cardiac-spade)"]
+    assert [h.value for h in app.subheader][:2] == ["FiLM (checkpoint A)", "SPADE (cardiac-spade)"]
     assert len([c for c in app.caption if "Mean over cells" in c.value]) == 2
     app.multiselect(key="mix-rows").set_value([])
     app.run()
     assert "Choose at least one anatomy" in said(app)
 
 
-def test_truth_begins_with_most_subjects_whatever_was_judged_before(app, monkeypatch):
+def test_truth_begins_with_most_subjects_whatever_was_evaluated_before(app, monkeypatch):
     monkeypatch.setattr(background_evaluation, "POPULATIONS", (3, 4))
     for page, first in (("probe", 3), ("truth", 4)):
         app.run().switch_page(f"pages/{page}.py").run()
@@ -93,7 +93,7 @@ def test_truth_begins_with_most_subjects_whatever_was_judged_before(app, monkeyp
         assert next(c.value for c in app.button_group if c.label == "Phantom subjects") == first
 
 
-def test_truth_shows_its_matrix_and_z_in_three_numbers(app, monkeypatch):
+def test_truth_shows_its_matrix_and_the_dci_scores(app, monkeypatch):
     monkeypatch.setattr(background_evaluation, "POPULATIONS", (4,))
     app.run().switch_page("pages/truth.py").run()
     wait_for_jobs(app)

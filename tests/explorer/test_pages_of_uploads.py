@@ -19,11 +19,11 @@ def test_a_checkpoint_without_samples_asks_for_files_and_takes_them(app):
     assert "flair.png" in said(app)
 
 
-def test_uploads_are_taken_apart_and_say_what_the_model_was_trained_for(app):
+def test_uploads_are_decomposed_and_say_what_the_model_was_trained_for(app):
     app.run()
     app.sidebar.button_group(key="source").set_value("My files")
     app.run()
-    assert "Drop one file per modality" in said(app)
+    assert "Upload one file per modality" in said(app)
     app.sidebar.file_uploader(key="file-cine").upload(*png_file("left.png", 1))
     app.sidebar.file_uploader(key="file-LGE").upload(*png_file("right.png", 2))
     app.run().switch_page("pages/decompose.py").run()
@@ -62,7 +62,7 @@ def test_one_file_alone_is_enough(app):
 
 
 @pytest.mark.parametrize("page", ["align", "edit", "quiz", "traverse"])
-def test_one_modality_alone_can_be_taken_in_hand(app, page):
+def test_one_modality_alone_can_be_edited(app, page):
     app.run().sidebar.button_group(key="source").set_value("My files")
     app.run()
     app.sidebar.file_uploader(key="file-LGE").upload(*png_file("image.png", 1))

@@ -141,11 +141,11 @@ def test_a_question_must_be_of_one_image_and_have_a_number(slice_of):
 def test_the_answer_s_table_and_sheet_are_of_the_question(questions):
     *_, asked = questions
     for kind, q in asked.items():
-        table = {row["evidence"]: row["value"] for row in quiz_rows(q)}
+        table = {row["measure"]: row["value"] for row in quiz_rows(q)}
         assert table["displacement, RMS"] == f"{q.rms:.1f} pixels"
         assert table["pixels whose channel changed"].startswith("n/a") == (kind == "decoder")
-        assert table["farthest move in z"] == {"z": f"{q.moved[1]:.2f} (z{q.moved[0] + 1})"}.get(
-            kind, "n/a: two models' own" if kind == "decoder" else "0.00"
+        assert table["largest change in z"] == {"z": f"{q.moved[1]:.2f} (z{q.moved[0] + 1})"}.get(
+            kind, "n/a: two models" if kind == "decoder" else "0.00"
         )
         widths = [
             quiz_sheet(q, LIGHT).width,

@@ -200,7 +200,7 @@ def test_one_modality_without_truth_or_numbers_is_enough(checkpoint):
     found = opened(made(alone, upload(checkpoint, (1,)), link=None))
     text = Reader(found["report.html"].decode()).text
     assert "Alignment and fusion" not in text
-    assert "it was not judged yet" in text
+    assert "it was not evaluated yet" in text
     assert json.loads(found["evaluate.json"]) == {}
     assert "traverse-LGE.npz" in found
     subject = subjects.sample(checkpoint, 0, 3, "standard")
@@ -260,7 +260,7 @@ def test_the_page_gives_a_report_whose_link_gives_it_again(downloads, traversed)
     assert downloads[-1]() == first
 
 
-def test_the_page_takes_what_was_judged_and_hides_its_folder(checkpoint, downloads, monkeypatch):
+def test_the_page_takes_evaluations_and_hides_their_folder(checkpoint, downloads, monkeypatch):
     request, job = background_evaluation.EvaluationRequest("/home/me/hearts", 7), Job()
     job.future.set_result(Evaluation(replace(checkpoint.metrics["hard"], data=request.data)))
     jobs = Jobs()
@@ -272,7 +272,7 @@ def test_the_page_takes_what_was_judged_and_hides_its_folder(checkpoint, downloa
         "--data hearts --sample-z 7": replace(checkpoint.metrics["hard"], data="hearts").to_json()
     }
     text = Reader(found["report.html"].decode()).text
-    assert "Numbers of a judgement in the app" in text
+    assert "Numbers of an evaluation in the app" in text
     assert "evaluate checkpoints/cardiac-film.safetensors --data hearts --sample-z 7" in text
     assert "/home" not in text
     jobs.close()

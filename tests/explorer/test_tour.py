@@ -79,7 +79,7 @@ def test_the_other_decoder_shows_its_own_modulation_and_its_card(app):
     assert "SPADE" in app.latex[0].value
     assert "FiLM" not in app.latex[0].value
     go(app, 10)
-    assert "24 subjects that it never saw" in said(app)
+    assert "24 held-out subjects" in said(app)
 
 
 def test_a_link_opens_its_station_and_the_buttons_go_on_and_back(tour):
@@ -95,7 +95,7 @@ def test_a_link_opens_its_station_and_the_buttons_go_on_and_back(tour):
     assert tour.button(key="back").disabled
 
 
-def test_one_modality_alone_is_told_what_takes_two(app):
+def test_stations_that_need_two_modalities_say_so_for_one(app):
     app.run()
     app.sidebar.button_group(key="source").set_value("My files")
     app.run()
@@ -104,7 +104,7 @@ def test_one_modality_alone_is_told_what_takes_two(app):
         go(app, n)
         assert len(app.latex) == 1
         two = n in (1, 5, 6, 7)
-        assert ("This station takes two modalities" in said(app)) == two
+        assert ("This station needs two modalities" in said(app)) == two
         assert len(sheets(app)) == (0 if two or n == 10 else 1)
     assert len(app.get("plotly_chart")) == 1  # one subject has no distances: the card's probe
 
