@@ -27,7 +27,7 @@ evaluation = background_evaluation.evaluated(checkpoint, request) if request els
 if evaluation is None or evaluation.statistics is None:
     st.stop()
 e = evaluation.statistics.encodings
-if not e.known:
+if not e.ground_truth:
     st.info("Nothing but masks is known of these subjects. This page is for the phantom.")
     st.stop()
 modality = st.segmented_control(
@@ -59,7 +59,7 @@ st.subheader("z in three numbers")
 columns = st.columns(3)
 columns[0].metric("Disentanglement", f"{scores.disentanglement:.2f}", help="1: each dimension tells one thing only")
 columns[1].metric("Completeness", f"{scores.completeness:.2f}", help="1: each thing is told by one dimension only")
-columns[2].metric("Informativeness", f"{scores.told:.2f}", help="mean of what all of z tells")
+columns[2].metric("Informativeness", f"{scores.mean_informativeness:.2f}", help="mean of what all of z tells")
 st.caption(
     "As in Eastwood and Williams (2018), but a dimension's importance is what it tells alone. Of the phantom's factors "
     "z should tell only those of style, so its informativeness over all of them is never 1."
