@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dafnet_core.config import ModelConfig
-from dafnet_core.data.dataset import Slices, random_fields
+from dafnet_core.data.dataset import PairedSlices, random_fields
 from dafnet_core.data.deform import deform
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.geometry import pixel_centres
@@ -35,7 +35,7 @@ WAYS = {
 }
 
 
-def pairs(data: Slices, chosen: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def pairs(data: PairedSlices, chosen: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Anatomies (2, B, 4, H, W) of fixed and moving, displacements (2, B, H, W, 2) as in Batch, organs (B, H, W)."""
     labels = torch.from_numpy(np.stack([data[int(n)].masks[0] for n in chosen]))
     fields = np.stack([random_fields(rng, len(chosen), SIZE, SIZE, WARP) for _ in range(2)])

@@ -14,18 +14,18 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from benchmarks.machine import add_json_option, report
-from dafnet_core.data.dataset import Slices
+from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.sources import training_data
-from dafnet_core.evaluation.judge import judge
+from dafnet_core.evaluation.run import evaluate_method
 from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.step import TrainState, noise_of_step, pick_device, train_step
 from train import model_config
 
 
-def numbers(model: DAFNet, data: Slices) -> dict[str, float]:
+def numbers(model: DAFNet, data: PairedSlices) -> dict[str, float]:
     """What an average is judged by; Dice in [0, 1], errors of intensities in [-1, 1], and pixels."""
-    found = judge(model.eval(), data, statistics=False).found
+    found = evaluate_method(model.eval(), data, statistics=False).found
     dice = {
         f"{kind}_dice_{name}": found["segmentation"][name][kind]["dice_mean"]
         for name in data.modalities

@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.machine import add_json_option, machine, write_json
 from dafnet_core.checkpoints.file import load
-from dafnet_core.config import JUDGING_SEED
+from dafnet_core.config import EVALUATION_SEED
 from dafnet_core.data.dataset import collate
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.precision import supports_bf16
@@ -118,7 +118,7 @@ def _row(row: dict[str, Any]) -> str:
 def predictions(subjects: int) -> dict[str, dict[str, float]]:
     """Share of mask pixels that change with threads, precision or batch, and the largest change of a probability."""
     checkpoint = load(ROOT / "checkpoints" / "cardiac-film.safetensors")
-    data = phantom_slices(JUDGING_SEED, range(subjects), size=checkpoint.preparation.height, difficulty="mixed")
+    data = phantom_slices(EVALUATION_SEED, range(subjects), size=checkpoint.preparation.height, difficulty="mixed")
     images = [collate([data[n]]).images for n in range(len(data))]
 
     def masks(threads: int, precision: str, batch: int = 1) -> torch.Tensor:
@@ -147,7 +147,7 @@ def predictions(subjects: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def judgements(subjects: int) -> dict[str, float]:
+def evaluations(subjects: int) -> dict[str, float]:
     """The largest difference of any number that `evaluate` prints, by how it was run."""
 
     def numbers(threads: int) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def main() -> None:
     print("\nmasks: pixels that differ (%), largest difference of a probability")
     result["prediction"] = predictions(options.subjects)
     print("\nevaluate: largest difference of any number")
-    result["evaluate"] = judgements(max(options.subjects, 3))
+    result["evaluate"] = evaluations(max(options.subjects, 3))
     write_json(result, options.json)
 
 

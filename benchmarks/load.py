@@ -34,7 +34,7 @@ from tools.screenshots import serve
 from tools.visitor import MARK, Visitor
 
 CHECKPOINTS = "cardiac-film", "cardiac-spade", "cardiac-film-zero"
-JUDGED = "standard", "hard"  # six different judgements, so they have to queue
+DIFFICULTIES = "standard", "hard"  # six different evaluations, so they have to queue
 PAUSE = 1.0, 3.0  # seconds between one picture and the next movement of a hand
 MEDIAN = 2.0  # seconds that a light action may take
 MEMORY = 300  # MB that may be kept after everybody left
@@ -99,7 +99,7 @@ class Life:
     Attributes:
         sliders, checkpoints, pages: seconds until the new picture, or page, was there.
         common: addresses of pictures from before its upload, which all may see.
-        ahead: the most judgements that it was told to wait for.
+        ahead: the most evaluations it had to wait for.
         moved: the slider that was moved last, and where to.
         seen: addresses, which are hashes, of every picture that it got while it showed its upload.
         wrong: in words, everything that should not have been.
@@ -137,9 +137,9 @@ def visit(url: str, k: int, seconds: float, expected: list[tuple[dict[str, str],
         if arrays.keys() != exact.keys() or any(not np.array_equal(arrays[n], exact[n]) for n in exact):
             life.wrong.append("numbers differ from those of one alone")
 
-    def judge() -> None:
+    def evaluate() -> None:
         timed(life.pages, "open", "probe")
-        visitor.set("judged-difficulty", JUDGED[k // len(CHECKPOINTS) % len(JUDGED)])
+        visitor.set("judged-difficulty", DIFFICULTIES[k // len(CHECKPOINTS) % len(DIFFICULTIES)])
         visitor.wait(lambda: "Waiting for" in visitor.said, min(3, seconds / 10))
         for bar in visitor.elements("progress"):
             life.ahead = max(life.ahead, int(bar.text.split()[2]) if "Waiting" in bar.text else 0)
@@ -154,7 +154,7 @@ def visit(url: str, k: int, seconds: float, expected: list[tuple[dict[str, str],
         time.sleep(rng.uniform(*PAUSE))
         if time.monotonic() > heavy:
             heavy = float("inf")
-            judge()
+            evaluate()
             timed(life.pages, "open", "traverse")
         elif rng.random() < 0.1:
             timed(life.checkpoints, "set", "checkpoint", rng.choice(CHECKPOINTS))
@@ -319,14 +319,14 @@ def main(options: argparse.Namespace) -> dict[str, object]:
             "sliders": len(sliders),
             "checkpoints": sum(len(life.checkpoints) for life in lives),
             "pages": sum(len(life.pages) for life in lives),
-            "judgements": sum(life.ahead >= 0 for life in lives),
+            "evaluations": sum(life.ahead >= 0 for life in lives),
         },
         "slider_alone_median_s": _median(slides),
         "slider_median_s": _median(sliders),
         "slider_p95_s": _p95(sliders),
         "checkpoint_median_s": _median([t for life in lives for t in life.checkpoints]),
         "page_median_s": _median([t for life in lives for t in life.pages]),
-        "most_judgements_ahead": max(life.ahead for life in lives),
+        "most_evaluations_ahead": max(life.ahead for life in lives),
         "pictures_compared": sum(len(life.seen) for life in lives),
         "memory_mb": {"begin": round(start), "with_all": round(most), "after": round(now)},
         "seconds_until_memory_was_back": round(back),
@@ -368,7 +368,7 @@ def table(found: dict) -> str:
         (f"{found['date']}, {found['machine']}", ""),
         ("sessions at once, of them in Chromium", f"{found['sessions']}, {found['browsers']}"),
         (
-            "seconds; sliders, checkpoints, pages, judgements",
+            "seconds; sliders, checkpoints, pages, evaluations",
             f"{found['seconds']}; {', '.join(str(n) for n in actions.values())}",
         ),
         ("slider to picture, one alone: median", f"{found['slider_alone_median_s']:.2f} s"),
@@ -377,7 +377,7 @@ def table(found: dict) -> str:
             "other checkpoint, other page: median",
             f"{found['checkpoint_median_s']:.2f} s, {found['page_median_s']:.2f} s",
         ),
-        ("most judgements to wait for", str(found["most_judgements_ahead"])),
+        ("most evaluations to wait for", str(found["most_evaluations_ahead"])),
         ("memory: begin, with all, after", f"{memory['begin']}, {memory['with_all']}, {memory['after']} MB"),
         ("anything wrong", "; ".join(found["wrong"][:5]) or "nothing"),
     ]

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import add_json_option, report
 from dafnet_core.checkpoints.file import load
-from dafnet_core.config import JUDGING_SEED, ModelConfig
+from dafnet_core.config import EVALUATION_SEED, ModelConfig
 from dafnet_core.data import phantom
 from dafnet_core.data.dataset import collate
 from dafnet_core.data.phantom.study import phantom_slices
@@ -79,9 +79,9 @@ def measure(model: DAFNet, size: int, rounds: int) -> dict[str, dict]:
 
 
 def _copy(model: DAFNet) -> DAFNet:
-    twin = DAFNet(model.config).eval()
-    twin.load_state_dict(model.state_dict())
-    return twin
+    counterpart = DAFNet(model.config).eval()
+    counterpart.load_state_dict(model.state_dict())
+    return counterpart
 
 
 def ceiling() -> dict[str, float]:
@@ -103,7 +103,7 @@ def ceiling() -> dict[str, float]:
 def mask_differences(path: Path, subjects: int = 4) -> dict[str, float]:
     """Per cent of fused and single mask pixels that differ from float32, contiguous."""
     checkpoint = load(path)
-    data = phantom_slices(JUDGING_SEED, range(subjects), size=checkpoint.preparation.height, difficulty="mixed")
+    data = phantom_slices(EVALUATION_SEED, range(subjects), size=checkpoint.preparation.height, difficulty="mixed")
     batches = [collate([data[i]]).images for i in range(len(data))]
     labels = {}
     for way, (low, last) in WAYS.items():

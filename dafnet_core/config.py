@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
-JUDGING_SEED = 9000  # phantom seeds from here on are never trained on
+EVALUATION_SEED = 9000  # phantom seeds from here on are never trained on
 
 
 Choices = tuple[str, ...] | Callable[[], tuple[str, ...]] | None
@@ -36,7 +36,7 @@ def choices_of(f: Field[Any]) -> tuple[str, ...] | None:
     return choices() if callable(choices) else choices
 
 
-KINDS = {"int": "a whole number", "float": "a finite number", "str": "text"}
+TYPE_NAMES = {"int": "a whole number", "float": "a finite number", "str": "text"}
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -83,7 +83,7 @@ class Config:
             low, high = self.LIMITS.get(f.name, (-math.inf, math.inf))
             for item in value if several else (value,):
                 if not _is(item, kind):
-                    raise ValueError(f"{name} is {short(item)}; expected {KINDS[kind]}")
+                    raise ValueError(f"{name} is {short(item)}; expected {TYPE_NAMES[kind]}")
                 if choices and item not in choices:
                     raise ValueError(f"{name} is {short(item)}; expected one of {', '.join(choices)}")
                 if kind != "str" and not low <= item <= high:
@@ -91,7 +91,7 @@ class Config:
                     raise ValueError(f"{name} is {short(item)}; expected {least}")
 
 
-def plain(text: str, most: int = 400) -> str:
+def sanitize(text: str, most: int = 400) -> str:
     """Text that is safe on a page and in a terminal: one line, no markup, not too long."""
     text = "".join(c if c.isprintable() else " " for c in text[:most])
     return _MARKUP.sub(" ", text)
@@ -102,7 +102,7 @@ _MARKUP = re.compile(r"<|!(?=\[)|(?<=\])(?=[(\[])")  # HTML, and Markdown's pict
 
 def short(value: Any) -> str:
     """A value as messages quote it: at most 60 characters, without markup."""
-    return plain(repr(value)[:60])
+    return sanitize(repr(value)[:60])
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class ModelConfig(Config):
                 f"{self.MOST_CLASSES}"
             )
         for name in (*self.modalities, *self.classes):
-            if not name.strip() or plain(name, 60) != name or "_to_" in name:
+            if not name.strip() or sanitize(name, 60) != name or "_to_" in name:
                 raise ValueError(
                     f"{short(name)} is the name of a modality or class; expected up to 60 letters of one line, "
                     "without markup and without _to_"

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
-from dafnet_core.data.sources import DATA_HELP, JUDGING_WARP, judging_data
+from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data
 from dafnet_core.evaluation.base import difference
-from dafnet_core.evaluation.judge import Evaluation, judge
 from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.evaluation.run import Evaluation, evaluate_method
 from dafnet_core.files import atomic_write, check_writable, describe_os_error
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.typed_json import to_json
@@ -27,19 +27,19 @@ UNTRAINED_SIZE = 128  # pixels a side of the grid on which methods without train
 
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint, spec: str, *, split: str = "test", warp_seed: int = 0, **how: Any
+    checkpoint: Checkpoint, spec: str, *, split: str = "test", warp_seed: int = 0, **options: Any
 ) -> Evaluation:
-    """`judge` of a checkpoint on data named as on the command line.
+    """`evaluate_method` of a checkpoint on data named as on the command line.
 
     Args:
-        split, warp_seed: of `judging_data`.
-        how: limit, sample_z, progress of `judge`.
+        split, warp_seed: of `evaluation_data`.
+        options: limit, sample_z, progress of `evaluate_method`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes.
     """
     config, preparation, training = checkpoint.config, checkpoint.preparation, checkpoint.training
-    source, data = judging_data(
+    source, data = evaluation_data(
         spec,
         split,
         size=preparation.height,
@@ -58,7 +58,7 @@ def evaluate_checkpoint(
             raise ValueError(f"the checkpoint knows the {what} {', '.join(wants)}; {spec} holds {', '.join(has)}")
     if not len(data):
         raise ValueError(f"{spec} has no slice that all of {', '.join(config.modalities)} show; nothing can be judged")
-    found = judge(checkpoint.method, data, **how)
+    found = evaluate_method(checkpoint.method, data, **options)
     version = source.version | checkpoint.versions
     return replace(found, result=replace(found.result, data=spec, split=split, version=version))
 
@@ -68,14 +68,14 @@ def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> EvaluationRes
     return evaluate_checkpoint(checkpoint, spec, **options).result
 
 
-def evaluate_untrained(name: str, spec: str, *, split: str = "all", warp_seed: int = 0, **how: Any) -> Evaluation:
-    """`judge` of a method without training, such as copy, on all modalities of the data at 128 x 128 pixels.
+def evaluate_untrained(name: str, spec: str, *, split: str = "all", warp_seed: int = 0, **options: Any) -> Evaluation:
+    """`evaluate_method` of a method without training, such as copy, on all modalities of the data at 128 x 128 pixels.
 
     Raises:
         ValueError: data that cannot be read.
     """
-    source, data = judging_data(spec, split, size=UNTRAINED_SIZE, spacing=None, modalities=(), warp_seed=warp_seed)
-    found = judge(METHODS[name](data.modalities, data.classes), data, **how)
+    source, data = evaluation_data(spec, split, size=UNTRAINED_SIZE, spacing=None, modalities=(), warp_seed=warp_seed)
+    found = evaluate_method(METHODS[name](data.modalities, data.classes), data, **options)
     return replace(found, result=replace(found.result, data=spec, split=split, version=dict(source.version)))
 
 
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--warp-seed",
         type=_seed,
         default=0,
-        help=f"of the known warps that registered data are judged under ({JUDGING_WARP:g} px RMS of a 96-pixel side)",
+        help=f"of the known warps that registered data are evaluated under ({EVALUATION_WARP:g} px RMS for 96 pixels)",
     )
     parser.add_argument(
         "--sample-z", type=_seed, metavar="SEED", help="statistics of a sample of q(z | x, s), and not of its mean"
@@ -134,16 +134,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     """JSON of what the command line asks for."""
-    how = dict(split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z)
+    arguments = dict(split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z)
     if options.checkpoint in set(METHODS) - set(trainable()):
-        return evaluate_untrained(options.checkpoint, options.data, **how).result.to_json()
+        return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]
     _check_comparable(checkpoints)
-    judged, *others = (evaluate_checkpoint(checkpoint, options.data, **how) for checkpoint in checkpoints)
-    found = {"checkpoint": Path(options.checkpoint).name} | judged.result.to_json()
+    evaluated, *others = (evaluate_checkpoint(checkpoint, options.data, **arguments) for checkpoint in checkpoints)
+    found = {"checkpoint": Path(options.checkpoint).name} | evaluated.result.to_json()
     for other in others:
         theirs = other.by_subject
-        shared = {k: difference(v, theirs[k]) for k, v in judged.by_subject.items() if k in theirs}
+        shared = {k: difference(v, theirs[k]) for k, v in evaluated.by_subject.items() if k in theirs}
         found["against"] = {
             "checkpoint": Path(options.against).name,
             "difference": {k: to_json(v) for k, v in shared.items() if v is not None},

@@ -13,7 +13,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from dafnet_core.config import plain
+from dafnet_core.config import sanitize
 
 Name = Annotated[str, "any text"]  # such as names of subjects, which pages never show as Markdown
 MOST_LETTERS = 4000
@@ -68,7 +68,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_line(value: Any) -> bool:
-    return isinstance(value, str) and plain(value, MOST_LETTERS) == value
+    return isinstance(value, str) and sanitize(value, MOST_LETTERS) == value
 
 
 SIMPLE: dict[Any, tuple[Callable[[Any], bool], str]] = {
@@ -109,7 +109,7 @@ def _object(kind: type, value: Any, where: str) -> Any:
 def need(fits: bool, value: Any, where: str, expected: str) -> None:
     """Raises ValueError, naming the place, unless a value fits."""
     if not fits:
-        raise ValueError(f"{where} is {plain(repr(value), 60)}; expected {expected}")
+        raise ValueError(f"{where} is {sanitize(repr(value), 60)}; expected {expected}")
 
 
 def all_or_nothing(value: Any, *names: str) -> None:

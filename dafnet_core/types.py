@@ -110,9 +110,9 @@ class PairOutputs:
             segmentor learns from them (the paper's footnote 6 says why the aligner must not).
         images: (M, B, H, W) reconstructions g(s_i, z_i).
         deformed_images: (P, B, K, H, W) g(s_j in frame i, z_i).
-        z_drawn, z_found: (M, B', n_z): z from N(0, I), and what is encoded from its image.
-        z_swapped, z_swapped_found: (P, B'', n_z): means of z_i, cut off from gradients, and what modality i's encoder
-            finds in g(s_j, z_i).
+        z_prior, z_reencoded: (M, B', n_z): samples of N(0, I), and the means of z encoded from their images.
+        z_swapped, z_swapped_reencoded: (P, B'', n_z): means of z_i, detached, and those that
+            modality i's encoder gives for g(s_j, z_i).
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -129,10 +129,10 @@ class PairOutputs:
     fused_logits: Tensor
     images: Tensor
     deformed_images: Tensor
-    z_drawn: Tensor
-    z_found: Tensor
+    z_prior: Tensor
+    z_reencoded: Tensor
     z_swapped: Tensor
-    z_swapped_found: Tensor
+    z_swapped_reencoded: Tensor
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from pathlib import Path
 import streamlit as st
 
 from dafnet_core.analysis.mixing import Mixed, mix_rows
-from dafnet_core.analysis.reading import Reading, read_known
+from dafnet_core.analysis.reading import Reading, read_ground_truth
 from dafnet_core.analysis.truth import controls, representations
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import source_class
 from dafnet_core.evaluate import evaluate_checkpoint
-from dafnet_core.evaluation.judge import Evaluation, FactorStatistics
 from dafnet_core.evaluation.measures.dependence import factor_distances
+from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
 from dafnet_explorer import session_lifetime, subjects
@@ -211,7 +211,7 @@ def _watch(key: tuple[str, EvaluationRequest]) -> None:
 
 @cached(16, "Predicting known properties")
 def _readings(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> list[Reading]:
-    return read_known(_statistics.encodings)
+    return read_ground_truth(_statistics.encodings)
 
 
 def readings(checkpoint: Checkpoint, request: EvaluationRequest, statistics: FactorStatistics) -> list[Reading]:
@@ -222,7 +222,7 @@ def readings(checkpoint: Checkpoint, request: EvaluationRequest, statistics: Fac
 @cached(16, "Predicting known properties")
 def _truth(digest: str, request: EvaluationRequest, modality: str, _statistics: FactorStatistics) -> list[Reading]:
     found = _statistics.encodings
-    return read_known(found, representations(found) | controls(found), modality)
+    return read_ground_truth(found, representations(found) | controls(found), modality)
 
 
 def truth(

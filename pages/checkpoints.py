@@ -4,7 +4,7 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import CheckpointError
-from dafnet_core.config import plain
+from dafnet_core.config import sanitize
 from dafnet_core.drawing import DARK
 from dafnet_explorer import catalogue, controls, sidebar, state
 from dafnet_explorer.figures.checkpoints import log_figure
@@ -74,7 +74,7 @@ with own:
         st.session_state["brought"] = file.file_id
         try:
             with st.spinner("Reading"):
-                catalogue.take_checkpoint(plain(file.name, 80), file.getvalue())
+                catalogue.take_checkpoint(sanitize(file.name, 80), file.getvalue())
         except CheckpointError as error:
             st.session_state["refused"] = str(error)
         else:

@@ -26,7 +26,7 @@ evaluation = background_evaluation.evaluated(checkpoint, request) if request els
 if evaluation is None or evaluation.statistics is None:
     st.stop()
 e = evaluation.statistics.encodings
-if not e.known:
+if not e.ground_truth:
     st.info("Only masks are known for these subjects. This page needs the phantom.")
     st.stop()
 modality = st.segmented_control(
@@ -61,7 +61,7 @@ columns[0].metric(
 columns[1].metric(
     "Completeness", f"{scores.completeness:.2f}", help="1: each property is predicted by one dimension only"
 )
-columns[2].metric("Informativeness", f"{scores.told:.2f}", help="mean score of all of z")
+columns[2].metric("Informativeness", f"{scores.mean_informativeness:.2f}", help="mean score of all of z")
 st.caption(
     "As in Eastwood and Williams (2018), but the importance of a dimension is its score alone. z should predict only "
     "the phantom's style properties, so its informativeness over all of them is never 1."

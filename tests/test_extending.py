@@ -18,8 +18,8 @@ from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import FileSource
 from dafnet_core.data.studies import Study
 from dafnet_core.evaluate import evaluate_untrained, main
-from dafnet_core.evaluation.judge import judge
 from dafnet_core.evaluation.result import EvaluationResult, measured_by
+from dafnet_core.evaluation.run import evaluate_method
 from dafnet_core.losses.weights import LossWeights, generator_terms, weight
 from dafnet_core.methods.base import Estimate, Method, PredictedMask
 from dafnet_core.methods.copy import Copy
@@ -107,7 +107,7 @@ def test_copy_never_sees_the_target_s_mask():
             return super().predict(given)
 
     data = phantom_slices(9000, range(1), size=64)
-    found = judge(Spy(data.modalities, data.classes), data, limit=1).result
+    found = evaluate_method(Spy(data.modalities, data.classes), data, limit=1).result
     assert seen[:2] == [{1}, {0}]
     assert list(found.segmentation["cine"]) == ["copy"]
     assert found.segmentation["cine"]["copy"].dice_mean == found.copy["cine"].dice_mean
@@ -187,7 +187,7 @@ class WithSize(EvaluationResult):
 
 def test_a_measure_is_a_class_and_a_field():
     data = phantom_slices(9000, range(1), size=64)
-    found = judge(Copy(data.modalities, data.classes), data, limit=2, result=WithSize).result
+    found = evaluate_method(Copy(data.modalities, data.classes), data, limit=2, result=WithSize).result
     assert 0 < found.size < 0.5
     assert found.to_json()["size"] == found.size
     assert WithSize.from_json(found.to_json()) == found

@@ -23,7 +23,7 @@ class Encoded:
         anatomies: (M, H, W) uint8, the channel that is 1 at each pixel.
         z_mean, z_std: (M, n_z) of q(z | x, s).
         masks: (M, H, W) uint8 labels; None unless those of all modalities are known.
-        known: what else is true of the slice or its subject, by name.
+        ground_truth: what else is true of the slice or its subject, by name.
         offsets: (M, d) of the control points onto each modality, xy in [-1, 1] units, those of all others in a row.
     """
 
@@ -34,7 +34,7 @@ class Encoded:
     z_mean: np.ndarray
     z_std: np.ndarray
     masks: np.ndarray | None = None
-    known: Mapping[str, bool | float] = field(default_factory=dict)
+    ground_truth: Mapping[str, bool | float] = field(default_factory=dict)
     offsets: np.ndarray | None = None
 
     @classmethod
@@ -114,10 +114,10 @@ class Encodings:
         return classes_of(self.anatomies, self.masks, self.channels, len(self.classes))
 
     @cached_property
-    def known(self) -> dict[str, np.ndarray]:
+    def ground_truth(self) -> dict[str, np.ndarray]:
         """(n,) values of what else is true of each row, by name: bool or float64."""
-        names = self.slices[0].known
-        return {name: np.repeat([s.known[name] for s in self.slices], len(self.names)) for name in names}
+        names = self.slices[0].ground_truth
+        return {name: np.repeat([s.ground_truth[name] for s in self.slices], len(self.names)) for name in names}
 
     @cached_property
     def offsets(self) -> np.ndarray:

@@ -20,7 +20,7 @@ from dafnet_core.methods.base import FactorModel
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 
-KINDS = ("z", "anatomy", "warp", "decoder")
+QUESTION_KINDS = ("z", "anatomy", "warp", "decoder")
 SEEN = 0.2  # intensities in [-1, 1]: a place that changes by a tenth of the range is seen to change
 PLACE = 3  # pixels on a side that a change is averaged over, or single pixels of texture would count as seen
 LEAST = 0.04  # share of places that must be seen to change: 26 x 26 of 128 x 128 pixels, as large as a ventricle
@@ -131,7 +131,7 @@ def ask(
         raise ValueError(f"seed is {seed}, number {n}; expected 0 or more")
     if other and (other[1].names != found.names or not np.array_equal(other[1].images, found.images)):
         raise ValueError("the other model's decomposition is of other images; take the same ones apart with it")
-    kinds = KINDS if other else KINDS[:-1]
+    kinds = QUESTION_KINDS if other else QUESTION_KINDS[:-1]
     first = kinds.index(planned(seed, n, kinds))
     for kind in (*kinds[first:], *kinds[:first]):
         rng = np.random.default_rng([seed, n])

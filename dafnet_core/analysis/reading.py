@@ -16,13 +16,13 @@ class Reading:
     """How well one factor of the model tells something that is known of the subjects.
 
     Attributes:
-        known: its name; modality: whose rows were read; factor: the representation that it was read from.
+        target: its name; modality: whose rows were read; factor: the representation that it was read from.
         measure: "accuracy", or "R²" for a number; value and ci95 are held out (Probe, Regression).
         chance: what knowing nothing gives: the most frequent answer's share, or 0 for R^2.
         why: the reason where value is None.
     """
 
-    known: str
+    target: str
     modality: str
     factor: str
     measure: str
@@ -32,7 +32,7 @@ class Reading:
     why: str = ""
 
 
-def read_known(
+def read_ground_truth(
     found: Encodings, representations: Mapping[str, np.ndarray] | None = None, only: str | None = None
 ) -> list[Reading]:
     """Read everything that is known of the subjects (bool or number) from representations, one modality at a time.
@@ -44,7 +44,7 @@ def read_known(
     parts = representations or {"z": found.z, "s": occupancies(found.anatomies, found.channels)}
     return [
         _read(name, values[rows], modality, factor, features[rows], found.subjects[rows])
-        for name, values in found.known.items()
+        for name, values in found.ground_truth.items()
         for i, modality in enumerate(found.names)
         if only in (None, modality)
         for rows in [found.modality == i]

@@ -51,7 +51,7 @@ def controls(found: Encodings) -> dict[str, np.ndarray]:
 
     The oracle must be told everything; "leaky s" must be told what "s occupancies" are not, the style's first number.
     """
-    values = np.stack([np.asarray(v, np.float64) for v in found.known.values()], 1)
+    values = np.stack([np.asarray(v, np.float64) for v in found.ground_truth.values()], 1)
     s = occupancies(found.anatomies, found.channels)
     return {"oracle": values, "leaky s": np.concatenate([s, found.z], 1)}
 
@@ -81,7 +81,7 @@ class Dci:
     informativeness: np.ndarray
 
     @property
-    def told(self) -> float:
+    def mean_informativeness(self) -> float:
         """Mean of `informativeness` over what could be asked."""
         return float(nanmean(self.informativeness))
 
@@ -90,19 +90,19 @@ def dci(readings: Sequence[Reading], modality: str, dimensions: Sequence[str], w
     """DCI-style scores.
 
     Args:
-        readings: of `read_known`, with every dimension and the whole among their representations.
+        readings: of `read_ground_truth`, with every dimension and the whole among their representations.
         modality: whose rows.
         dimensions: names of the representations that are single dimensions, at least two; whole: of all of them.
     """
-    told = {(r.factor, r.known): score(r) for r in readings if r.modality == modality}
-    known = list(dict.fromkeys(r.known for r in readings))
-    table = np.array([[told[d, k] for k in known] for d in dimensions])
+    scores = {(r.factor, r.target): score(r) for r in readings if r.modality == modality}
+    targets = list(dict.fromkeys(r.target for r in readings))
+    table = np.array([[scores[d, k] for k in targets] for d in dimensions])
     importance = np.nan_to_num(table)
     return Dci(
         importance,
         _concentration(importance),
         _concentration(importance.T),
-        np.array([told[whole, k] for k in known]),
+        np.array([scores[whole, k] for k in targets]),
     )
 
 

@@ -22,7 +22,7 @@ from dafnet_core.checkpoints.schema import (
     parse,
     training_from_json,
 )
-from dafnet_core.config import ModelConfig, plain
+from dafnet_core.config import ModelConfig, sanitize
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.files import atomic_write
@@ -143,14 +143,14 @@ def from_bytes(data: bytes, path: str) -> Checkpoint:
         CheckpointError: too large, not safetensors, truncated, another format, a description that is wrong, or
             weights that do not fit it.
     """
-    path = plain(path)  # of a file that somebody named
+    path = sanitize(path)  # of a file that somebody named
     _check_size(len(data), path)
     try:
         header = _header(data)
         texts = header.pop("__metadata__", {})
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({plain(str(error))}); train or export it again"
+            f"{path}: not a whole safetensors file ({sanitize(str(error))}); train or export it again"
         ) from error
     try:
         config, preparation, facts = described(texts)
@@ -161,10 +161,10 @@ def from_bytes(data: bytes, path: str) -> Checkpoint:
         check_finite(tensors)
     except SafetensorError as error:
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({plain(str(error))}); train or export it again"
+            f"{path}: not a whole safetensors file ({sanitize(str(error))}); train or export it again"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {plain(str(error))}; train or export it again") from error
+        raise CheckpointError(f"{path}: {sanitize(str(error))}; train or export it again") from error
     floats = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(floats, assign=True)
     model.eval().to(memory_format=torch.channels_last)
@@ -199,7 +199,7 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
         raise ValueError(f"its metadata are not JSON ({error})") from error
     found = values.get("dafnet_format", "none")
     if type(found) is not int or found != FORMAT:
-        raise ValueError(f"format {plain(str(found), 20)}, expected {FORMAT}")
+        raise ValueError(f"format {sanitize(str(found), 20)}, expected {FORMAT}")
     method = values.get("method", "dafnet")
     need(method in trainable(), method, "method", f"one of {', '.join(trainable())}")
     if missing := sorted({"model", "preparation", "colours", "training", "metrics", "versions"} - set(values)):
@@ -262,17 +262,17 @@ def _check_weights(header: dict[str, Any], expected: dict[str, torch.Tensor]) ->
     if missing := sorted(set(expected) - set(header)):
         raise ValueError(f"weight {missing[0]} is missing ({len(missing)} in all)")
     if unknown := sorted(set(header) - set(expected)):
-        raise ValueError(f"weight {plain(unknown[0], 60)} is unknown ({len(unknown)} in all)")
+        raise ValueError(f"weight {sanitize(unknown[0], 60)} is unknown ({len(unknown)} in all)")
     for name, wanted in expected.items():
         if not isinstance(header[name], dict):
             raise ValueError(f"{name} is not described")
         kind, shape = header[name].get("dtype"), header[name].get("shape")
         if shape != list(wanted.shape):
             found = tuple(shape) if isinstance(shape, list) else shape
-            raise ValueError(f"{name} is {plain(str(found), 60)}, expected {tuple(wanted.shape)}")
+            raise ValueError(f"{name} is {sanitize(str(found), 60)}, expected {tuple(wanted.shape)}")
         kinds = ("F32", "F16") if wanted.is_floating_point() else ("I64",)
         if kind not in kinds:
-            raise ValueError(f"{name} is of type {plain(str(kind), 20)}, expected {' or '.join(kinds)}")
+            raise ValueError(f"{name} is of type {sanitize(str(kind), 20)}, expected {' or '.join(kinds)}")
 
 
 def check_finite(tensors: dict[str, torch.Tensor]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
-from dafnet_core.config import ModelConfig, plain
+from dafnet_core.config import ModelConfig, sanitize
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.typed_json import Name, from_json, need, to_json
 
@@ -41,7 +41,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
-        raise ValueError(f"the key {plain(repr(twice), 60)} stands there twice")
+        raise ValueError(f"the key {sanitize(repr(twice), 60)} stands there twice")
     return found
 
 

@@ -76,15 +76,15 @@ def deformed(sample: Sample, displacements: np.ndarray) -> Sample:
     return replace(sample, images=images, masks=masks, displacements=displacements)
 
 
-def augment(sample: Sample, how: Augmentation, rng: np.random.Generator) -> Sample:
+def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
     """A sample turned by one random angle, then warped by one random field a modality."""
     m, height, width = sample.masks.shape
-    turn = rotation(np.deg2rad(rng.uniform(-how.rotation, how.rotation)), height, width)
+    turn = rotation(np.deg2rad(rng.uniform(-augmentation.rotation, augmentation.rotation)), height, width)
     fields = np.repeat(turn[None], m, 0)
-    if how.warp:
-        fields = fields + random_fields(rng, m, height, width, how.warp)
+    if augmentation.warp:
+        fields = fields + random_fields(rng, m, height, width, augmentation.warp)
     fields = fields.astype(np.float32)
-    regions = region_of(sample, fields) if how.warp else None
+    regions = region_of(sample, fields) if augmentation.warp else None
     return replace(deformed(sample, fields), regions=regions)
 
 
@@ -100,7 +100,7 @@ def random_fields(rng: np.random.Generator, m: int, height: int, width: int, amo
     return np.stack([smooth_displacement(rng, height, width, rms) for _ in range(m)])
 
 
-class Slices:
+class PairedSlices:
     """Slices of subjects as samples, paired by their position in the patient.
 
     The modality with the most slices gives the positions; each other one gives its nearest slice. Positions
@@ -204,26 +204,32 @@ class Slices:
         number, slices = self._index[index]
         return self.studies[number].truth(slices[0])
 
-    def known(self, index: int) -> dict[str, bool | float]:
-        """Ground truth factors of a sample by name, as `Study.known` gives them; {} where nothing is known."""
+    def ground_truth(self, index: int) -> dict[str, bool | float]:
+        """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""
         number, slices = self._index[index]
-        return self.studies[number].known(slices[0])
+        return self.studies[number].ground_truth(slices[0])
 
     def batch_at(
-        self, step: int, batch_size: int, seed: int, *, how: Augmentation = UNCHANGED, part: tuple[int, int] = (0, 1)
+        self,
+        step: int,
+        batch_size: int,
+        seed: int,
+        *,
+        augmentation: Augmentation = UNCHANGED,
+        shard: tuple[int, int] = (0, 1),
     ) -> Batch:
         """The batch of a training step: shuffled anew each epoch, a function of its arguments alone.
 
         Args:
-            how: augmentation.
-            part: (r, n): only samples r, r + n, ... of the batch, for one of n processes.
+            augmentation: augmentation.
+            shard: (r, n): only samples r, r + n, ... of the batch, for one of n processes.
         """
         epoch, chosen = self.epoch_of(step, batch_size), self._order(step, batch_size, seed)
         found = []
-        for n in range(part[0], batch_size, part[1]):
+        for n in range(shard[0], batch_size, shard[1]):
             rng = np.random.default_rng([seed, epoch, int(chosen[n])])
             sample = self.sample(int(chosen[n]), rng)
-            found.append(augment(sample, how, rng) if how != UNCHANGED else sample)
+            found.append(augment(sample, augmentation, rng) if augmentation != UNCHANGED else sample)
         return collate(found)
 
     def epoch_of(self, step: int, batch_size: int) -> int:

@@ -69,7 +69,7 @@ class DataSource(Protocol):
         own_options: options of DataConfig that mean something for some sources, this one among them.
         synthetic: whether its images are made and not measured.
         built_in: whether it needs no files, so that the app can show it at once; its kind alone then opens it.
-        judged_whole: whether all its subjects are judged, whatever split a checkpoint had.
+        evaluated_whole: whether all its subjects are judged, whatever split a checkpoint had.
         spec: as on the command line; public_name: without a path of this machine.
         name, licence: for people.
         modalities, classes: in the order of every study's images; class 0 is the background.
@@ -83,7 +83,7 @@ class DataSource(Protocol):
     own_options: ClassVar[frozenset[str]]
     synthetic: ClassVar[bool]
     built_in: ClassVar[bool]
-    judged_whole: ClassVar[bool]
+    evaluated_whole: ClassVar[bool]
     spec: str
     public_name: str
     name: str
@@ -124,7 +124,7 @@ class DataSource(Protocol):
         """Names of the subjects of a run's parts; raises ValueError for a fold that there is not."""
         ...
 
-    def judging_specs(self, split: Split) -> dict[str, str]:
+    def evaluation_specs(self, split: Split) -> dict[str, str]:
         """What an exported checkpoint is judged on: specs by title; {} where no subject is left for it."""
         ...
 
@@ -152,7 +152,7 @@ class FileSource:
     own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing"})
     synthetic: ClassVar[bool] = False
     built_in: ClassVar[bool] = False
-    judged_whole: ClassVar[bool] = False
+    evaluated_whole: ClassVar[bool] = False
     samples: ClassVar[SampleSet | None] = None
 
     def __init__(self, spec: str, name: str, folds: tuple[Split, ...]) -> None:
@@ -184,7 +184,7 @@ class FileSource:
             raise DataError(f"fold {config.fold} of {self.name} has no subject to train on, or none to validate on")
         return split
 
-    def judging_specs(self, split: Split) -> dict[str, str]:
+    def evaluation_specs(self, split: Split) -> dict[str, str]:
         return {"test": self.spec} if split["test"] else {}
 
     def sample(

@@ -9,7 +9,7 @@ from typing import Any
 from dafnet_core.config import short
 from dafnet_core.data.chaos import ChaosInPhase, ChaosOutOfPhase
 from dafnet_core.data.config import DataConfig
-from dafnet_core.data.dataset import Slices
+from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.nnunet import NnUNet
 from dafnet_core.data.phantom.source import Phantom
 from dafnet_core.data.source import DataSource, read_studies
@@ -24,7 +24,7 @@ SOURCES: dict[str, Any] = {
 }
 FOLDER = "nnunet"  # a path without a name before it
 DATA_HELP = f"{', '.join(s.help for k, s in SOURCES.items() if k != FOLDER)}, or {SOURCES[FOLDER].help}"
-JUDGING_WARP = 4.0  # pixels of a 96-pixel side: relative RMS displacement under which registered data are judged
+EVALUATION_WARP = 4.0  # pixels of a 96-pixel side: relative RMS displacement under which registered data are judged
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class TrainingData:
     """
 
     source: DataSource
-    train: Slices
-    val: Slices
+    train: PairedSlices
+    val: PairedSlices
     split: Split
     target: int
     annotated: tuple[str, ...]
@@ -106,15 +106,15 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
     annotated = {part: draw_annotated(split[part], config.annotations, seed) for part in ("train", "val")}
     preparation = source.preparation(config.size, config.spacing or None)
 
-    def samples(part: str, **options: Any) -> Slices:
+    def samples(part: str, **options: Any) -> PairedSlices:
         studies = read_studies(source, split[part], preparation)
         hidden = {target: frozenset(split[part]) - annotated[part]}
-        return Slices(source.modalities, source.classes, preparation, studies, unannotated=hidden, **options)
+        return PairedSlices(source.modalities, source.classes, preparation, studies, unannotated=hidden, **options)
 
-    judged = {"warp": config.warp} if source.registered else {}
+    val_options = {"warp": config.warp} if source.registered else {}
     pairing = "expert" if config.pairing == "shuffled" else config.pairing
     train = samples("train", pairing=config.pairing, candidates=config.candidates)
-    val = samples("val", pairing=pairing, candidates=config.candidates, **judged)
+    val = samples("val", pairing=pairing, candidates=config.candidates, **val_options)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):
             raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")
@@ -133,7 +133,7 @@ def _target(config: DataConfig, modalities: tuple[str, ...]) -> int:
     return names.index(config.target.lower())
 
 
-def judging_data(
+def evaluation_data(
     spec: str,
     part: str,
     *,
@@ -144,7 +144,7 @@ def judging_data(
     candidates: int = 1,
     seen: Mapping[str, str] | None = None,
     warp_seed: int = 0,
-) -> tuple[DataSource, Slices]:
+) -> tuple[DataSource, PairedSlices]:
     """Data to judge a checkpoint on.
 
     Args:
@@ -162,18 +162,18 @@ def judging_data(
         raise ValueError(f"split is {part!r}; expected train, val, test or all")
     source, seen = open_source(spec, modalities), seen or {}
     names = source.names()
-    if part != "all" and not source.judged_whole and set(names) & set(seen):
+    if part != "all" and not source.evaluated_whole and set(names) & set(seen):
         names = tuple(n for n in names if seen.get(n, "test") == part)
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
     preparation = source.preparation(size, spacing)
-    return source, Slices(
+    return source, PairedSlices(
         source.modalities,
         source.classes,
         preparation,
         read_studies(source, names, preparation),
         pairing="expert" if pairing == "shuffled" else pairing,
         candidates=candidates,
-        warp=JUDGING_WARP if source.registered else 0.0,
+        warp=EVALUATION_WARP if source.registered else 0.0,
         warp_seed=warp_seed,
     )

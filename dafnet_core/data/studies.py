@@ -46,7 +46,7 @@ class StudyLike(Protocol):
     def positions(self) -> tuple[np.ndarray, ...]: ...
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]: ...
-    def known(self, position: int) -> dict[str, bool | float]: ...
+    def ground_truth(self, position: int) -> dict[str, bool | float]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class Study:
         """
         return {}, {}
 
-    def known(self, position: int) -> dict[str, bool | float]:
+    def ground_truth(self, position: int) -> dict[str, bool | float]:
         """Ground truth factors of a slice by readable name with units; {} where nothing is known.
 
         Args:

@@ -58,9 +58,9 @@ def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
     return (y - x).abs().mean((-2, -1))
 
 
-def modality_reconstruction_loss(z_found: Tensor, z_drawn: Tensor) -> Tensor:
+def modality_reconstruction_loss(z_reencoded: Tensor, z: Tensor) -> Tensor:
     """L_rec^z (Sec. III-E): mean absolute difference of z and what is encoded from its image; 0 for none."""
-    return (z_found - z_drawn).abs().sum() / max(z_drawn.numel(), 1)
+    return (z_reencoded - z).abs().sum() / max(z.numel(), 1)
 
 
 def warp_error(grid: Tensor, fixed: Tensor, moving: Tensor, region: Tensor) -> Tensor:

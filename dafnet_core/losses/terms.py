@@ -73,7 +73,7 @@ def reconstruction(f: Forward) -> Tensor:
 
 def modality_reconstruction(f: Forward) -> Tensor:
     """L_rec^z (Sec. III-E): z of N(0, I) encoded again from the image made of it."""
-    return modality_reconstruction_loss(f.outputs.z_found, f.outputs.z_drawn)
+    return modality_reconstruction_loss(f.outputs.z_reencoded, f.outputs.z_prior)
 
 
 def divergence(f: Forward) -> Tensor:
@@ -104,4 +104,4 @@ def swapped(f: Forward) -> Tensor | None:
     """z encoded again from images of another modality's anatomy; not in the paper."""
     if not f.outputs.z_swapped.shape[1]:
         return None
-    return modality_reconstruction_loss(f.outputs.z_swapped_found, f.outputs.z_swapped)
+    return modality_reconstruction_loss(f.outputs.z_swapped_reencoded, f.outputs.z_swapped)

@@ -84,7 +84,7 @@ class DenseAligner(Aligner):
             return self.offsets(torch.tanh(self.dense(h.float()))).unflatten(1, (-1, 2))
 
 
-def alike(moving: Tensor, fixed: Tensor, radius: int) -> Tensor:
+def correlation_volume(moving: Tensor, fixed: Tensor, radius: int) -> Tensor:
     """How alike two feature maps are at each shift: the mean over channels of their products.
 
     A row of one is multiplied with a row of the other as matrices, all columns with all, and the band around the
@@ -145,7 +145,7 @@ class MatchingAligner(Aligner):
     def predict_offsets(self, moving: Tensor, fixed: Tensor) -> Tensor:
         m, f = self._describe(torch.cat([moving, fixed])).chunk(2)
         height, width = f.shape[-2:]
-        h = F.avg_pool2d(alike(m, f, self.RADIUS), 2)
+        h = F.avg_pool2d(correlation_volume(m, f, self.RADIUS), 2)
         for conv in self.convs:
             h = F.leaky_relu(conv(h), SLOPE)
         with autocast(h.device, None):

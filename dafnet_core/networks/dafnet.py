@@ -108,15 +108,17 @@ class DAFNet(nn.Module):
 
         z, mean, fixed = z.unflatten(0, (m, b)), mean.unflatten(0, (m, b)), [i for i, _ in pairs]
         z_fixed = torch.stack([z[i] for i in fixed])[:, :, None].expand(-1, -1, k, -1)
-        z_drawn, drawn, swapped = noise.drawn, noise.drawn.shape[1], noise.swapped
+        z_prior, drawn, swapped = noise.drawn, noise.drawn.shape[1], noise.swapped
         z_swapped = torch.stack([mean[i, :swapped] for i in fixed]).detach()
         images = self.decode(
             torch.cat([anatomies, *own[:, :drawn], *(own[j, :swapped] for _, j in pairs)]),
-            torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_drawn.flatten(0, 1), z_swapped.flatten(0, 1)]),
+            torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_prior.flatten(0, 1), z_swapped.flatten(0, 1)]),
         )
         sizes = [m * b, len(pairs) * b * k]
         y_own, y_deformed, *y_again = images.split([*sizes, *[drawn] * m, *[swapped] * len(pairs)])
-        found, found_swapped = self._find_z(y_again, [*range(m), *fixed]).split([m * drawn, len(pairs) * swapped])
+        z_reencoded, z_swapped_reencoded = self._encode_again(y_again, [*range(m), *fixed]).split(
+            [m * drawn, len(pairs) * swapped]
+        )
         logits_own, logits_deformed, logits_fused = logits.split([*sizes, len(fused)])
         return PairOutputs(
             pairs=pairs,
@@ -133,13 +135,13 @@ class DAFNet(nn.Module):
             fused_logits=logits_fused.unflatten(0, (m, b, k)),
             images=y_own[:, 0].unflatten(0, (m, b)),
             deformed_images=y_deformed[:, 0].unflatten(0, (-1, b, k)),
-            z_drawn=z_drawn,
-            z_found=found.unflatten(0, (m, drawn)),
+            z_prior=z_prior,
+            z_reencoded=z_reencoded.unflatten(0, (m, drawn)),
             z_swapped=z_swapped,
-            z_swapped_found=found_swapped.unflatten(0, (len(pairs), swapped)),
+            z_swapped_reencoded=z_swapped_reencoded.unflatten(0, (len(pairs), swapped)),
         )
 
-    def _find_z(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
+    def _encode_again(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
         """Means of z of synthetic images in a row, each anatomy encoded again by the encoder of a given modality."""
         some = [(x, i) for x, i in zip(images, modalities, strict=True) if len(x)]
         if not some:

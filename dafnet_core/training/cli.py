@@ -19,7 +19,7 @@ import torch
 from torch import distributed as dist
 
 from dafnet_core.checkpoints.file import CheckpointError
-from dafnet_core.config import choices_of, plain
+from dafnet_core.config import choices_of, sanitize
 from dafnet_core.files import check_writable, describe_os_error
 from dafnet_core.parallel import rank_and_size
 from dafnet_core.training.config import TrainConfig
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             dist.init_process_group("nccl" if pick_device(config.machine.device).type == "cuda" else "gloo")
             dist.barrier()  # nobody writes before everybody has looked at the folder
-        specs = train(config, run, judged_after=bool(target))
+        specs = train(config, run, evaluated_after=bool(target))
         if target and rank_and_size()[0] == 0:
             export(run / "best.safetensors", target, specs)
     except (ValueError, NotFiniteError, CheckpointError) as error:
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         said = (
             "there is not enough memory; take a smaller --batch-size or --size"
             if memory
-            else (f"another process of this run has ended ({plain(str(error), 120)})")
+            else (f"another process of this run has ended ({sanitize(str(error), 120)})")
         )
     finally:
         if dist.is_initialized():

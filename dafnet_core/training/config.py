@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
-from dafnet_core.config import JUDGING_SEED, Config, ModelConfig, option
+from dafnet_core.config import EVALUATION_SEED, Config, ModelConfig, option
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.sources import check_options
 from dafnet_core.losses.weights import LossWeights
@@ -41,7 +41,7 @@ class NetworkConfig(Config):
 class ScheduleConfig(Config):
     """Steps, learning rates, ramps and averaging (PAPER_NOTES.md, "Training recipe")."""
 
-    seed: int = option(0, f"seed of data, weights and noise; {JUDGING_SEED} and above are for judging")
+    seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for judging")
     steps: int = option(1800, "training steps")
     finish_steps: int = option(300, "last steps, taken with exactly the loss weights below")
     batch_size: int = option(4, "pairs per step")
@@ -75,10 +75,10 @@ class ScheduleConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.seed < JUDGING_SEED:
+        if not 0 <= self.seed < EVALUATION_SEED:
             raise ValueError(
-                f"seed is {self.seed}; expected 0 to {JUDGING_SEED - 1}: "
-                f"seeds from {JUDGING_SEED} on are for judging only"
+                f"seed is {self.seed}; expected 0 to {EVALUATION_SEED - 1}: "
+                f"seeds from {EVALUATION_SEED} on are for judging only"
             )
 
     @property

@@ -12,7 +12,7 @@ from dafnet_core import drawing
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import Checkpoint, load, save
 from dafnet_core.checkpoints.schema import SplitRecord, StartRecord, TrainingRecord
-from dafnet_core.config import plain
+from dafnet_core.config import sanitize
 from dafnet_core.data.sources import TrainingData, public_name
 from dafnet_core.evaluate import evaluate
 from dafnet_core.evaluation.result import EvaluationResult
@@ -22,7 +22,7 @@ from dafnet_core.parallel import rank_and_size
 from dafnet_core.training.config import TrainConfig
 
 
-def opened_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
+def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
     """The checkpoint that a run begins with.
 
     Raises:
@@ -55,7 +55,7 @@ def opened_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
 def start_record(start: Checkpoint, path: str) -> StartRecord:
     """What a run says of the checkpoint that it began with."""
     t = start.training
-    return StartRecord(t.step, t.minutes, t.command, plain(Path(path).name), start.digest, t.start)
+    return StartRecord(t.step, t.minutes, t.command, sanitize(Path(path).name), start.digest, t.start)
 
 
 def as_checkpoint(

@@ -15,13 +15,13 @@ from dafnet_core.checkpoints.file import check_maps
 from dafnet_core.checkpoints.schema import StartRecord
 from dafnet_core.data.dataset import Augmentation
 from dafnet_core.data.sources import TrainingData, training_data
-from dafnet_core.evaluation.judge import judge
 from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_core.evaluation.run import evaluate_method
 from dafnet_core.files import atomic_write
 from dafnet_core.methods import METHODS
 from dafnet_core.parallel import rank_and_size, summed
 from dafnet_core.training.config import TrainConfig
-from dafnet_core.training.export import as_checkpoint, opened_start, start_record, write_checkpoint
+from dafnet_core.training.export import as_checkpoint, load_start, start_record, write_checkpoint
 from dafnet_core.training.log import Log, TensorBoardLog, epoch_means, validation_row
 from dafnet_core.training.preview import contact_sheet
 from dafnet_core.training.run_folder import check_same_subjects, prepare_folder, restore, save_state
@@ -41,11 +41,11 @@ SHOWN = ("sup", "rec", "kl", "grad_norm")  # terms beside the progress bar
 STATISTICS_BATCHES = 20  # that batch normalisation of averaged weights is recomputed from
 
 
-def train(config: TrainConfig, run: Path, *, judged_after: bool = False) -> dict[str, str]:
+def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> dict[str, str]:
     """Train, or go on where the run's folder holds a state or only a configuration.
 
     Args:
-        judged_after: somebody will judge the result on subjects that were not trained on.
+        evaluated_after: somebody will judge the result on subjects that were not trained on.
 
     Returns:
         What an exported checkpoint can be judged on: names of data by title.
@@ -61,8 +61,8 @@ def train(config: TrainConfig, run: Path, *, judged_after: bool = False) -> dict
     device = pick_device(config.machine.device)
     data = training_data(config.data, config.schedule.seed, warp_supervised=bool(config.losses.warp))
     check_maps(config.networks(data.train.modalities, data.train.classes), data.train.preparation)
-    specs = data.source.judging_specs(data.split)
-    if judged_after and not specs:
+    specs = data.source.evaluation_specs(data.split)
+    if evaluated_after and not specs:
         raise ValueError(
             f"{config.data.source} has no test subjects to judge an exported checkpoint on; leave --export out"
         )
@@ -99,7 +99,7 @@ class _Run:
         """A new run, or one that goes on from its state."""
         kept = folder / "state.pt"
         begun = kept.exists()
-        start = None if begun else opened_start(config, data)
+        start = None if begun else load_start(config, data)
         networks = config.networks(data.train.modalities, data.train.classes)
         state = TrainState.create(networks, config, device, start.model if start else None)
         run = cls(config, folder, data, state)
@@ -129,10 +129,12 @@ class _Run:
 
     def at(self, step: int) -> tuple[Batch, Noise]:
         """This process's part of a step's batch and noise, on the device."""
-        c, part = self.config, rank_and_size()
-        how = Augmentation(c.data.rotation, c.data.warp)
-        batch = self.data.train.batch_at(step, c.schedule.batch_size, c.schedule.seed, how=how, part=part)
-        noise = noise_of_step(c, step, self.state.method, part)
+        c, shard = self.config, rank_and_size()
+        augmentation = Augmentation(c.data.rotation, c.data.warp)
+        batch = self.data.train.batch_at(
+            step, c.schedule.batch_size, c.schedule.seed, augmentation=augmentation, shard=shard
+        )
+        noise = noise_of_step(c, step, self.state.method, shard)
         return batch.to(self.state.device), noise.to(self.state.device)
 
     def finish(self) -> None:
@@ -142,10 +144,10 @@ class _Run:
         with tqdm(total=schedule.steps, initial=state.step, unit="step", disable=quiet) as bar:
             while state.step < schedule.steps and not stop:
                 step = state.step + 1
-                judging = step % schedule.validate_every == 0 or step == schedule.steps
-                saving = judging or step % schedule.save_every == 0
+                validating = step % schedule.validate_every == 0 or step == schedule.steps
+                saving = validating or step % schedule.save_every == 0
                 self._step(bar, saving)
-                if judging:
+                if validating:
                     self._validate(bar)
                     stop = bool(summed(torch.tensor(float(self.stopping), device=state.device)))
                 if self.rank == 0 and saving:
@@ -182,7 +184,7 @@ class _Run:
         recompute_statistics(method, (self.at(n)[0] for n in range(STATISTICS_BATCHES)))
         if self.rank != 0:
             return
-        found = judge(method, val, statistics=False).result
+        found = evaluate_method(method, val, statistics=False).result
         row = validation_row(found, state.step - 1)
         self.validations.add(row)
         self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from dafnet_core import drawing
-from dafnet_core.data.dataset import Sample, Slices
+from dafnet_core.data.dataset import PairedSlices, Sample
 from dafnet_core.drawing import Tile
 from dafnet_core.methods.base import Estimate, Method, SliceInput, predict_all
 
 
-def contact_sheet(method: Method, data: Slices, indices: list[int]) -> bytes:
+def contact_sheet(method: Method, data: PairedSlices, indices: list[int]) -> bytes:
     """A PNG of images, anatomies, masks and reconstructions of some slices; what a method lacks is left out."""
     rows, names = [], []
     for index in indices:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dafnet_core.config import plain
+from dafnet_core.config import sanitize
 from dafnet_core.files import atomic_write
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.step import TrainState
@@ -34,9 +34,10 @@ def restore(state: TrainState, path: Path) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # whatever torch and pickle make of bytes that are no state, a dozen kinds
+        what = sanitize(f"{type(error).__name__}: {error}", 120)
         raise ValueError(
-            f"{path} is not a whole state of this run ({plain(f'{type(error).__name__}: {error}', 120)}); put it back "
-            "from a copy, or begin anew in another folder"
+            f"{path} is not a whole state of this run ({what}); "
+            "put it back from a copy, or begin anew in another folder"
         ) from error
     return saved
 
@@ -78,7 +79,7 @@ def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
     try:
         config = TrainConfig.from_dict(json.loads(path.read_text()))
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no configuration ({plain(str(error))}); put it back from a copy") from error
+        raise ValueError(f"{path} is no configuration ({sanitize(str(error))}); put it back from a copy") from error
     has = config.flat()
     for name, value in given.items():
         if has[name] != value:

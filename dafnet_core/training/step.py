@@ -193,14 +193,14 @@ def precision_of(config: TrainConfig, device: torch.device) -> str:
     return "bf16" if supports_bf16(device) else "fp32"
 
 
-def noise_of_step(config: TrainConfig, step: int, method: Trainable, part: tuple[int, int] = (0, 1)) -> Noise:
-    """The noise of samples r, r + n, ... of a step's batch for part (r, n).
+def noise_of_step(config: TrainConfig, step: int, method: Trainable, shard: tuple[int, int] = (0, 1)) -> Noise:
+    """The noise of samples r, r + n, ... of a step's batch for shard (r, n).
 
     Seeded by sample, so that it does not depend on how many processes share the batch, nor on the device.
     """
     schedule, networks = config.schedule, method.config
     shape = 2, len(networks.modalities), networks.z_dim
-    mine = range(part[0], schedule.batch_size, part[1])
+    mine = range(shard[0], schedule.batch_size, shard[1])
     draws = [np.random.default_rng([schedule.seed, 1, step, n]).standard_normal(shape) for n in mine]
     return method.noise(np.stack(draws), config.final_weights, schedule.rec_z_share)
 
@@ -237,12 +237,12 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     state.generator_scaler.unscale_(state.generator_optimizer)
     norms = {"grad_norm": nn.utils.clip_grad_norm_(state.model.parameters(), schedule.clip)}
 
-    judged: dict[str, Tensor] = {}
+    critic_terms: dict[str, Tensor] = {}
     state.critics.requires_grad_(True)
     final = config.final_weights  # discriminators learn while their terms' weights are still rising
     if (final.adv_mask or final.adv_image) and any(True for _ in state.critics.parameters()):
         with low:
-            critic_loss, judged = state.critic_step(made, batch, final)
+            critic_loss, critic_terms = state.critic_step(made, batch, final)
         state.critic_optimizer.zero_grad(set_to_none=True)
         state.critic_scaler.scale(critic_loss).backward()
         state.critic_scaler.unscale_(state.critic_optimizer)
@@ -250,12 +250,12 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
             [p.grad for p in state.critics.parameters() if p.grad is not None]
         )
 
-    found |= _finite({f"critic_{k}": v for k, v in judged.items()}, state.step) if judged else {}
+    found |= _finite({f"critic_{k}": v for k, v in critic_terms.items()}, state.step) if critic_terms else {}
     # a scaler finds its own overflows and skips that step
     found |= _finite(norms, state.step, raising=kind != "fp16")
     state.generator_scaler.step(state.generator_optimizer)
     state.generator_scaler.update()
-    if judged:
+    if critic_terms:
         state.critic_scaler.step(state.critic_optimizer)
         state.critic_scaler.update()
     if schedule.averaging == "swa" and state.step < schedule.swa_from * schedule.steps:

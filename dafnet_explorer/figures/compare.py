@@ -11,7 +11,7 @@ from PIL import Image
 from dafnet_core.analysis.decompose import channel_classes, overlaps
 from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
 from dafnet_core.evaluation.base import difference
-from dafnet_core.evaluation.judge import Evaluation
+from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer.figures.pixels import CHANGE_LIMIT, anatomy_map, channel_colours

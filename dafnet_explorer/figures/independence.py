@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dafnet_core.evaluation.judge import Evaluation
 from dafnet_core.evaluation.measures.dependence import DependenceStatistics, DependenceSummary
+from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.metrics.dependence import Curve, Dependence
 from dafnet_explorer.figures.charts import COLOURS, plain
 from dafnet_explorer.figures.texts import cell, span

@@ -53,7 +53,7 @@ def z_axes(encodings: Encodings) -> list[str]:
 
 def colourings(encodings: Encodings) -> list[str]:
     """Properties that the scatter plot of z can be coloured by."""
-    return ["modality", "subject", *encodings.known]
+    return ["modality", "subject", *encodings.ground_truth]
 
 
 def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool) -> go.Figure:
@@ -76,7 +76,7 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
             for s, p, m in zip(e.subjects, e.positions, e.modality, strict=True)
         ]
     )
-    values = {"modality": np.array(e.names)[e.modality], "subject": e.subjects} | e.known
+    values = {"modality": np.array(e.names)[e.modality], "subject": e.subjects} | e.ground_truth
     groups = values[colour]
     symbols = np.array(["circle", "diamond", "square", "cross"])[e.modality % 4]
     figure = go.Figure()
@@ -147,7 +147,7 @@ def reading_rows(readings: Sequence[Reading]) -> list[dict[str, str]]:
     """Scores of z and s, one row per known property and modality."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for r in readings:
-        row = rows.setdefault((r.known, r.modality), {"known": r.known, "in": r.modality, "measure": r.measure})
+        row = rows.setdefault((r.target, r.modality), {"known": r.target, "in": r.modality, "measure": r.measure})
         text = r.why if r.value is None else f"{r.value:.2f} ({r.ci95[0]:.2f} to {r.ci95[1]:.2f})"
         row |= {
             f"from {r.factor}": text,
@@ -163,7 +163,7 @@ def z_csv(encodings: Encodings, about: Mapping[str, Any]) -> bytes:
         {"subject": s, "slice": p + 1, "modality": e.names[m]}
         | {f"z{d + 1}": v for d, v in enumerate(z.tolist())}
         | {f"z{d + 1}_std": float(v) for d, v in enumerate(std)}
-        | {name: values[n].item() for name, values in e.known.items()}
+        | {name: values[n].item() for name, values in e.ground_truth.items()}
         for n, (s, p, m, z, std) in enumerate(zip(e.subjects, e.positions, e.modality, e.z, e.z_std, strict=True))
     ]
     return table_csv(rows, {**about, "z": e.z_is})

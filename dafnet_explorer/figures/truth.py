@@ -16,9 +16,9 @@ from dafnet_explorer.figures.texts import span
 
 def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
     """Scores (0 chance, 1 perfect) of known properties (rows) from every representation (columns)."""
-    known = list(dict.fromkeys(r.known for r in readings))
+    known = list(dict.fromkeys(r.target for r in readings))
     factors = list(dict.fromkeys(r.factor for r in readings))
-    by_place = {(r.known, r.factor): r for r in readings}
+    by_place = {(r.target, r.factor): r for r in readings}
     table = [[by_place[k, f] for f in factors] for k in known]
     hover = [[_told(r) for r in row] for row in table]
     values = np.array([[score(r) for r in row] for row in table])
@@ -48,7 +48,7 @@ def truth_rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:
     """All readings with their intervals, as table rows."""
     return [
         {
-            "known": r.known,
+            "known": r.target,
             "in": r.modality,
             "from": r.factor,
             "measure": r.measure,

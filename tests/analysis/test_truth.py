@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dafnet_core.analysis.encodings import Encoded, Encodings
-from dafnet_core.analysis.reading import Reading, read_known
+from dafnet_core.analysis.reading import Reading, read_ground_truth
 from dafnet_core.analysis.truth import controls, dci, representations, score, shape_moments
 
 
@@ -41,15 +41,17 @@ def test_everything_is_read_where_it_is_and_nowhere_else():
     found = planted()
     parts = representations(found)
     assert parts["warp"].shape == (96, 4)
-    told = {(r.known, r.factor): score(r) for r in read_known(found, parts | controls(found)) if r.modality == "a"}
+    scores = {
+        (r.target, r.factor): score(r) for r in read_ground_truth(found, parts | controls(found)) if r.modality == "a"
+    }
     home = {"size": "s occupancies", "contrast": "z1", "noise": "z2", "shift": "warp"}
     for known, place in home.items():
-        assert told[known, place] > 0.8
-        assert told[known, "oracle"] > 0.99
+        assert scores[known, place] > 0.8
+        assert scores[known, "oracle"] > 0.99
     for known, elsewhere in (("size", "z"), ("contrast", "s occupancies"), ("contrast", "z2"), ("shift", "z")):
-        assert told[known, elsewhere] < 0.3
-    assert told["contrast", "leaky s"] > 0.8  # the leak is found
-    assert told["size", "s shapes"] > 0.8
+        assert scores[known, elsewhere] < 0.3
+    assert scores["contrast", "leaky s"] > 0.8  # the leak is found
+    assert scores["size", "s shapes"] > 0.8
 
 
 def test_one_thing_a_dimension_is_disentangled_and_a_rotation_of_it_is_not():
@@ -64,7 +66,7 @@ def test_one_thing_a_dimension_is_disentangled_and_a_rotation_of_it_is_not():
             slices.append(Encoded(f"p{n}", 0, s * 1.0, s, mean, np.ones((2, 3)), None, known, np.zeros((2, 2))))
         found = Encodings(("a", "b"), ("background", "one"), 2, slices)
         parts = {f"z{d + 1}": found.z[:, [d]] for d in range(3)} | {"z": found.z}
-        return dci(read_known(found, parts), "a", ["z1", "z2", "z3"], "z")
+        return dci(read_ground_truth(found, parts), "a", ["z1", "z2", "z3"], "z")
 
     straight = scores(np.eye(3))
     turned = scores(np.linalg.qr(np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2.0]]).T)[0])

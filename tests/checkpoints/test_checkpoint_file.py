@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import FORMAT, Checkpoint, CheckpointError, load, save
 from dafnet_core.checkpoints.schema import training_from_json
-from dafnet_core.config import JUDGING_SEED, ModelConfig
+from dafnet_core.config import EVALUATION_SEED, ModelConfig
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.prepare import Preparation
-from dafnet_core.evaluation.judge import judge
+from dafnet_core.evaluation.run import evaluate_method
 from dafnet_core.methods.dafnet import DAFNetMethod
 from dafnet_core.networks.dafnet import DAFNet
 from tests.helpers.paths import CHECKPOINTS
@@ -114,7 +114,7 @@ def test_files_that_are_no_checkpoints_are_refused(checkpoint, tmp_path):
 def test_a_shipped_checkpoint_is_small_judged_and_what_its_card_says(path):
     found = load(path)
     assert path.stat().st_size < 8e6
-    assert found.training.option("seed") < JUDGING_SEED
+    assert found.training.option("seed") < EVALUATION_SEED
     assert found.metrics
     assert all(m.n_subjects >= 10 for m in found.metrics.values())
     assert path.with_suffix(".md").read_text() == card(found, path.name)
@@ -130,7 +130,7 @@ def test_card_names_the_command_and_says_when_nothing_was_judged(checkpoint):
 def test_card_shows_every_number_and_what_speaks_against_the_model(checkpoint):
     data = phantom_slices(9000, range(2), size=64)
     model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
-    found = replace(judge(DAFNetMethod(model), data, limit=10).result, data="phantom:subjects=2")
+    found = replace(evaluate_method(DAFNetMethod(model), data, limit=10).result, data="phantom:subjects=2")
     text = card(replace(checkpoint, metrics={"standard": found}), "a.safetensors")
     assert "Not judged yet" not in text
     assert f"{found.segmentation['LGE']['fused'].dice_mean:.3f}" in text

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from dafnet_core.data import phantom
-from dafnet_core.data.dataset import Augmentation, Slices
+from dafnet_core.data.dataset import Augmentation, PairedSlices
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.studies import Study
@@ -29,7 +29,7 @@ def study(name="one", slices=(5, 5), frames=(1, 1), masks=(True, True), position
 
 
 def slices_of(*studies, **options):
-    return Slices(("a", "b"), ("background", "x", "y"), Preparation(SIDE, SIDE), studies, **options)
+    return PairedSlices(("a", "b"), ("background", "x", "y"), Preparation(SIDE, SIDE), studies, **options)
 
 
 def which(image):
@@ -101,8 +101,8 @@ def test_phantom_studies_give_frames_and_the_truth():
 
 def test_parts_of_a_batch_together_are_the_batch():
     data = phantom_slices(0, range(2), size=64)
-    how = Augmentation(rotation=10, warp=2)
-    whole = data.batch_at(3, 4, 0, how=how)
-    parts = [data.batch_at(3, 4, 0, how=how, part=(r, 2)) for r in range(2)]
+    augmentation = Augmentation(rotation=10, warp=2)
+    whole = data.batch_at(3, 4, 0, augmentation=augmentation)
+    parts = [data.batch_at(3, 4, 0, augmentation=augmentation, shard=(r, 2)) for r in range(2)]
     assert torch.equal(whole.images[0::2], parts[0].images)
     assert torch.equal(whole.masks[1::2], parts[1].masks)

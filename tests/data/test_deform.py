@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from dafnet_core.data.dataset import Augmentation, Sample, Slices, augment, collate, deformed, random_fields
+from dafnet_core.data.dataset import Augmentation, PairedSlices, Sample, augment, collate, deformed, random_fields
 from dafnet_core.data.deform import deform, foreground, rotation, sampling, smooth_displacement
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.prepare import Preparation
@@ -61,7 +61,7 @@ def test_the_known_warp_says_where_to_look():
     texture = ndimage.gaussian_filter(rng.standard_normal((64, 64)), 3).astype(np.float32)
     texture /= np.abs(texture).max()
     images = np.stack([texture, texture])[:, None, None]
-    data = Slices(
+    data = PairedSlices(
         ("a", "b"),
         ("background", "x"),
         Preparation(64, 64),
@@ -77,7 +77,7 @@ def test_the_known_warp_says_where_to_look():
         assert np.abs(looked - s.images[i, 0])[inner].mean() < 0.1 * before
     assert regions[0].shape == (64, 64)
     assert np.abs(positions[0, 1] - identity_pixels(64, 64)).mean() > 1
-    again = Slices(("a", "b"), ("background", "x"), data.preparation, data.studies, warp=4.0, warp_seed=8)
+    again = PairedSlices(("a", "b"), ("background", "x"), data.preparation, data.studies, warp=4.0, warp_seed=8)
     assert np.abs(again[0].images - s.images).max() > 0.01
 
 

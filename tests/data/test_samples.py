@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dafnet_core.config import JUDGING_SEED
+from dafnet_core.config import EVALUATION_SEED
 from dafnet_core.data.phantom import generate
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import nearest_slices
@@ -39,7 +39,7 @@ def test_modalities_come_in_the_order_that_was_asked_for():
     assert np.array_equal(there.masks[0], back.masks[1])
     assert np.array_equal(there.sampling[0, 1], back.sampling[1, 0])
     alone = source.sample(0, 3, "hard", GRID, ("LGE",))
-    assert np.array_equal(alone.masks[0], generate(JUDGING_SEED, 0, 3, size=64, difficulty="hard").masks[1])
+    assert np.array_equal(alone.masks[0], generate(EVALUATION_SEED, 0, 3, size=64, difficulty="hard").masks[1])
     assert alone.sampling == {}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.phantom.source import phantom_values
-from dafnet_core.data.sources import judging_data, training_data
+from dafnet_core.data.sources import evaluation_data, training_data
 
 
 def test_training_data_of_the_phantom_hides_what_may_not_be_used():
@@ -39,4 +39,4 @@ def test_what_data_are_called():
     with pytest.raises(ValueError, match="nnU-Net"):
         training_data(DataConfig(source="/no/such/folder"), 0)
     with pytest.raises(ValueError, match="expected train, val, test or all"):
-        judging_data("phantom", "best", size=64, spacing=None, modalities=())
+        evaluation_data("phantom", "best", size=64, spacing=None, modalities=())

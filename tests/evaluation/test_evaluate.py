@@ -6,7 +6,7 @@ import pytest
 
 from dafnet_core.config import ModelConfig
 from dafnet_core.data.phantom.study import phantom_slices
-from dafnet_core.evaluation.judge import judge
+from dafnet_core.evaluation.run import evaluate_method
 from dafnet_core.methods.dafnet import DAFNetMethod
 from dafnet_core.networks.dafnet import DAFNet
 from tests.helpers.commands import TINY, call
@@ -32,7 +32,7 @@ def test_a_model_that_does_nothing_is_judged_to_do_nothing():
     """With an identity aligner the registration error stays exactly what it was."""
     data = phantom_slices(9000, range(1), size=64)
     model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
-    found = judge(DAFNetMethod(model), data, limit=3, statistics=False).result
+    found = evaluate_method(DAFNetMethod(model), data, limit=3, statistics=False).result
     errors = found.registration
     assert errors.error_after_px == pytest.approx(errors.error_before_px, abs=1e-3)
     assert errors.error_before_px > 1
@@ -53,7 +53,7 @@ def test_a_checkpoint_against_itself_differs_by_nothing(tmp_path):
 def test_every_null_has_its_reason(tmp_path):
     data = phantom_slices(9000, range(2), size=64)
     model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
-    found = judge(DAFNetMethod(model), data, limit=3).result.to_json()
+    found = evaluate_method(DAFNetMethod(model), data, limit=3).result.to_json()
 
     def nulls(value, path=""):
         for key, inner in value.items():

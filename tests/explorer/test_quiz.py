@@ -35,7 +35,7 @@ def questions(slice_of):
     """A question of every kind, by kind, and what they are about."""
     model, found = slice_of(decoder="film")
     other = slice_of(decoder="spade")
-    asked = [quiz.ask(model, found, 5, n, other) for n in range(quiz.TURNS * len(quiz.KINDS))]
+    asked = [quiz.ask(model, found, 5, n, other) for n in range(quiz.TURNS * len(quiz.QUESTION_KINDS))]
     return model, found, other, {q.kind: q for q in asked}
 
 
@@ -45,11 +45,11 @@ def test_a_seed_and_a_number_give_one_question(slice_of):
         a, b = (quiz.ask(model, found, 7, n) for _ in range(2))
         assert (a.kind, a.modality) == (b.kind, b.modality)
         assert np.array_equal(a.images, b.images)
-    kinds = [[quiz.planned(seed, n, quiz.KINDS) for n in range(24)] for seed in (7, 8)]
+    kinds = [[quiz.planned(seed, n, quiz.QUESTION_KINDS) for n in range(24)] for seed in (7, 8)]
     assert kinds[0] != kinds[1]
 
 
-@pytest.mark.parametrize("kinds", [quiz.KINDS, quiz.KINDS[:-1]])
+@pytest.mark.parametrize("kinds", [quiz.QUESTION_KINDS, quiz.QUESTION_KINDS[:-1]])
 def test_every_kind_is_planned_equally_often_in_each_block(kinds):
     block = quiz.TURNS * len(kinds)
     for seed in range(20):
@@ -61,7 +61,7 @@ def test_every_kind_is_planned_equally_often_in_each_block(kinds):
 
 def test_every_kind_is_asked_and_changes_enough(questions):
     *_, asked = questions
-    assert set(asked) == set(quiz.KINDS)
+    assert set(asked) == set(quiz.QUESTION_KINDS)
     for q in asked.values():
         assert q.seen >= quiz.LEAST
         assert np.abs(q.change).max() >= quiz.SEEN
@@ -181,7 +181,7 @@ def test_the_page_tells_nothing_before_the_answer_and_counts_the_first_one_alone
     assert not app.exception
     ((key, row),) = app.session_state["quiz-answers"].items()
     assert key[:2] == (7, 1)
-    assert row["asked"] == quiz.planned(7, 0, quiz.KINDS) == row["answered"] == "warp"
+    assert row["asked"] == quiz.planned(7, 0, quiz.QUESTION_KINDS) == row["answered"] == "warp"
     assert row["correct"]
     assert app.success
     assert not app.radio  # it cannot be answered again
@@ -195,7 +195,7 @@ def test_the_page_tells_nothing_before_the_answer_and_counts_the_first_one_alone
     app.run()
     assert app.number_input(key="question").value == 2
     assert app.radio[0].value is None
-    assert row["asked"] != quiz.planned(7, 1, quiz.KINDS)
+    assert row["asked"] != quiz.planned(7, 1, quiz.QUESTION_KINDS)
     assert sent(app).startswith(before)  # the same to the last letter, whatever is asked; the score comes after
     app.radio[0].set_value("warp")
     app.run()

@@ -19,8 +19,8 @@ from dafnet_core.analysis.decompose import channel_classes
 from dafnet_core.analysis.traversal import steps_between, traverse
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.readers import read
-from dafnet_core.evaluation.judge import Evaluation
 from dafnet_core.evaluation.measures.registration import RegistrationSummary
+from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import background_evaluation, provenance, subjects
 from dafnet_explorer.figures.masks import dice_table

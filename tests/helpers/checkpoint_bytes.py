@@ -10,7 +10,7 @@ import pytest
 
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import CheckpointError, from_bytes
-from dafnet_core.config import plain
+from dafnet_core.config import sanitize
 from dafnet_explorer.figures.downloads import as_json
 from dafnet_explorer.figures.independence import dependence_rows
 from dafnet_explorer.figures.probe import leakage_rows, probe_figure
@@ -29,7 +29,7 @@ def whole(header, weights):
     return struct.pack("<Q", len(text)) + text + weights
 
 
-def told(data, **changes):
+def edited(data, **changes):
     """The same file with other metadata: by key, or as a function of what stands there."""
     header, weights = parts(data)
     for key, value in changes.items():
@@ -56,7 +56,7 @@ def refusal(data, name="bad.safetensors"):
     said = str(caught.value)
     assert len(said) < 600
     assert "\n" not in said
-    assert plain(said, 1000) == said
+    assert sanitize(said, 1000) == said
     return said
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 import train
-from dafnet_core.data.dataset import Slices
+from dafnet_core.data.dataset import PairedSlices
 
 
 def die_in_write(n):
@@ -32,7 +32,7 @@ def die_in_write(n):
 
 
 def poison(step):
-    really = Slices.batch_at
+    really = PairedSlices.batch_at
 
     def batch_at(self, at, *arguments, **options):
         batch = really(self, at, *arguments, **options)
@@ -40,7 +40,7 @@ def poison(step):
             batch.images.fill_(float("nan"))
         return batch
 
-    Slices.batch_at = batch_at
+    PairedSlices.batch_at = batch_at
 
 
 def child(job):

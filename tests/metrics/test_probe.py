@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from dafnet_core.analysis.encodings import Encoded, Encodings
-from dafnet_core.analysis.reading import read_known
+from dafnet_core.analysis.reading import read_ground_truth
 from dafnet_core.metrics.probe import leakage, occupancies, pooled, principal_axes, probe, regress
 
 
@@ -154,7 +154,7 @@ def encoded(n_subjects: int = 12) -> Encodings:
 
 
 def test_what_is_known_is_read_from_the_factor_that_holds_it():
-    found = {(r.known, r.modality, r.factor): r for r in read_known(encoded())}
+    found = {(r.target, r.modality, r.factor): r for r in read_ground_truth(encoded())}
     assert len(found) == 4 * 2 * 2
     for modality in "ab":
         assert found["size", modality, "s"].value > 0.95
@@ -162,7 +162,7 @@ def test_what_is_known_is_read_from_the_factor_that_holds_it():
         assert found["noise", modality, "z"].value > 0.9
         assert (found["scar", modality, "z"].measure, found["scar", modality, "z"].value > 0.9) == ("accuracy", True)
         assert found["luck", modality, "z"].ci95[0] <= 0
-    alone = [r for r in read_known(encoded(2)) if r.known == "size"]
+    alone = [r for r in read_ground_truth(encoded(2)) if r.target == "size"]
     assert {(r.value, "at least 3" in r.why) for r in alone} == {(None, True)}
 
 

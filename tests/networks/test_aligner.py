@@ -7,7 +7,7 @@ import torch
 from scipy.interpolate import RBFInterpolator
 
 from dafnet_core.geometry import control_points, pixel_centres, spline_grid, spline_matrix, warp
-from dafnet_core.networks.aligner import alike, fuse, make_aligner
+from dafnet_core.networks.aligner import correlation_volume, fuse, make_aligner
 from dafnet_core.precision import autocast
 
 
@@ -86,7 +86,7 @@ def test_new_aligner_is_the_identity(make_config, kind):
 def test_likeness_at_each_shift_is_the_mean_product_of_features():
     rng = torch.Generator().manual_seed(0)
     moving, fixed = torch.randn(2, 3, 5, 4, 7, dtype=torch.float64, generator=rng)
-    found = alike(moving, fixed, 2)
+    found = correlation_volume(moving, fixed, 2)
     assert found.shape == (3, 25, 4, 7)
     for n in range(25):
         for y in range(4):

@@ -47,10 +47,10 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
         "fused_logits": (m, b, k, 3, *plane),
         "images": (m, b, *plane),
         "deformed_images": (p, b, k, *plane),
-        "z_drawn": (m, 1, 8),
-        "z_found": (m, 1, 8),
+        "z_prior": (m, 1, 8),
+        "z_reencoded": (m, 1, 8),
         "z_swapped": (p, 1, 8),
-        "z_swapped_found": (p, 1, 8),
+        "z_swapped_reencoded": (p, 1, 8),
     }
     assert {f.name: tuple(getattr(out, f.name).shape) for f in fields(out) if f.name != "pairs"} == expected
     assert torch.allclose(out.weights.sum(-1), torch.ones(p, b))

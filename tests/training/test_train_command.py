@@ -13,7 +13,7 @@ from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.sources import training_data
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.training.config import TrainConfig
-from dafnet_core.training.export import opened_start
+from dafnet_core.training.export import load_start
 from dafnet_core.training.warnings import training_warnings
 from tests.helpers.commands import TINY, call, shipped
 
@@ -93,10 +93,10 @@ def test_a_run_begins_with_a_checkpoint_s_weights_and_its_card_says_so(tmp_path)
 def test_no_run_begins_with_a_checkpoint_that_has_seen_its_test_subjects():
     config = TrainConfig.of(start="checkpoints/cardiac-film.safetensors")
     data = training_data(config.data, 0)
-    assert opened_start(config, data).digest
+    assert load_start(config, data).digest
     seen = replace(data, split=data.split | {"test": list(data.split["train"][:3])})
     with pytest.raises(ValueError, match="trained on 3 of the 15 subjects"):
-        opened_start(config, seen)
+        load_start(config, seen)
 
 
 def test_a_used_folder_is_not_overwritten(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dafnet_core.data.dataset import Slices
+from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.phantom.constants import (
     CLASSES,
     FIELD_OF_VIEW_MM,
@@ -50,8 +50,8 @@ class PhantomStudy:
         pairs = permutations(range(len(MODALITIES)), 2)
         return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
 
-    def known(self, position: int) -> dict[str, bool | float]:
-        """What was drawn for a slice, as `Study.known` describes it."""
+    def ground_truth(self, position: int) -> dict[str, bool | float]:
+        """What was drawn for a slice, as `Study.ground_truth` describes it."""
         return self._known(position)
 
     def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
@@ -87,7 +87,7 @@ def phantom_slices(
     slices: int = SLICES,
     phases: int = 1,
     **options: Any,
-) -> Slices:
+) -> PairedSlices:
     """Phantom subjects as samples.
 
     Args:
@@ -96,7 +96,7 @@ def phantom_slices(
         difficulty: of every subject, or "mixed": odd subjects are hard.
         slices: of each subject.
         phases: frames of the cine over the cardiac cycle.
-        options: of `Slices`.
+        options: of `PairedSlices`.
     """
     studies = [
         PhantomStudy(
@@ -105,4 +105,4 @@ def phantom_slices(
         for n in subjects
     ]
     preparation = Preparation(size, size, FIELD_OF_VIEW_MM / size)
-    return Slices(MODALITIES, CLASSES, preparation, studies, **options)
+    return PairedSlices(MODALITIES, CLASSES, preparation, studies, **options)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dafnet_core.data.dataset import Slices
+from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.phantom import CINE, LGE, generate, known_factors
 from dafnet_core.data.phantom.study import PhantomStudy, phantom_slices
 from dafnet_core.data.prepare import Preparation, scale_intensity
@@ -33,13 +33,13 @@ def test_truth_is_that_of_the_generated_pair(study):
     assert set(regions) == {CINE, LGE}
     for modality, region in regions.items():
         assert np.array_equal(region, pair.masks[modality] > 0)
-    assert study.known(2) == known_factors(3, 1, 2, "hard")
+    assert study.ground_truth(2) == known_factors(3, 1, 2, "hard")
 
 
 def test_slices_hand_on_what_their_study_knows():
     data = phantom_slices(3, range(2), size=64, slices=4, difficulty="mixed")
-    assert data.known(6) == known_factors(3, 1, 2, "hard")
-    assert data.known(2) == known_factors(3, 0, 2, "standard")
+    assert data.ground_truth(6) == known_factors(3, 1, 2, "hard")
+    assert data.ground_truth(2) == known_factors(3, 0, 2, "standard")
     positions, _ = data.truth(6)
     assert np.array_equal(positions[LGE, CINE], data.studies[1].truth(2)[0][LGE, CINE])
 
@@ -48,6 +48,6 @@ def test_a_study_that_was_read_has_no_ground_truth():
     images = tuple(np.zeros((1, 2, 16, 16), np.float32) for _ in range(2))
     read = Study("one", images, (None, None), (np.arange(2.0),) * 2)
     assert read.truth(0) == ({}, {})
-    assert read.known(0) == {}
-    data = Slices(("a", "b"), ("background",), Preparation(16, 16), [read])
-    assert (data.truth(1), data.known(1)) == (({}, {}), {})
+    assert read.ground_truth(0) == {}
+    data = PairedSlices(("a", "b"), ("background",), Preparation(16, 16), [read])
+    assert (data.truth(1), data.ground_truth(1)) == (({}, {}), {})

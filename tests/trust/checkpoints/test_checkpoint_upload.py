@@ -5,7 +5,7 @@ import pickle
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.helpers.checkpoint_bytes import told
+from tests.helpers.checkpoint_bytes import edited
 from tests.helpers.paths import ROOT, SHIPPED
 
 pytestmark = pytest.mark.trust
@@ -20,10 +20,10 @@ def test_a_bad_upload_leaves_the_chosen_model_and_the_pages_as_they_were(good):
         "pickle.safetensors": pickle.dumps({"a": 1}),
         "![x](http://example.org/x.png).safetensors": b"",
         "nan.safetensors": bytes(nan),
-        "huge.safetensors": told(real, model=lambda m: m | {"width": 10**6}),
-        "html.safetensors": told(real, training=lambda t: t | {"data": "<script>alert(1)</script>"}),
-        "metrics.safetensors": told(real, metrics={"x": {"probe": 5}}),
-        "version.safetensors": told(real, dafnet_format=2),
+        "huge.safetensors": edited(real, model=lambda m: m | {"width": 10**6}),
+        "html.safetensors": edited(real, training=lambda t: t | {"data": "<script>alert(1)</script>"}),
+        "metrics.safetensors": edited(real, metrics={"x": {"probe": 5}}),
+        "version.safetensors": edited(real, dafnet_format=2),
     }
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/checkpoints.py").run()

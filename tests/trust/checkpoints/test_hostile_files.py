@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from dafnet_core.checkpoints.file import CheckpointError, from_bytes, save
-from tests.helpers.checkpoint_bytes import parts, refusal, shown, told, whole
+from tests.helpers.checkpoint_bytes import edited, parts, refusal, shown, whole
 
 pytestmark = pytest.mark.trust
 
 
 def test_the_file_itself_is_read(good):
     assert from_bytes(good, "good").config.modalities == ("a", "b")
-    assert from_bytes(told(good), "good").training.step == 3  # as the helper writes it
+    assert from_bytes(edited(good), "good").training.step == 3  # as the helper writes it
 
 
 def test_a_file_cut_or_continued_anywhere_is_refused(good):

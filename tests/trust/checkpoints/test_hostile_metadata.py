@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from dafnet_core.checkpoints.file import described
-from tests.helpers.checkpoint_bytes import parts, refusal, shown, told, whole
+from tests.helpers.checkpoint_bytes import edited, parts, refusal, shown, whole
 from tests.helpers.paths import SHIPPED
 
 pytestmark = pytest.mark.trust
@@ -56,7 +56,7 @@ pytestmark = pytest.mark.trust
     ],
 )
 def test_a_description_that_cannot_be_is_refused(good, changes, words):
-    assert re.search(words, refusal(told(good, **changes)))
+    assert re.search(words, refusal(edited(good, **changes)))
 
 
 def test_json_that_readers_disagree_about_is_refused(good):

@@ -9,7 +9,7 @@ from dafnet_core.config import ModelConfig
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.training.config import TrainConfig
-from tests.helpers.checkpoint_bytes import refusal, told
+from tests.helpers.checkpoint_bytes import edited, refusal
 
 pytestmark = pytest.mark.trust
 
@@ -54,13 +54,13 @@ pytestmark = pytest.mark.trust
     ],
 )
 def test_networks_that_nobody_trains_are_refused_before_they_are_made(good, change, words):
-    assert words in refusal(told(good, model=lambda m: m | change))
+    assert words in refusal(edited(good, model=lambda m: m | change))
 
 
 def test_networks_that_the_weights_do_not_fit_are_never_given_memory(good):
     """The widest model that the limits allow has 4 GB of weights; a file of 1 MB cannot hold them."""
     most = {name: ModelConfig.LIMITS[name][1] for name in ("width", "segmentor_width", "aligner_dense", "channels")}
-    said = refusal(told(good, model=lambda m: m | most, preparation={"height": 128, "width": 128}))
+    said = refusal(edited(good, model=lambda m: m | most, preparation={"height": 128, "width": 128}))
     assert "expected (" in said
 
 

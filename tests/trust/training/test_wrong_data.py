@@ -86,5 +86,5 @@ def test_data_that_cannot_be_trained_or_judged_on_are_refused(capsys, tmp_path):
 
 def test_slices_that_nobody_can_pair_are_not_judged(capsys, monkeypatch):
     nobody = phantom_slices(0, range(0), size=128)
-    monkeypatch.setattr(evaluate, "judging_data", lambda *_, **__: nobody)
+    monkeypatch.setattr(evaluate, "evaluation_data", lambda *_, **__: nobody)
     assert "nothing can be judged" in refused(capsys, evaluate.main, SHIPPED)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dafnet_core.analysis.encodings import Encoded, Encodings
-from dafnet_core.data.dataset import Slices
+from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.evaluation.base import Context, Measure, ScoredSlice
 from dafnet_core.evaluation.result import EvaluationResult, KnownWarp, unknown
 from dafnet_core.methods.base import Method, SliceInput, predict_all
@@ -51,9 +51,9 @@ class Evaluation:
     statistics: FactorStatistics | None = None
 
 
-def judge(
+def evaluate_method(
     method: Method,
-    data: Slices,
+    data: PairedSlices,
     *,
     limit: int | None = None,
     statistics: bool = True,
@@ -104,8 +104,8 @@ def judge(
         **values,
     )
     why = _reasons(found, {name for names in measures.values() for name in names}, context.reasons)
-    known = _statistics(context) if statistics and encoded else None
-    return Evaluation(replace(found, why=why), context.by_subject, known)
+    details = _statistics(context) if statistics and encoded else None
+    return Evaluation(replace(found, why=why), context.by_subject, details)
 
 
 def _statistics(context: Context) -> FactorStatistics:
@@ -115,14 +115,14 @@ def _statistics(context: Context) -> FactorStatistics:
     )
 
 
-def known_warp(data: Slices) -> KnownWarp:
+def known_warp(data: PairedSlices) -> KnownWarp:
     """The warps that data are judged under, in pixels of their own grid."""
     if not data.warp:
         return KnownWarp()
     return KnownWarp(data.warp * max(data.preparation.height, data.preparation.width) / 96, data.warp_seed)
 
 
-def _scored(method: Method, data: Slices, index: int) -> ScoredSlice:
+def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
     sample = data[index]
     truth = {i: mask for i, mask in enumerate(sample.masks) if sample.annotated[i]}
     positions, regions = data.truth(index)
@@ -139,10 +139,10 @@ def _scored(method: Method, data: Slices, index: int) -> ScoredSlice:
     )
 
 
-def _encoded(data: Slices, index: int, seen: ScoredSlice) -> Encoded:
+def _encoded(data: PairedSlices, index: int, seen: ScoredSlice) -> Encoded:
     whole = len(seen.truth) == len(seen.images)
     masks = np.stack([seen.truth[i] for i in range(len(seen.images))]) if whole else None
-    return Encoded.of(seen.factors, seen.subject, seen.position, masks=masks, known=data.known(index))
+    return Encoded.of(seen.factors, seen.subject, seen.position, masks=masks, ground_truth=data.ground_truth(index))
 
 
 def _what_there_is(seen: ScoredSlice) -> set[str]:
