@@ -48,15 +48,15 @@ def main() -> None:
     with st.sidebar:
         checkpoint = sidebar.pick_checkpoint()
         st.session_state[state.SELECTED] = checkpoint, sidebar.pick_subject(checkpoint)
-    sidebar.say_link(checkpoint)
+    sidebar.warn_of_other_checkpoint(checkpoint)
     page.run()
     session_lifetime.freeze_imports()
 
 
 if get_script_run_ctx(suppress_warning=True) is None:
-    server.stay_inside()
-    server.lose_nothing()
+    server.keep_data_local()
+    server.patch_lost_input()
     guard = Middleware(server.Guard, script=__file__)
-    app = st.App(__file__, middleware=[guard], lifespan=server.opened, on_script_error=server.say_error)
+    app = st.App(__file__, middleware=[guard], lifespan=server.open_browser, on_script_error=server.show_error)
 else:
     main()

@@ -29,7 +29,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from benchmarks.latency import YOURS, shown
 from benchmarks.machine import add_json_option, machine, write_json
-from dafnet_explorer.session_lifetime import RETURN, TOGETHER
+from dafnet_explorer.session_lifetime import CLEANUP_DELAY, RECONNECT_SECONDS
 from tools.screenshots import serve
 from tools.visitor import MARK, Visitor
 
@@ -286,16 +286,16 @@ def main(options: argparse.Namespace) -> dict[str, object]:
         slides = visit(url, 0, min(20, options.seconds), expected[0]).sliders
     with serve() as (url, pid):
         warm_up(url)
-        time.sleep(RETURN + 10)  # until it is closed
+        time.sleep(RECONNECT_SECONDS + 10)  # until it is closed
         start = resident(pid)
         lives = together(url, options, expected)
         most = resident(pid)
         left = time.monotonic()
-        time.sleep(RETURN)
-        while (now := resident(pid)) > start + MEMORY and time.monotonic() < left + RETURN + PATIENCE:
+        time.sleep(RECONNECT_SECONDS)
+        while (now := resident(pid)) > start + MEMORY and time.monotonic() < left + RECONNECT_SECONDS + PATIENCE:
             time.sleep(1)
         back = time.monotonic() - left
-        time.sleep(2 * TOGETHER)  # until it is tidied up
+        time.sleep(2 * CLEANUP_DELAY)  # until it is tidied up
         idle = busy(pid)
     wrong = [f"session {k}: {what}" for k, life in enumerate(lives) for what in life.wrong]
     own = [set().union(*(pictures.values() for pictures, _ in both)) for both in expected]

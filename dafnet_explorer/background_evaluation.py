@@ -29,19 +29,19 @@ from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
 POPULATIONS = 8, 16, 24  # numbers of subjects to evaluate on
-CURVE = 3, 4, 6, 8, 12, 16  # numbers of subjects of the dependence curve, besides all
+CURVE_COUNTS = 3, 4, 6, 8, 12, 16  # numbers of subjects of the dependence curve, besides all
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _jobs() -> Jobs:
-    return Jobs(patience=session_lifetime.RETURN)
+    return Jobs(reconnect_seconds=session_lifetime.RECONNECT_SECONDS)
 
 
-def who() -> str:
+def client_id() -> str:
     """Identifier of this session among the clients of the job queue."""
-    found = st.session_state.setdefault("who", uuid.uuid4().hex)
-    session_lifetime.here(partial(_jobs().back, found), partial(_jobs().away, found))
-    return found
+    client = st.session_state.setdefault("client", uuid.uuid4().hex)
+    session_lifetime.register(partial(_jobs().mark_connected, client), partial(_jobs().mark_disconnected, client))
+    return client
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -59,7 +59,7 @@ class EvaluationRequest:
     Attributes:
         data: argument of `evaluate --data`.
         sample_z: seed of a sample of z; None for its mean.
-        state: `_state_of` a folder's files, so that changed files are evaluated again.
+        state: `_folder_digest` of a folder, so that changed files are evaluated again.
     """
 
     data: str
@@ -85,13 +85,13 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
         first: index of the default in POPULATIONS.
     """
     source = subjects.sample_source(checkpoint)
-    known = ([source.kind] if source else []) + list(data_sets())
+    specs = ([source.kind] if source else []) + list(data_sets())
     with st.container(horizontal=True):
-        chosen = known[0] if known else None
-        if len(known) > 1:
+        chosen = specs[0] if specs else None
+        if len(specs) > 1:
             chosen = st.selectbox(
                 "Data",
-                known,
+                specs,
                 format_func=lambda spec: EvaluationRequest(spec).name,
                 key="data-set",
                 help="Built-in data, or data sets named when the app was started",
@@ -99,7 +99,7 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
         if source and chosen == source.kind:
             return EvaluationRequest(_pick_samples(source, key, first), _pick_z())
         if chosen:
-            return EvaluationRequest(chosen, _pick_z(), _state_of(chosen))
+            return EvaluationRequest(chosen, _pick_z(), _folder_digest(chosen))
     st.info(
         f"This checkpoint was trained on {checkpoint.training.data}, which is not part of the app. The numbers of "
         "its card are below. For more, start the app with data of these modalities: "
@@ -131,7 +131,7 @@ def _pick_samples(source: DataSource, key: str, first: int) -> str:
     return source.evaluation_spec(subject_count, variant)
 
 
-def _state_of(spec: str) -> str:
+def _folder_digest(spec: str) -> str:
     """Digest of names, sizes and times of all files of a data set; reading their contents on every run is too slow."""
     folder, seen = Path(spec.rpartition(":")[2]), hashlib.blake2b(digest_size=16)
     for file in sorted(f for f in folder.rglob("*") if f.is_file()):
@@ -155,29 +155,29 @@ def _pick_z() -> int | None:
     ]
 
 
-def evaluated(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation | None:
+def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation | None:
     """All numbers of a checkpoint on a data set, computed in the background; until then None, with progress shown.
 
     Sessions with the same request share one job and its cached result.
     """
     key = checkpoint.digest, request
-    refused = st.session_state.setdefault("cancelled", set())
+    cancelled = st.session_state.setdefault("cancelled", set())
     job = _jobs().find(key)
-    if key in refused and not (job and job.done):
+    if key in cancelled and not (job and job.done):
         if st.button("Start again", key=f"again-{checkpoint.digest}", help="Evaluate the checkpoint"):
-            refused.discard(key)
+            cancelled.discard(key)
             st.rerun()
         return None
     if job is None or not job.done:
-        job = _jobs().ask(
+        job = _jobs().submit(
             key,
-            who(),
+            client_id(),
             lambda progress: evaluate_checkpoint(
                 checkpoint, request.data, sample_z=request.sample_z, progress=progress
             ),
         )
     if not job.done:
-        _watch(key)
+        _show_progress(key)
         return None
     try:
         return job.result
@@ -186,26 +186,28 @@ def evaluated(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation 
         return None
 
 
-def already_evaluated(checkpoint: Checkpoint) -> dict[EvaluationRequest, Evaluation]:
+def finished_evaluations(checkpoint: Checkpoint) -> dict[EvaluationRequest, Evaluation]:
     """Finished evaluations of a checkpoint, by request."""
-    known = [(key, found) for key, found in _jobs().results().items() if isinstance(found, Evaluation)]
-    return {request: found for (digest, request), found in known if digest == checkpoint.digest}
+    cached_results = [
+        (key, evaluation) for key, evaluation in _jobs().results().items() if isinstance(evaluation, Evaluation)
+    ]
+    return {request: evaluation for (digest, request), evaluation in cached_results if digest == checkpoint.digest}
 
 
 @st.fragment(run_every=0.5)
-def _watch(key: tuple[str, EvaluationRequest]) -> None:
+def _show_progress(key: tuple[str, EvaluationRequest]) -> None:
     """Progress and cancel button of a job; reruns the page when it is done."""
-    who()
+    client_id()
     job = _jobs().find(key)
     if job is None or job.done:
         st.rerun()
-    ahead = _jobs().before(job)
-    said = f"Waiting for {ahead} other evaluation(s)" if ahead else f"Evaluating slices: {job.share:.0%}"
+    queued = _jobs().queue_position(job)
+    text = f"Waiting for {queued} other evaluation(s)" if queued else f"Evaluating slices: {job.share:.0%}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.share, said)
+        st.progress(job.share, text)
         if st.button("Cancel", key=f"cancel-{key[0]}", help="Other sessions that wait for it are not affected"):
             st.session_state["cancelled"].add(key)
-            _jobs().leave(key, who())
+            _jobs().withdraw(key, client_id())
             st.rerun()
 
 
@@ -220,29 +222,31 @@ def readings(checkpoint: Checkpoint, request: EvaluationRequest, statistics: Fac
 
 
 @cached(16, "Predicting known properties")
-def _truth(digest: str, request: EvaluationRequest, modality: str, _statistics: FactorStatistics) -> list[Reading]:
-    found = _statistics.encodings
-    return read_ground_truth(found, representations(found) | controls(found), modality)
+def _all_readings(
+    digest: str, request: EvaluationRequest, modality: str, _statistics: FactorStatistics
+) -> list[Reading]:
+    encodings = _statistics.encodings
+    return read_ground_truth(encodings, representations(encodings) | controls(encodings), modality)
 
 
-def truth(
+def all_readings(
     checkpoint: Checkpoint, request: EvaluationRequest, modality: str, statistics: FactorStatistics
 ) -> list[Reading]:
     """Scores of all known properties from every representation and two controls, in images of one modality."""
-    return _truth(checkpoint.digest, request, modality, statistics)
+    return _all_readings(checkpoint.digest, request, modality, statistics)
 
 
 @cached(16, "Computing dependence by number of subjects")
-def _curve(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> Curve:
-    found = _statistics.encodings
-    counts = [k for k in CURVE if k < found.n_subjects] + [found.n_subjects]
-    distances = factor_distances(found)
-    return dependence_curve(distances["s"], distances["z"], found.subjects, counts)
+def _dependence_curve(digest: str, request: EvaluationRequest, _statistics: FactorStatistics) -> Curve:
+    encodings = _statistics.encodings
+    counts = [k for k in CURVE_COUNTS if k < encodings.n_subjects] + [encodings.n_subjects]
+    distances = factor_distances(encodings)
+    return dependence_curve(distances["s"], distances["z"], encodings.subjects, counts)
 
 
-def curve(checkpoint: Checkpoint, request: EvaluationRequest, statistics: FactorStatistics) -> Curve:
+def dependence_by_subjects(checkpoint: Checkpoint, request: EvaluationRequest, statistics: FactorStatistics) -> Curve:
     """Dependence of s and z over the number of subjects."""
-    return _curve(checkpoint.digest, request, statistics)
+    return _dependence_curve(checkpoint.digest, request, statistics)
 
 
 @cached(16, "Mixing factors")

@@ -13,7 +13,7 @@ import streamlit as st
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_explorer import state
 
-OWN = 8  # a private cache has an eighth of the entries of the shared one
+PRIVATE_SHARE = 8  # a private cache has an eighth of the entries of the shared one
 P, R = ParamSpec("P"), TypeVar("R")
 
 
@@ -29,7 +29,9 @@ def cached(entries: int, spinner: bool | str = False) -> Callable[[Callable[P, R
             return _read_only(work(*args, **kwargs))
 
         shared = st.cache_resource(max_entries=entries, show_spinner=spinner)(made)
-        own = st.cache_resource(max_entries=max(2, entries // OWN), show_spinner=spinner, scope="session")(made)
+        own = st.cache_resource(max_entries=max(2, entries // PRIVATE_SHARE), show_spinner=spinner, scope="session")(
+            made
+        )
 
         @wraps(work)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -40,16 +42,16 @@ def cached(entries: int, spinner: bool | str = False) -> Callable[[Callable[P, R
     return keep
 
 
-def _read_only(found: R) -> R:
+def _read_only(result: R) -> R:
     """Make all arrays of a result read-only, because sessions share them."""
-    if isinstance(found, np.ndarray):
-        found.flags.writeable = False
-    elif isinstance(found, dict):
-        _read_only(tuple(found.values()))
-    elif isinstance(found, list | tuple):
-        for part in found:
+    if isinstance(result, np.ndarray):
+        result.flags.writeable = False
+    elif isinstance(result, dict):
+        _read_only(tuple(result.values()))
+    elif isinstance(result, list | tuple):
+        for part in result:
             _read_only(part)
-    elif is_dataclass(found) and not isinstance(found, Checkpoint):
-        for field in fields(found):
-            _read_only(getattr(found, field.name))
-    return found
+    elif is_dataclass(result) and not isinstance(result, Checkpoint):
+        for field in fields(result):
+            _read_only(getattr(result, field.name))
+    return result

@@ -16,19 +16,19 @@ from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, from_bytes
 from dafnet_explorer import state
 from dafnet_explorer.paths import CHECKPOINTS, RUNS
 
-KEPT = 3  # latest uploaded checkpoints per session
+MAX_UPLOADED = 3  # latest uploaded checkpoints per session
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
-def _checkpoint(path: str, changed: int) -> Checkpoint:
+def _checkpoint(path: str, modified: int) -> Checkpoint:
     return load(path)
 
 
 def entries() -> dict[str, Path | Checkpoint]:
     """All checkpoints by name: shipped ones, the best of each run in runs/, and this session's uploads."""
-    found: dict[str, Path | Checkpoint] = {path.stem: path for path in sorted(CHECKPOINTS.glob("*.safetensors"))}
-    found |= {f"runs/{path.parent.name}": path for path in sorted(RUNS.glob("*/best.safetensors"))}
-    return found | st.session_state.get(state.OWN_CHECKPOINTS, {})
+    checkpoints: dict[str, Path | Checkpoint] = {path.stem: path for path in sorted(CHECKPOINTS.glob("*.safetensors"))}
+    checkpoints |= {f"runs/{path.parent.name}": path for path in sorted(RUNS.glob("*/best.safetensors"))}
+    return checkpoints | st.session_state.get(state.OWN_CHECKPOINTS, {})
 
 
 def load_entry(entry: Path | Checkpoint) -> Checkpoint:
@@ -38,29 +38,29 @@ def load_entry(entry: Path | Checkpoint) -> Checkpoint:
 
 def run_logs(name: str) -> dict[str, list[dict[str, str]]]:
     """Log rows of the run of a checkpoint of the catalogue, by title; {} without a run."""
-    found = {}
+    logs = {}
     if name.startswith("runs/"):
         for title, file in (("Loss terms of training", "log.csv"), ("Validation", "validation.csv")):
             path = RUNS / name.removeprefix("runs/") / file
             if path.is_file():
                 with open(path, newline="") as text:
-                    found[title] = list(csv.DictReader(text))
-    return found
+                    logs[title] = list(csv.DictReader(text))
+    return logs
 
 
-def take_checkpoint(name: str, data: bytes) -> str:
+def add_uploaded_checkpoint(name: str, data: bytes) -> str:
     """Add an uploaded checkpoint to this session's catalogue, which keeps the latest; returns its name there.
 
     Raises:
         CheckpointError: not a valid checkpoint; the catalogue is unchanged.
     """
-    found = from_bytes(data, name)
+    checkpoint = from_bytes(data, name)
     st.session_state[state.PRIVATE] = True
     own = st.session_state.setdefault(state.OWN_CHECKPOINTS, {})
     name = f"{name.removesuffix('.safetensors')} (uploaded)"
     own.pop(name, None)
-    own[name] = found
-    for oldest in list(own)[:-KEPT]:
+    own[name] = checkpoint
+    for oldest in list(own)[:-MAX_UPLOADED]:
         del own[oldest]
     return name
 
@@ -71,7 +71,7 @@ def has_factors(checkpoint: Checkpoint) -> bool:
 
 
 @dataclass(frozen=True)
-class Kind:
+class CheckpointSummary:
     """Properties of a checkpoint that decide which others it can be compared with."""
 
     digest: str
@@ -82,7 +82,7 @@ class Kind:
     factors: bool
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> Kind:
+    def of(cls, checkpoint: Checkpoint) -> CheckpointSummary:
         config = checkpoint.config
         return cls(
             checkpoint.digest,
@@ -95,22 +95,26 @@ class Kind:
 
 
 @st.cache_resource(max_entries=256, show_spinner="Reading the checkpoints")
-def _kind(path: str, changed: int) -> Kind | None:
+def _summary(path: str, modified: int) -> CheckpointSummary | None:
     try:
-        return Kind.of(load(path))
+        return CheckpointSummary.of(load(path))
     except CheckpointError:
         return None
 
 
-def others(checkpoint: Checkpoint) -> dict[str, Kind]:
+def compatible_checkpoints(checkpoint: Checkpoint) -> dict[str, CheckpointSummary]:
     """Other checkpoints of the catalogue with the same modalities and classes, by name."""
-    found, mine = {}, Kind.of(checkpoint)
+    compatible, own = {}, CheckpointSummary.of(checkpoint)
     for name, entry in entries().items():
         is_path = isinstance(entry, Path)
-        kind = _kind(str(entry), entry.stat().st_mtime_ns) if is_path else Kind.of(entry)
-        if kind and (kind.modalities, kind.classes) == (mine.modalities, mine.classes) and kind.digest != mine.digest:
-            found[name] = kind
-    return found
+        summary = _summary(str(entry), entry.stat().st_mtime_ns) if is_path else CheckpointSummary.of(entry)
+        if (
+            summary
+            and (summary.modalities, summary.classes) == (own.modalities, own.classes)
+            and summary.digest != own.digest
+        ):
+            compatible[name] = summary
+    return compatible
 
 
 def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
@@ -119,10 +123,10 @@ def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
     Raises:
         CheckpointError: its file is no longer valid.
     """
-    known = [
-        (name, kind)
-        for name, kind in others(checkpoint).items()
-        if kind.factors and kind.decoder != checkpoint.config.decoder
+    candidates = [
+        (name, summary)
+        for name, summary in compatible_checkpoints(checkpoint).items()
+        if summary.factors and summary.decoder != checkpoint.config.decoder
     ]
-    known.sort(key=lambda entry: entry[1].data != checkpoint.training.data)
-    return load_entry(entries()[known[0][0]]) if known else None
+    candidates.sort(key=lambda entry: entry[1].data != checkpoint.training.data)
+    return load_entry(entries()[candidates[0][0]]) if candidates else None

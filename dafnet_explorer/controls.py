@@ -45,24 +45,24 @@ def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, 
     kind, what = FORMATS[PurePath(name).suffix]
     context = get_script_run_ctx()
 
-    def held() -> bytes:
+    def registered() -> bytes:
         """The file, registered for this session until its page reruns.
 
         Streamlit registers it for no session, so it is removed as soon as pages of two other sessions have run.
         """
-        made = data()
-        made = made.encode() if isinstance(made, str) else made
+        content = data()
+        content = content.encode() if isinstance(content, str) else content
         if runtime.exists() and runtime.get_instance().is_active_session(context.session_id):
             files = runtime.get_instance().media_file_mgr
-            thread = Thread(target=files.add, args=(made, kind, f"download {key or label}", name, True))
+            thread = Thread(target=files.add, args=(content, kind, f"download {key or label}", name, True))
             add_script_run_ctx(thread, context)  # a file is registered for the session of the thread
             thread.start()
             thread.join()
-        return made
+        return content
 
     st.download_button(
         label,
-        held if callable(data) else data,
+        registered if callable(data) else data,
         name,
         kind,
         key=key,
@@ -72,36 +72,41 @@ def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, 
 
 
 def z_sliders(
-    checkpoint: Checkpoint, subject: Subject, found: Decomposition, i: int, columns: Sequence[DeltaGenerator]
+    checkpoint: Checkpoint, subject: Subject, decomposition: Decomposition, i: int, columns: Sequence[DeltaGenerator]
 ) -> np.ndarray:
     """Sliders for all dimensions of z, and buttons that set all at once: z (n_z,), each from -3 to 3.
 
     They are reset to the z of image i whenever the image changes; values of a link have precedence.
 
     Args:
-        i: position in `found.names`.
+        i: position in `decomposition.names`.
         columns: the sliders are distributed over them.
     """
-    own = np.clip(found.z_mean[i], -LIMIT, LIMIT)
+    own = np.clip(decomposition.z_mean[i], -LIMIT, LIMIT)
     keys = [f"z-{k}" for k in range(len(own))]
 
-    def put(z: np.ndarray) -> None:
+    def set_sliders(z: np.ndarray) -> None:
         for key, value in zip(keys, z, strict=True):
             st.session_state[key] = float(np.clip(value, -LIMIT, LIMIT))
 
-    owner = checkpoint.digest, subject.digest, found.names[i]
+    owner = checkpoint.digest, subject.digest, decomposition.names[i]
     before = st.session_state.get("z-of")
     if before != owner and not (before is None and any(key in st.query_params for key in keys)):
-        put(own)
+        set_sliders(own)
     st.session_state["z-of"] = owner
     with st.container(horizontal=True):
-        st.button("The image's own z", on_click=put, args=(own,), help="The mean of q(z | x, s) of this image")
-        for j, name in enumerate(found.names):
+        st.button("The image's own z", on_click=set_sliders, args=(own,), help="The mean of q(z | x, s) of this image")
+        for j, name in enumerate(decomposition.names):
             if j != i:
-                st.button(f"z of {name}", on_click=put, args=(found.z_mean[j],), help="The other image's style")
+                st.button(
+                    f"z of {name}",
+                    on_click=set_sliders,
+                    args=(decomposition.z_mean[j],),
+                    help="The other image's style",
+                )
         st.button(
             "Random z",
-            on_click=lambda: put(np.random.default_rng().standard_normal(len(own))),
+            on_click=lambda: set_sliders(np.random.default_rng().standard_normal(len(own))),
             help="Drawn from the prior N(0, I)",
         )
     z, rows = np.empty(len(own)), -(-len(own) // len(columns))
@@ -130,13 +135,17 @@ def pick_other(
         needed: whether one must be selected.
         factors: whether it must have anatomy and modality factors.
     """
-    known = {name: kind for name, kind in catalogue.others(checkpoint).items() if kind.factors or not factors}
-    if needed and not known:
+    compatible = {
+        name: summary
+        for name, summary in catalogue.compatible_checkpoints(checkpoint).items()
+        if summary.factors or not factors
+    }
+    if needed and not compatible:
         st.info("No other checkpoint has the same modalities and classes; upload one on the page Checkpoints.")
         return None
-    names = sorted(known, key=lambda name: known[name].data != checkpoint.training.data)
+    names = sorted(compatible, key=lambda name: compatible[name].data != checkpoint.training.data)
     if needed:
-        names.sort(key=lambda name: known[name].decoder == checkpoint.config.decoder)
+        names.sort(key=lambda name: compatible[name].decoder == checkpoint.config.decoder)
     chosen = st.selectbox(
         "Compare with",
         names if needed else [None, *names],

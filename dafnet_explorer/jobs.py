@@ -70,40 +70,45 @@ class Jobs:
     """Work by key, in one background thread.
 
     Args:
-        keep: number of cached results, least recently used evicted first.
-        each: unfinished jobs per client; beyond it the client leaves its least recently submitted ones.
-        patience: seconds in which a disconnected client may reconnect.
+        max_results: number of cached results, least recently used evicted first.
+        max_per_client: unfinished jobs per client; beyond it the client leaves its least recently submitted ones.
+        reconnect_seconds: seconds in which a disconnected client may reconnect.
         clock: time in seconds.
     """
 
     def __init__(
-        self, keep: int = 6, each: int = 3, patience: float = 30.0, clock: Callable[[], float] = time.monotonic
+        self,
+        max_results: int = 6,
+        max_per_client: int = 3,
+        reconnect_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._keep, self._each, self._patience, self._clock = keep, each, patience, clock
+        self._max_results, self._max_per_client = max_results, max_per_client
+        self._reconnect_seconds, self._clock = reconnect_seconds, clock
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
-        self._away: dict[str, float] = {}  # since when
+        self._disconnected: dict[str, float] = {}  # time of disconnection
         self._lock = threading.Lock()
-        self._asked = 0
+        self._submitted = 0
         # not an executor, whose thread would keep a stopping server alive until its work is done
         self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
-    def ask(self, key: Hashable, who: str, work: Work) -> Job:
+    def submit(self, key: Hashable, client: str, work: Work) -> Job:
         """Job of a key, queued unless it exists; `work(progress)` runs in the background."""
         with self._lock:
             job = self._jobs.get(key)
             if job is None or job.stopped:
-                self._asked += 1
-                job = self._jobs[key] = Job(self._asked, work)
+                self._submitted += 1
+                job = self._jobs[key] = Job(self._submitted, work)
                 self._queue.put(job)
-            job.waiting.add(who)
+            job.waiting.add(client)
             self._jobs.move_to_end(key)
-            mine = [key for key, job in self._jobs.items() if who in job.waiting and not job.done]
-            for oldest in mine[: -self._each]:
-                self._leave(oldest, who)
-            self._forget()
+            of_client = [key for key, job in self._jobs.items() if client in job.waiting and not job.done]
+            for oldest in of_client[: -self._max_per_client]:
+                self._withdraw(oldest, client)
+            self._evict_results()
             return job
 
     def find(self, key: Hashable) -> Job | None:
@@ -112,21 +117,21 @@ class Jobs:
             job = self._jobs.get(key)
             return None if job is None or job.stopped else job
 
-    def leave(self, key: Hashable, who: str) -> None:
+    def withdraw(self, key: Hashable, client: str) -> None:
         """Remove a client from a job; without clients it is cancelled, and if it failed it can be submitted again."""
         with self._lock:
             if key in self._jobs:
-                self._leave(key, who)
+                self._withdraw(key, client)
 
-    def away(self, who: str) -> None:
+    def mark_disconnected(self, client: str) -> None:
         """A client is disconnected; unless it reconnects in time, it leaves all its jobs."""
         with self._lock:
-            self._away.setdefault(who, self._clock())
+            self._disconnected.setdefault(client, self._clock())
 
-    def back(self, who: str) -> None:
+    def mark_connected(self, client: str) -> None:
         """A client is connected (again)."""
         with self._lock:
-            self._away.pop(who, None)
+            self._disconnected.pop(client, None)
 
     def results(self) -> dict[Hashable, Any]:
         """Cached results by key."""
@@ -134,24 +139,24 @@ class Jobs:
             done = {key: job.future for key, job in self._jobs.items() if job.done and not job.stopped}
         return {key: future.result() for key, future in done.items() if not future.exception()}
 
-    def before(self, job: Job) -> int:
+    def queue_position(self, job: Job) -> int:
         """Number of unfinished jobs submitted before this one."""
         with self._lock:
-            self._give_up()
+            self._remove_expired_clients()
             return sum(other.number < job.number and not other.done for other in self._jobs.values())
 
-    def close(self, patience: float = 5.0) -> None:
-        """Cancel all jobs and wait up to `patience` seconds for the running one to end."""
+    def close(self, timeout: float = 5.0) -> None:
+        """Cancel all jobs and wait up to `timeout` seconds for the running one to end."""
         with self._lock:
             for job in self._jobs.values():
                 job.stop()
         self._queue.put(None)
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
     def _serve(self) -> None:
         while job := self._queue.get():
             with self._lock:
-                self._give_up()
+                self._remove_expired_clients()
                 work = job.work
             if work is None or not job.future.set_running_or_notify_cancel():
                 continue
@@ -165,25 +170,25 @@ class Jobs:
 
     def _progress(self, job: Job, share: float) -> None:
         with self._lock:
-            self._give_up()
+            self._remove_expired_clients()
         job.progress(share)
 
-    def _give_up(self) -> None:
+    def _remove_expired_clients(self) -> None:
         """Remove clients that did not reconnect in time; the caller holds the lock."""
         now = self._clock()
-        for who in [who for who, since in self._away.items() if now - since > self._patience]:
-            del self._away[who]
-            for key in [key for key, job in self._jobs.items() if who in job.waiting]:
-                self._leave(key, who)
+        for client in [client for client, since in self._disconnected.items() if now - since > self._reconnect_seconds]:
+            del self._disconnected[client]
+            for key in [key for key, job in self._jobs.items() if client in job.waiting]:
+                self._withdraw(key, client)
 
-    def _leave(self, key: Hashable, who: str) -> None:
+    def _withdraw(self, key: Hashable, client: str) -> None:
         job = self._jobs[key]
-        job.waiting.discard(who)
+        job.waiting.discard(client)
         if not job.waiting and (not job.done or job.future.exception()):
             job.stop()
             del self._jobs[key]
 
-    def _forget(self) -> None:
+    def _evict_results(self) -> None:
         finished = [key for key, job in self._jobs.items() if job.done]
-        for key in finished[: max(0, len(finished) - self._keep)]:
+        for key in finished[: max(0, len(finished) - self._max_results)]:
             del self._jobs[key]

@@ -45,7 +45,7 @@ def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: 
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
 
 
-def taken_apart(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
+def decomposition_of(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
     """A checkpoint's decomposition of a subject."""
     return _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
 
@@ -82,7 +82,7 @@ def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, dimension: int,
 def counterpart_colours(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
     """A colour for each channel of the counterpart, by the channels' classes in a subject."""
     other = counterpart(checkpoint)
-    return channel_colours(channel_classes(taken_apart(other, subject), len(other.config.classes)), other.colours)
+    return channel_colours(channel_classes(decomposition_of(other, subject), len(other.config.classes)), other.colours)
 
 
 @cached(64, "Making a question")
@@ -93,10 +93,10 @@ def _question(
     seed: int,
     n: int,
     _model: FactorModel,
-    _found: Decomposition,
+    _decomposition: Decomposition,
     _other: tuple[FactorModel, Decomposition] | None,
 ) -> Question:
-    return ask(_model, _found, seed, n, _other)
+    return ask(_model, _decomposition, seed, n, _other)
 
 
 def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Question:
@@ -106,7 +106,7 @@ def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Que
         ValueError: no change of any factor is visible in the subject's images.
     """
     other = counterpart(checkpoint)
-    beside = (other.model, taken_apart(other, subject)) if other else None
+    other_factors = (other.model, decomposition_of(other, subject)) if other else None
     return _question(
         checkpoint.digest,
         subject.digest,
@@ -114,24 +114,26 @@ def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Que
         seed,
         n,
         checkpoint.model,
-        taken_apart(checkpoint, subject),
-        beside,
+        decomposition_of(checkpoint, subject),
+        other_factors,
     )
 
 
 @cached(16, "Encoding all samples")
-def _samples_apart(
+def _sample_distances(
     digest: str, position: int, variant: str, subject_count: int, _checkpoint: Checkpoint
 ) -> tuple[np.ndarray, np.ndarray, Dependence]:
     shown = [sample(_checkpoint, n, position, variant) for n in range(subject_count)]
-    found = [taken_apart(_checkpoint, subject) for subject in shown]
-    s = anatomy_distances(np.concatenate([f.s.argmax(1).reshape(len(f.s), -1) for f in found]).astype(np.uint8))
-    z = euclidean_distances(np.concatenate([f.z_mean for f in found]))
-    owners = np.repeat(np.arange(len(found)), [len(f.s) for f in found])
+    decompositions = [decomposition_of(_checkpoint, subject) for subject in shown]
+    s = anatomy_distances(
+        np.concatenate([f.s.argmax(1).reshape(len(f.s), -1) for f in decompositions]).astype(np.uint8)
+    )
+    z = euclidean_distances(np.concatenate([f.z_mean for f in decompositions]))
+    owners = np.repeat(np.arange(len(decompositions)), [len(f.s) for f in decompositions])
     return s, z, dependence(s, z, owners)
 
 
-def samples_apart(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Dependence]:
+def sample_distances(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Dependence]:
     """Distances between all samples at the sidebar's slice and variant (Sec. V-H.3).
 
     Returns:
@@ -146,25 +148,31 @@ def samples_apart(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Depen
     samples = source.samples
     position = st.session_state.get(state.SLICE, samples.slices // 2) - 1
     variant = st.session_state.get(state.DIFFICULTY, samples.variants[0])
-    return _samples_apart(checkpoint.digest, position, variant, samples.subjects, checkpoint)
+    return _sample_distances(checkpoint.digest, position, variant, samples.subjects, checkpoint)
 
 
 @cached(24)
 def _realigned(
-    digest: str, images: str, pair: int, name: str, _model: FactorModel, _found: Decomposition, _offsets: np.ndarray
+    digest: str,
+    images: str,
+    pair: int,
+    name: str,
+    _model: FactorModel,
+    _decomposition: Decomposition,
+    _offsets: np.ndarray,
 ) -> Realigned:
-    return realign(_model, _found, pair, _offsets)
+    return realign(_model, _decomposition, pair, _offsets)
 
 
-def warps(checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: int) -> dict[str, Realigned]:
+def warps(checkpoint: Checkpoint, subject: Subject, decomposition: Decomposition, pair: int) -> dict[str, Realigned]:
     """Results of a pair for the predicted and the identity warp, and for a spline fitted to the true one if known."""
-    known = {"predicted": found.offsets[pair], "identity": np.zeros_like(found.offsets[pair])}
-    if found.pairs[pair] in subject.sampling:
+    offsets_by_name = {"predicted": decomposition.offsets[pair], "identity": np.zeros_like(decomposition.offsets[pair])}
+    if decomposition.pairs[pair] in subject.sampling:
         side = checkpoint.config.control_points
-        known["true"] = nearest_offsets(subject.sampling[found.pairs[pair]], side)
+        offsets_by_name["true"] = nearest_offsets(subject.sampling[decomposition.pairs[pair]], side)
     return {
-        name: _realigned(checkpoint.digest, subject.digest, pair, name, checkpoint.model, found, offsets)
-        for name, offsets in known.items()
+        name: _realigned(checkpoint.digest, subject.digest, pair, name, checkpoint.model, decomposition, offsets)
+        for name, offsets in offsets_by_name.items()
     }
 
 
@@ -190,13 +198,18 @@ def _misregister(
 
 
 def misregistered(
-    checkpoint: Checkpoint, subject: Subject, found: Decomposition, pair: tuple[int, int], amount: float, seed: int
+    checkpoint: Checkpoint,
+    subject: Subject,
+    decomposition: Decomposition,
+    pair: tuple[int, int],
+    amount: float,
+    seed: int,
 ) -> Misregistered:
     """Registration of a subject whose moving modality is deformed by a known warp.
 
     Masks are compared with the ground truth in the fixed frame, or else with the mask of the fixed image's anatomy.
     """
-    reference = subject.truth.get(pair[0], found.single[pair[0]])
+    reference = subject.truth.get(pair[0], decomposition.single[pair[0]])
     return _misregistered(checkpoint.digest, subject.digest, pair, amount, seed, checkpoint.model, subject, reference)
 
 
@@ -210,32 +223,32 @@ def _ranges(
 def misregistration(
     checkpoint: Checkpoint,
     subject: Subject,
-    found: Decomposition,
+    decomposition: Decomposition,
     pair: tuple[int, int],
     amounts: Sequence[float],
     seeds: Sequence[int],
     progress: Callable[[float], None],
 ) -> Range:
     """`misregistered` over amounts, the first one 0, and seeds; `progress` is called with the finished fraction."""
-    kept = _ranges(checkpoint.digest, subject.digest, pair, tuple(amounts), tuple(seeds))
-    reference, done = subject.truth.get(pair[0], found.single[pair[0]]), []
+    cached_ranges = _ranges(checkpoint.digest, subject.digest, pair, tuple(amounts), tuple(seeds))
+    reference, done = subject.truth.get(pair[0], decomposition.single[pair[0]]), []
 
-    def one(amount: float, seed: int) -> Misregistered:
+    def run(amount: float, seed: int) -> Misregistered:
         made = _misregister(checkpoint.model, subject, pair, reference, amount, seed)
         done.append(amount)
         progress(len(done) / (1 + (len(amounts) - 1) * len(seeds)))
         return made
 
-    if not kept:
-        kept.append(misregistration_range(one, amounts, seeds))
-    return kept[0]
+    if not cached_ranges:
+        cached_ranges.append(misregistration_range(run, amounts, seeds))
+    return cached_ranges[0]
 
 
 @cached(16, "Weighing neighbouring slices")
 def _candidates(
     digest: str, images: str, pair: tuple[int, int], _model: FactorModel, _subject: Subject
 ) -> tuple[np.ndarray, Weighed]:
-    around = _subject.around()
+    around = _subject.neighbour_images()
     return around, weigh(_model, around, _subject.modalities, pair)
 
 

@@ -53,19 +53,19 @@ class Guard:
         self.app, self.script = app, script
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(message: Message) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             elif message["type"] == "websocket.send":
                 message = _without_path(message, self.script)
             await send(message)
 
-        async def hear() -> Message:
+        async def receive_allowed() -> Message:
             while _is_refused(message := await receive()):
                 pass
             return message
 
-        await self.app(scope, hear if scope["type"] == "websocket" else receive, answer)
+        await self.app(scope, receive_allowed if scope["type"] == "websocket" else receive, send_guarded)
 
 
 def _without_path(message: Message, script: str) -> Message:
@@ -73,23 +73,23 @@ def _without_path(message: Message, script: str) -> Message:
     data = message.get("bytes")
     if not data or script.encode() not in data:
         return message
-    found = ForwardMsg.FromString(data)
-    if found.WhichOneof("type") != "new_session":
+    parsed = ForwardMsg.FromString(data)
+    if parsed.WhichOneof("type") != "new_session":
         return message
-    found.new_session.main_script_path = Path(script).name
-    return message | {"bytes": found.SerializeToString()}
+    parsed.new_session.main_script_path = Path(script).name
+    return message | {"bytes": parsed.SerializeToString()}
 
 
 def _is_refused(message: Message) -> bool:
-    found = BackMsg()
+    parsed = BackMsg()
     try:
-        found.ParseFromString(message.get("bytes") or b"")
+        parsed.ParseFromString(message.get("bytes") or b"")
     except DecodeError:
         return False  # Streamlit closes the connection
-    return found.WhichOneof("type") in REFUSED or found.backend_operation_request.HasField("install_skills")
+    return parsed.WhichOneof("type") in REFUSED or parsed.backend_operation_request.HasField("install_skills")
 
 
-def stay_inside() -> None:
+def keep_data_local() -> None:
     """Keep Streamlit from outgoing requests and from writing uploads to disk.
 
     A websocket from a foreign page makes Streamlit query a public service for this machine's address, to compare the
@@ -99,7 +99,7 @@ def stay_inside() -> None:
     MultiPartParser.spool_max_size = (config.get_option("server.maxUploadSize") + 1) << 20
 
 
-def lose_nothing() -> None:
+def patch_lost_input() -> None:
     """Patch two defects by which Streamlit loses a visitor's input.
 
     Its old discovery of pages/ runs the first visited page without app.py, if that visit is a link to a page.
@@ -110,14 +110,14 @@ def lose_nothing() -> None:
     clear = ForwardMsgQueue.clear
 
     def keep_addresses(queue: ForwardMsgQueue, *args: Any, **kwargs: Any) -> None:
-        asked = [m for m in queue._queue if m.WhichOneof("type") == "file_urls_response"]
+        addresses = [m for m in queue._queue if m.WhichOneof("type") == "file_urls_response"]
         clear(queue, *args, **kwargs)
-        queue._queue += [m for m in asked if m not in queue._queue]
+        queue._queue += [m for m in addresses if m not in queue._queue]
 
     ForwardMsgQueue.clear = keep_addresses
 
 
-def say_error(error: Exception) -> bool:
+def show_error(error: Exception) -> bool:
     """Message of a page for an unexpected error; Streamlit has logged the details."""
     st.error(
         f"Unexpected error ({type(error).__name__}). The server's log has the details: please report them. "
@@ -127,7 +127,7 @@ def say_error(error: Exception) -> bool:
 
 
 @asynccontextmanager
-async def opened(app: st.App) -> AsyncIterator[None]:
+async def open_browser(app: st.App) -> AsyncIterator[None]:
     """Open a browser as soon as the server responds, as Streamlit does for a script; not if headless."""
     if not config.get_option("server.headless"):
         address = config.get_option("server.address") or "localhost"

@@ -1,7 +1,7 @@
 """Lifetime of sessions: a disconnected session is closed, and its uploads, jobs and memory are released.
 
 Streamlit keeps a session for two minutes after its connection has ended, and then until another one ends. Here it is
-closed after RETURN seconds, and its memory is released at once.
+closed after RECONNECT_SECONDS, and its memory is released at once.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-RETURN = 30.0  # seconds in which a disconnected session may reconnect
-TOGETHER = 5.0  # seconds in which closed sessions are collected for one clean-up, which takes 0.3 s
+RECONNECT_SECONDS = 30.0  # seconds in which a disconnected session may reconnect
+CLEANUP_DELAY = 5.0  # seconds in which closed sessions are collected for one clean-up, which takes 0.3 s
 
 
 @dataclass(frozen=True)
-class _Visit:
+class _Connection:
     session: str
-    leave: Callable[[], None]
+    on_disconnect: Callable[[], None]
 
 
-_ended: dict[str, _Visit] = {}  # latest connection of each session that may reconnect
+_disconnected: dict[str, _Connection] = {}  # latest connection of each session that may reconnect
 
 
-def _left(visit: _Visit) -> None:
-    visit.leave()
+def _mark_disconnected(connection: _Connection) -> None:
+    connection.on_disconnect()
     with suppress(RuntimeError):  # without a server, as in tests, there is no loop and no session to close
-        asyncio.get_running_loop().call_later(RETURN, _close, visit)
-        _ended[visit.session] = visit
+        asyncio.get_running_loop().call_later(RECONNECT_SECONDS, _close, connection)
+        _disconnected[connection.session] = connection
 
 
-@st.cache_resource(scope="session", max_entries=1, show_spinner=False, on_release=_left)
-def _visit(session: str, _come: Callable[[], None], _leave: Callable[[], None]) -> _Visit:
-    _come()
-    return _Visit(session, _leave)
+@st.cache_resource(scope="session", max_entries=1, show_spinner=False, on_release=_mark_disconnected)
+def _connection(session: str, _on_connect: Callable[[], None], _on_disconnect: Callable[[], None]) -> _Connection:
+    _on_connect()
+    return _Connection(session, _on_disconnect)
 
 
-def here(come: Callable[[], None], leave: Callable[[], None]) -> None:
-    """Register this session: `come` is called when its connection begins, `leave` when it ends."""
-    _visit(get_script_run_ctx().session_id, come, leave)
+def register(on_connect: Callable[[], None], on_disconnect: Callable[[], None]) -> None:
+    """Register this session: `on_connect` is called when its connection begins, `on_disconnect` when it ends."""
+    _connection(get_script_run_ctx().session_id, on_connect, on_disconnect)
 
 
-class _Nobody:
+class _NullClient:
     """A client without output. Streamlit's loop references the session it served last; this one replaces it."""
 
     client_context = None
@@ -60,31 +60,31 @@ class _Nobody:
         pass
 
 
-_tidying = False
+_cleanup_scheduled = False
 
 
-def _close(visit: _Visit) -> None:
+def _close(connection: _Connection) -> None:
     """Close a session that did not reconnect; runs on the server's event loop."""
-    global _tidying
+    global _cleanup_scheduled
     server = runtime.get_instance()
-    if _ended.get(visit.session) is not visit:
+    if _disconnected.get(connection.session) is not connection:
         return  # it reconnected, and a later disconnection has its own timer
-    del _ended[visit.session]
-    if server.is_active_session(visit.session):
+    del _disconnected[connection.session]
+    if server.is_active_session(connection.session):
         return
-    server.close_session(visit.session)
-    if not _tidying:
-        _tidying = True
-        nobody = server.connect_session(_Nobody(), {})
-        server.handle_backmsg(nobody, BackMsg(app_heartbeat=True))
-        asyncio.get_running_loop().call_later(TOGETHER, _tidy, nobody)
+    server.close_session(connection.session)
+    if not _cleanup_scheduled:
+        _cleanup_scheduled = True
+        null_session = server.connect_session(_NullClient(), {})
+        server.handle_backmsg(null_session, BackMsg(app_heartbeat=True))
+        asyncio.get_running_loop().call_later(CLEANUP_DELAY, _release_memory, null_session)
 
 
-def _tidy(nobody: str) -> None:
+def _release_memory(null_session: str) -> None:
     """Collect garbage and return freed memory to the system."""
-    global _tidying
-    _tidying = False
-    runtime.get_instance().close_session(nobody)
+    global _cleanup_scheduled
+    _cleanup_scheduled = False
+    runtime.get_instance().close_session(null_session)
     gc.unfreeze()  # `freeze_imports` also froze objects of sessions
     gc.collect()
     gc.freeze()

@@ -28,14 +28,14 @@ def theme() -> Theme:
 
 def pick_checkpoint() -> Checkpoint:
     """Checkpoint picker of the sidebar; stops the page with a message if there is no checkpoint."""
-    background_evaluation.who()
-    known = catalogue.entries()
-    if not known:
+    background_evaluation.client_id()
+    entries = catalogue.entries()
+    if not entries:
         st.error(
             "There is no checkpoint in checkpoints/: train one with train.py --export, or restore the shipped ones."
         )
         st.stop()
-    names = list(known)
+    names = list(entries)
     first = names.index(FIRST) if FIRST in names else 0
     chosen = st.selectbox(
         "Checkpoint",
@@ -46,22 +46,22 @@ def pick_checkpoint() -> Checkpoint:
         help="A trained model: shipped, from your runs in runs/, or uploaded on the page Checkpoints",
     )
     try:
-        found = catalogue.load_entry(known[chosen])
+        checkpoint = catalogue.load_entry(entries[chosen])
     except CheckpointError as error:
         st.error(str(error).replace(f"{paths.ROOT}/", ""))
         st.stop()
-    _keep_digest(chosen, found)
-    config = found.config
+    _keep_digest(chosen, checkpoint)
+    config = checkpoint.config
     st.caption(
-        f"{method_title(found)}. Trained for **{' and '.join(config.modalities)}** on {found.training.data}; "
+        f"{method_title(checkpoint)}. Trained for **{' and '.join(config.modalities)}** on {checkpoint.training.data}; "
         f"classes: {', '.join(config.classes[1:])}."
     )
-    licence = found.training.data_licence
+    licence = checkpoint.training.data_licence
     st.caption(
         f"Weights: {weights_licence(licence)}",
         help=f"The licence follows that of the training data. The checkpoint's record of these: {licence}",
     )
-    return found
+    return checkpoint
 
 
 def _keep_digest(name: str, checkpoint: Checkpoint) -> None:
@@ -76,7 +76,7 @@ def _keep_digest(name: str, checkpoint: Checkpoint) -> None:
         st.query_params[state.DIGEST] = here
 
 
-def say_link(checkpoint: Checkpoint) -> None:
+def warn_of_other_checkpoint(checkpoint: Checkpoint) -> None:
     """Warn that the link was made with another checkpoint of this name, as long as it is selected."""
     name, linked = st.session_state[state.LINKED] or (None, None)
     if name is not None and name == st.session_state[state.CHECKPOINT]:
@@ -189,11 +189,11 @@ def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...
         )
         st.stop()
     stop_without_factors(checkpoint)
-    found = results.taken_apart(checkpoint, subject)
-    return checkpoint, subject, found, channel_classes(found, len(checkpoint.config.classes))
+    decomposition = results.decomposition_of(checkpoint, subject)
+    return checkpoint, subject, decomposition, channel_classes(decomposition, len(checkpoint.config.classes))
 
 
-def say_domain(checkpoint: Checkpoint, subject: Subject) -> None:
+def show_domain_notice(checkpoint: Checkpoint, subject: Subject) -> None:
     """For uploads: the checkpoint's training domain, and how the files were converted."""
     if st.session_state.get(state.WAITING):
         st.info("Upload one file per modality in the sidebar. Until then a built-in sample is shown.")

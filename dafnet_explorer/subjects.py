@@ -40,7 +40,7 @@ class Subject:
         native: the user's pixels of each image; () for samples.
         notes: conversions, choices and doubts.
         uploaded: whether these are the user's files.
-        around: makes (n, K, H, W) images of the slice and its neighbours, nearest first; None for a single slice.
+        neighbour_images: returns (n, K, H, W) images of the slice and its neighbours, nearest first; None without any.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Subject:
     native: tuple[Native, ...] = ()
     notes: tuple[str, ...] = ()
     uploaded: bool = False
-    around: Callable[[], np.ndarray] | None = None
+    neighbour_images: Callable[[], np.ndarray] | None = None
 
     @property
     def digest(self) -> str:
@@ -71,7 +71,7 @@ def sample_source(checkpoint: Checkpoint) -> DataSource | None:
     return None
 
 
-def candidates(checkpoint: Checkpoint) -> int:
+def candidate_count(checkpoint: Checkpoint) -> int:
     """Number of candidate slices per modality: as many as the model weighs."""
     return checkpoint.config.candidates if checkpoint.config.candidates > 1 else CANDIDATES
 
@@ -79,14 +79,14 @@ def candidates(checkpoint: Checkpoint) -> int:
 def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
     """A slice of the checkpoint's `sample_source`, which must exist, on the checkpoint's grid."""
     source = sample_source(checkpoint)
-    made = source.sample(number, position, variant, checkpoint.preparation, checkpoint.config.modalities)
+    source_sample = source.sample(number, position, variant, checkpoint.preparation, checkpoint.config.modalities)
     return Subject(
-        title=made.title,
-        modalities=tuple(range(len(made.images))),
-        images=made.images,
-        truth=made.masks,
-        sampling=made.sampling,
-        around=made.around and partial(made.around, candidates(checkpoint)),
+        title=source_sample.title,
+        modalities=tuple(range(len(source_sample.images))),
+        images=source_sample.images,
+        truth=source_sample.masks,
+        sampling=source_sample.sampling,
+        neighbour_images=source_sample.around and partial(source_sample.around, candidate_count(checkpoint)),
     )
 
 
@@ -135,5 +135,5 @@ def uploaded(
         native=tuple(Native(scale_intensity(slices[m].pixels, percentiles), prepared[m].placement) for m in modalities),
         notes=tuple(dict.fromkeys(notes)),
         uploaded=True,
-        around=around if neighbours else None,
+        neighbour_images=around if neighbours else None,
     )

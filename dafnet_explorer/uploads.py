@@ -32,21 +32,21 @@ def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
     if slot not in st.session_state or st.session_state[slot][0] != ids:
         try:
             with st.spinner("Reading"):
-                found = _readers().read(*((f.name, f.getvalue()) for f in files), mask=mask)
+                scan = _readers().read(*((f.name, f.getvalue()) for f in files), mask=mask)
         except ReadError as error:
-            found = str(error)
-        st.session_state[slot] = (ids, found)
+            scan = str(error)
+        st.session_state[slot] = (ids, scan)
         st.session_state[state.PRIVATE] = True
-    found = st.session_state[slot][1]
-    if isinstance(found, str):
-        st.error(found)
+    scan = st.session_state[slot][1]
+    if isinstance(scan, str):
+        st.error(scan)
         return None
-    if PRIVACY_NOTE in found.notes:
+    if PRIVACY_NOTE in scan.notes:
         st.info(PRIVACY_NOTE)
-    return found
+    return scan
 
 
-def _take(scan: Scan, name: str, key: str) -> tuple[int, int]:
+def _pick_slice(scan: Scan, name: str, key: str) -> tuple[int, int]:
     """Selected slice and volume of a stack; the middle slice by default."""
     volume = 0
     if scan.volumes > 1:
@@ -98,9 +98,9 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
         scan = _scan(f"scan-{name}", files, mask=False)
         if scan is None:
             continue
-        index, volume = _take(scan, name, f"take-{name}")
+        index, volume = _pick_slice(scan, name, f"take-{name}")
         slices[m] = scan.slice(index, volume)
-        if scan.slices >= (wanted := subjects.candidates(checkpoint)):
+        if scan.slices >= (wanted := subjects.candidate_count(checkpoint)):
             stacks[m] = partial(_neighbours, scan, index, volume, wanted)
         with st.expander(f"Mask of {name} (optional)"):
             files = st.file_uploader(
@@ -111,7 +111,7 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
                 help="Labels of the pixels of the image",
             )
             labels = _scan(f"labels-{name}", files, mask=True)
-            if labels is not None and (chosen := _take_mask(labels, scan, name, checkpoint.config.classes)):
+            if labels is not None and (chosen := _pick_mask_slice(labels, scan, name, checkpoint.config.classes)):
                 masks[m] = chosen
     if not slices:
         return None
@@ -127,22 +127,24 @@ def _neighbours(scan: Scan, index: int, volume: int, wanted: int) -> list[Slice]
     return [scan.slice(k, volume) for k in nearest_slices(index, scan.slices, wanted)]
 
 
-def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) -> tuple[Slice, dict[int, int]] | None:
+def _pick_mask_slice(
+    labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]
+) -> tuple[Slice, dict[int, int]] | None:
     """The mask's slice with the number of the image's slice, and a table of classes that the user can edit."""
     if labels.values.shape[1:] != scan.values.shape[1:]:
         rows = ["{} slices of {} x {} pixels".format(*s.values.shape[1:]) for s in (labels, scan)]
         st.error(f"{quoted(labels.name)}: the mask has {rows[0]}, its image {rows[1]}; give the mask of this image.")
         return None
     index = st.session_state.get(f"take-{name}-slice-{scan.values.shape}", 1) - 1
-    found = [int(v) for v in np.unique(labels.values)]
+    label_values = [int(v) for v in np.unique(labels.values)]
     try:
-        table = default_label_table(found, len(classes))
+        table = default_label_table(label_values, len(classes))
     except ReadError as error:
         st.warning(str(error))
-        table = dict.fromkeys(found, 0)
-    for label in found:
+        table = dict.fromkeys(label_values, 0)
+    for label in label_values:
         if label:
-            kind = st.selectbox(
+            label_class = st.selectbox(
                 f"Label {label} means",
                 range(len(classes)),
                 index=table[label],
@@ -150,5 +152,5 @@ def _take_mask(labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]) ->
                 key=f"label-{name}-{label}-{labels.name}",
                 help="Class of this number in the mask file",
             )
-            table[label] = kind
+            table[label] = label_class
     return labels.slice(index), table

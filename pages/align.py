@@ -22,17 +22,17 @@ from dafnet_explorer.figures.pixels import channel_colours
 AMOUNTS = 0, 2, 4, 6, 8, 10, 12, 16, 20  # pixels RMS
 SHAPES = 3  # warps of each amount
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 dark = theme is DARK
 classes, colours = checkpoint.config.classes, checkpoint.colours
-drawn = channel_colours(kinds, colours)
+palette = channel_colours(kinds, colours)
 
 st.title("Align")
 st.markdown("Find out how well the model aligns one modality with the other, and how much misalignment it can correct.")
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
-if not found.pairs:
+sidebar.show_domain_notice(checkpoint, subject)
+if not decomposition.pairs:
     st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
     st.stop()
 st.markdown(
@@ -40,7 +40,7 @@ st.markdown(
     "interpolates between them (Sec. III-B). The moving image is *sampled* at the positions of the grid. "
     "Drag the points: the warp updates at once, masks and the crosswise image on release."
 )
-names = [f"{found.names[j]} onto {found.names[i]}" for i, j in found.pairs]
+names = [f"{decomposition.names[j]} onto {decomposition.names[i]}" for i, j in decomposition.pairs]
 direction = st.segmented_control(
     "Warp",
     names,
@@ -51,64 +51,67 @@ direction = st.segmented_control(
     help="Which image's anatomy is deformed, and into whose frame",
 )
 pair = names.index(direction)
-i, j = found.pairs[pair]
+i, j = decomposition.pairs[pair]
+fixed, moving = decomposition.names[i], decomposition.names[j]
 about = provenance.about(checkpoint, provenance.data_name(subject), warp=direction)
 
 
 @st.fragment
-def by_hand() -> None:
-    known = results.warps(checkpoint, subject, found, pair)
-    some = [colour if kind else None for colour, kind in zip(drawn, kinds, strict=True)]
+def edit_warp() -> None:
+    warps = results.warps(checkpoint, subject, decomposition, pair)
+    class_colours = [colour if kind else None for colour, kind in zip(palette, kinds, strict=True)]
     offsets = components.drag(
-        found.images[i],
-        found.images[j],
-        found.s[j].argmax(0),
-        some if any(some) else drawn,
-        {name: made.offsets for name, made in known.items()},
+        decomposition.images[i],
+        decomposition.images[j],
+        decomposition.s[j].argmax(0),
+        class_colours if any(class_colours) else palette,
+        {name: realigned.offsets for name, realigned in warps.items()},
         titles=(
-            f"{found.names[j]} (moving) with the sampling grid",
-            f"{found.names[i]} (fixed) with the deformed anatomy of {found.names[j]}",
+            f"{moving} (moving) with the sampling grid",
+            f"{fixed} (fixed) with the deformed anatomy of {moving}",
         ),
         owner=f"{checkpoint.digest} {subject.digest} {direction}",
         key="warp",
     )
-    made = realign(checkpoint.model, found, pair, offsets.astype(np.float32))
-    dice = {name: dice_of(w, subject.truth.get(i), len(classes)) for name, w in known.items()}
-    now = dice_of(made, subject.truth.get(i), len(classes))
+    realigned = realign(checkpoint.model, decomposition, pair, offsets.astype(np.float32))
+    dice = {name: dice_of(w, subject.truth.get(i), len(classes)) for name, w in warps.items()}
+    edited_dice = dice_of(realigned, subject.truth.get(i), len(classes))
     with st.container(horizontal=True, key="dice"):
-        for name, value, before in zip(("deformed", "fused"), now, dice["predicted"], strict=True):
+        for name, value, predicted in zip(("deformed", "fused"), edited_dice, dice["predicted"], strict=True):
             st.metric(
                 f"Dice, {name} mask",
                 "n/a" if np.isnan(value) else f"{value:.3f}",
-                f"{value - before:+.3f} vs. predicted" if abs(value - before) >= 0.0005 else None,
+                f"{value - predicted:+.3f} vs. predicted" if abs(value - predicted) >= 0.0005 else None,
                 width="content",
             )
     with st.container(key="sheet_align"):
         controls.image(
-            realigned_sheet(found, pair, made, subject.truth, drawn, colours, theme),
+            realigned_sheet(decomposition, pair, realigned, subject.truth, palette, colours, theme),
             "Deformed and fused anatomy, their masks with Dice, the crosswise image, displacement and Jacobian",
         )
-    rows = warp_rows(found, pair, {"yours": made} | known, subject.truth, len(classes), subject.sampling.get((i, j)))
+    rows = warp_rows(
+        decomposition, pair, {"yours": realigned} | warps, subject.truth, len(classes), subject.sampling.get((i, j))
+    )
     st.table(rows, hide_index=True)  # renders faster than a dataframe while the user drags
     st.caption(
         "*True* is the least-squares fit of a spline with 25 control points to the phantom's warp. Pink: folding "
         "(Jacobian determinant at most 0), which is anatomically impossible."
-        if "true" in known
+        if "true" in warps
         else "Pink: folding (Jacobian determinant at most 0), which is anatomically impossible."
     )
     with st.container(horizontal=True):
         controls.download("This table (CSV)", lambda: table_csv(rows, about), "dafnet-align.csv")
-        arrays = {name: getattr(made, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
+        arrays = {name: getattr(realigned, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
         controls.download("Your warp (NPZ)", lambda: npz(arrays, about), "dafnet-align.npz")
 
 
 @st.fragment
-def by_amount() -> None:
+def show_capture_range() -> None:
     st.subheader("Capture range")
-    against = "the ground truth" if i in subject.truth else f"the mask of {found.names[i]}, as there is no ground truth"
+    against = "the ground truth" if i in subject.truth else f"the mask of {fixed}, as there is no ground truth"
     st.markdown(
-        f"{found.names[j]} is deformed by a known smooth random warp and aligned again. Dice compares the "
-        f"mask of {found.names[j]} in the frame of {found.names[i]} with {against}."
+        f"{moving} is deformed by a known smooth random warp and aligned again. Dice compares the "
+        f"mask of {moving} in the frame of {fixed} with {against}."
         + ("" if (i, j) in subject.sampling else " Your images are assumed to be registered.")
     )
     with st.container(horizontal=True):
@@ -122,17 +125,17 @@ def by_amount() -> None:
             help="Root mean square length of the displacement over the image",
         )
         seed = st.number_input("Shape", 0, 999, 0, key="warp-seed", bind="query-params", help="Seed of the random warp")
-    made = results.misregistered(checkpoint, subject, found, (i, j), float(amount), seed)
+    misregistered = results.misregistered(checkpoint, subject, decomposition, (i, j), float(amount), seed)
     with st.container(key="sheet_misregistered"):
         controls.image(
-            misregistered_sheet(made, (i, j), theme),
+            misregistered_sheet(misregistered, (i, j), theme),
             "A known and the recovered warp: grids, displacements and residual error",
         )
     shown = [
-        ("error before, pixels", made.error_before),
-        ("error after, pixels", made.error_after),
-        ("Dice not aligned", made.unaligned),
-        ("Dice aligned", made.aligned),
+        ("error before, pixels", misregistered.error_before),
+        ("error after, pixels", misregistered.error_after),
+        ("Dice not aligned", misregistered.unaligned),
+        ("Dice aligned", misregistered.aligned),
     ]
     for column, (name, value) in zip(st.columns(4), shown, strict=True):
         column.metric(name, "n/a" if np.isnan(value) else f"{value:.3f}")
@@ -143,9 +146,15 @@ def by_amount() -> None:
         help=f"{SHAPES} warps of each of {len(AMOUNTS)} amounts; takes a few seconds the first time",
     ):
         return
-    bar = st.progress(0.0, said := "Increasing the warp")
+    bar = st.progress(0.0, text := "Increasing the warp")
     spread = results.misregistration(
-        checkpoint, subject, found, (i, j), AMOUNTS, range(seed, seed + SHAPES), lambda share: bar.progress(share, said)
+        checkpoint,
+        subject,
+        decomposition,
+        (i, j),
+        AMOUNTS,
+        range(seed, seed + SHAPES),
+        lambda share: bar.progress(share, text),
     )
     bar.empty()
     st.plotly_chart(
@@ -158,14 +167,14 @@ def by_amount() -> None:
 
 
 @st.fragment
-def by_neighbours() -> None:
+def show_candidates() -> None:
     st.subheader("Neighbouring slices")
-    if subject.around is None:
+    if subject.neighbour_images is None:
         st.info("Neighbouring slices need an image stack of every modality.")
         return
     st.markdown(
-        f"Neighbouring slices of {found.names[j]} are further candidates. Each is deformed onto the slice; from the "
-        "overlap of the anatomies a small network computes the weights of their masks (Sec. III-F)."
+        f"Neighbouring slices of {moving} are further candidates. Each is deformed onto the slice; "
+        "from the overlap of the anatomies a small network computes the weights of their masks (Sec. III-F)."
     )
     around, weighed = results.candidates(checkpoint, subject, (i, j))
     if weighed.weights is None:
@@ -175,11 +184,11 @@ def by_neighbours() -> None:
         )
     with st.container(key="small_candidates"):
         controls.image(
-            candidates_sheet(around, (i, j), weighed, subject.truth.get(i), drawn, colours, theme),
+            candidates_sheet(around, (i, j), weighed, subject.truth.get(i), palette, colours, theme),
             "Candidates with their overlaps, deformed anatomies and masks",
         )
 
 
-by_hand()
-by_amount()
-by_neighbours()
+edit_warp()
+show_capture_range()
+show_candidates()

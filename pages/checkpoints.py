@@ -74,7 +74,7 @@ with own:
         st.session_state["brought"] = file.file_id
         try:
             with st.spinner("Reading"):
-                catalogue.take_checkpoint(sanitize(file.name, 80), file.getvalue())
+                catalogue.add_uploaded_checkpoint(sanitize(file.name, 80), file.getvalue())
         except CheckpointError as error:
             st.session_state["refused"] = str(error)
         else:

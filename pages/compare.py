@@ -9,13 +9,13 @@ from dafnet_explorer.figures.compare import compare_sheet, comparison
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.pixels import CHANGE_LIMIT
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 
 st.title("Compare")
 st.markdown("Find out how two checkpoints differ, on the selected slice and on a whole data set.")
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 picked = controls.pick_other(checkpoint, "against", needed=True, factors=False)
 if picked is None:
     st.stop()
@@ -23,11 +23,11 @@ name, other = picked
 
 
 def sheet() -> Image.Image:
-    return compare_sheet((found, theirs), subject.truth, checkpoint.colours, theme)
+    return compare_sheet((decomposition, decomposition_b), subject.truth, checkpoint.colours, theme)
 
 
 if catalogue.has_factors(other):
-    theirs = results.taken_apart(other, subject)
+    decomposition_b = results.decomposition_of(other, subject)
     st.markdown(
         f"Checkpoint A (**sidebar**) and B (**{name}**) on the same slice. Their channels have no common order: only "
         "channels that the segmentor uses for one class have that class's colour in both."
@@ -45,7 +45,7 @@ else:
 
 st.subheader("In numbers")
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
-both = [background_evaluation.evaluated(model, request) for model in (checkpoint, other)] if request else [None]
+both = [background_evaluation.evaluation_of(model, request) for model in (checkpoint, other)] if request else [None]
 if None not in both:
     rows = comparison(*both)
     numbers = both[0].result

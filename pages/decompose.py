@@ -18,7 +18,7 @@ from dafnet_explorer.figures.decompose import (
 from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 dark = theme is DARK
 classes, mask_colours = checkpoint.config.classes, checkpoint.colours
@@ -36,7 +36,7 @@ st.markdown(
     "reconstructions, with their errors."
 )
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 
 st.subheader("Anatomy factors s")
 st.markdown(
@@ -45,16 +45,18 @@ st.markdown(
 )
 show(
     "channels",
-    channel_sheet(found, kinds, classes, colours, theme),
+    channel_sheet(decomposition, kinds, classes, colours, theme),
     "Each modality's image and its anatomy channels, with the share of pixels that each holds",
 )
 
 st.subheader("Modality factors z")
 st.markdown("The image's appearance: posterior mean and standard deviation of each dimension.")
-st.plotly_chart(z_figure(found, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality")
+st.plotly_chart(
+    z_figure(decomposition, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality"
+)
 
 st.subheader("Alignment and fusion")
-if found.pairs:
+if decomposition.pairs:
     st.markdown(
         "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with 25 control points. "
         "The grid shows where the moving image is sampled for each pixel of the fixed image. "
@@ -62,17 +64,17 @@ if found.pairs:
     )
     show(
         "warp",
-        warp_sheet(found, colours, theme),
+        warp_sheet(decomposition, colours, theme),
         "Fixed and moving anatomies, the warp as a grid, deformed and fused anatomies",
     )
-    tabs = st.tabs([f"Channels in the frame of {name}" for name in found.names], on_change="rerun", key="frame")
+    tabs = st.tabs([f"Channels in the frame of {name}" for name in decomposition.names], on_change="rerun", key="frame")
     for i, tab in enumerate(tabs):
         if tab.open:
             with tab:
                 show(
                     f"fused{i}",
-                    fusion_sheet(found, i, kinds, classes, colours, theme),
-                    f"Own, deformed and fused anatomy channels in the frame of {found.names[i]}",
+                    fusion_sheet(decomposition, i, kinds, classes, colours, theme),
+                    f"Own, deformed and fused anatomy channels in the frame of {decomposition.names[i]}",
                 )
 else:
     st.info("Only one modality is given: there is nothing to align or to fuse. Add the other one in the sidebar.")
@@ -80,7 +82,7 @@ else:
 st.subheader("Masks")
 show(
     "masks",
-    mask_sheet(found, subject.truth, classes, mask_colours, theme),
+    mask_sheet(decomposition, subject.truth, classes, mask_colours, theme),
     "Masks from single, deformed and fused anatomies over the image, and the ground truth",
 )
 legend = " · ".join(
@@ -88,13 +90,15 @@ legend = " · ".join(
 )
 st.html(f"<div>{legend}</div>")
 st.dataframe(
-    dice_table(found, subject.truth, classes, subject.why_no_truth),
+    dice_table(decomposition, subject.truth, classes, subject.why_no_truth),
     hide_index=True,
     column_config={"mask": st.column_config.TextColumn(help="the anatomy that was segmented")},
 )
 if subject.native:
     st.markdown("**On your own pixels**")
-    show("native", native_sheet(found, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels")
+    show(
+        "native", native_sheet(decomposition, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels"
+    )
 
 st.subheader("Reconstructions")
 st.markdown(
@@ -104,12 +108,12 @@ st.markdown(
 )
 show(
     "reconstructions",
-    reconstruction_sheet(found, subject.truth, theme),
+    reconstruction_sheet(decomposition, subject.truth, theme),
     "Own and crosswise reconstructions and their absolute errors",
 )
 
 st.subheader("Inspect")
-names = list(found.names)
+names = list(decomposition.names)
 chosen = st.segmented_control(
     "Modality",
     names,
@@ -120,7 +124,7 @@ chosen = st.segmented_control(
     help="Modality whose image and reconstructions are shown",
 )
 st.plotly_chart(
-    inspection(found, names.index(chosen), classes, kinds, dark),
+    inspection(decomposition, names.index(chosen), classes, kinds, dark),
     key="inspection",
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )
@@ -130,11 +134,11 @@ facts = provenance.about(checkpoint, provenance.data_name(subject), classes=clas
 
 
 def all_pictures() -> bytes:
-    return png(download_sheet(found, subject.truth, kinds, classes, mask_colours, theme), facts)
+    return png(download_sheet(decomposition, subject.truth, kinds, classes, mask_colours, theme), facts)
 
 
 def all_numbers() -> bytes:
-    return numbers(found, subject.truth, subject.native, facts)
+    return numbers(decomposition, subject.truth, subject.native, facts)
 
 
 with st.container(horizontal=True):

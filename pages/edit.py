@@ -15,21 +15,21 @@ from dafnet_explorer.figures.edit import edit_rows, edit_sheet
 from dafnet_explorer.figures.pixels import anatomy_map, channel_colours
 from dafnet_explorer.figures.texts import DECODERS, channel_titles
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 classes, colours = checkpoint.config.classes, checkpoint.colours
-drawn = channel_colours(kinds, colours)
+palette = channel_colours(kinds, colours)
 
 st.title("Edit")
 st.markdown("Find out how the image and its mask respond when you change the anatomy **s** by hand.")
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "Paint on the anatomy **s**: each pixel stays in exactly one channel. The decoder reconstructs an image from the "
     "edited anatomy, and the segmentor a mask. If content and style are disentangled, the image changes where you "
     "paint, and hardly anywhere else."
 )
-names = list(found.names)
+names = list(decomposition.names)
 with st.container(horizontal=True):
     chosen = st.segmented_control(
         "Anatomy and z of",
@@ -42,52 +42,52 @@ with st.container(horizontal=True):
     )
     other = controls.pick_other(checkpoint, "painted-with", needed=True)
 i = names.index(chosen)
-labels = found.s[i].argmax(0).astype(np.uint8)
+labels = decomposition.s[i].argmax(0).astype(np.uint8)
 truth = subject.truth.get(i)
 titles = channel_titles(kinds, classes)
 about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen)
 
 
-def in_other(model: Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:
+def edit_in_other(model: Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:
     """The same strokes on another checkpoint's anatomy, and that anatomy afterwards as a picture."""
-    theirs = results.taken_apart(model, subject)
+    decomposition_b = results.decomposition_of(model, subject)
     channels = model.config.channels
-    match = matching_channels(found.s.argmax(1), theirs.s.argmax(1), channels)
+    match = matching_channels(decomposition.s.argmax(1), decomposition_b.s.argmax(1), channels)
     mapped = [
         replace(s, channel=ERASE if s.channel == ERASE else match[s.channel])
         for s in strokes
         if s.channel == ERASE or (s.channel < len(match) and match[s.channel] is not None)
     ]
-    before = theirs.s[i].argmax(0).astype(np.uint8)
+    before = decomposition_b.s[i].argmax(0).astype(np.uint8)
     after = paint(before, mapped, channels)
-    drawn = channel_colours(channel_classes(theirs, len(classes)), colours)
-    made = edited(model.model, before, after, theirs.z_mean[i], truth)
-    return made, anatomy_map(one_hot(after, channels), drawn)
+    palette = channel_colours(channel_classes(decomposition_b, len(classes)), colours)
+    edit_b = edited(model.model, before, after, decomposition_b.z_mean[i], truth)
+    return edit_b, anatomy_map(one_hot(after, channels), palette)
 
 
 def downloads(rows: list[tuple[str, Edit, np.ndarray]], painted: np.ndarray, z: np.ndarray) -> None:
     """Buttons for the sheet of all models, and for arrays and pixels of checkpoint A, the first of `rows`."""
-    mine = rows[0][1]
+    edit_a = rows[0][1]
     with st.container(horizontal=True):
         controls.download("This sheet (PNG)", lambda: png(edit_sheet(rows, colours, theme), about), "dafnet-edit.png")
-        arrays = {"s_before": labels, "s_after": painted, "z": z, "images": mine.images, "masks": mine.masks}
+        arrays = {"s_before": labels, "s_after": painted, "z": z, "images": edit_a.images, "masks": edit_a.masks}
         controls.download("Arrays (NPZ)", lambda: npz(arrays, about), "dafnet-edit.npz")
-        table = edit_rows(mine, titles)
+        table = edit_rows(edit_a, titles)
         controls.download("Pixels (CSV)", lambda: table_csv(table, about), "dafnet-edit.csv")
 
 
 @st.fragment
-def work() -> None:
+def edit_anatomy() -> None:
     left, right = st.columns([2, 3])
     with left:
         strokes = components.paint(
-            found.images[i],
+            decomposition.images[i],
             labels,
-            list(zip(titles, drawn, strict=True)),
+            list(zip(titles, palette, strict=True)),
             title=f"Anatomy of {chosen}",
             owner=f"{checkpoint.digest} {subject.digest} {chosen}",
             key="brush",
-            start=max(range(len(kinds)), key=lambda c: (kinds[c] is not None, found.s[i, c].sum())),
+            start=max(range(len(kinds)), key=lambda c: (kinds[c] is not None, decomposition.s[i, c].sum())),
         )
     with right:
         pictures = st.container()
@@ -95,13 +95,13 @@ def work() -> None:
         buttons = st.container()
         columns = st.columns(4)
         with buttons:
-            z = controls.z_sliders(checkpoint, subject, found, i, columns)
+            z = controls.z_sliders(checkpoint, subject, decomposition, i, columns)
     painted = paint(labels, strokes, checkpoint.config.channels)
-    mine = edited(checkpoint.model, labels, painted, z, truth)
+    edit_a = edited(checkpoint.model, labels, painted, z, truth)
     s = one_hot(painted, checkpoint.config.channels)
-    rows = [(DECODERS[checkpoint.config.decoder], mine, anatomy_map(s, drawn))]
+    rows = [(DECODERS[checkpoint.config.decoder], edit_a, anatomy_map(s, palette))]
     if other:
-        rows.append((DECODERS[other[1].config.decoder], *in_other(other[1], strokes)))
+        rows.append((DECODERS[other[1].config.decoder], *edit_in_other(other[1], strokes)))
     with pictures:
         with st.container(key="small_edit"):
             controls.image(
@@ -110,16 +110,16 @@ def work() -> None:
             )
         st.markdown("**Effect of the edit**")
         shown = [
-            ("pixels painted", f"{int(mine.changed.sum())}"),
-            ("change inside", _number(mine.inside)),
-            ("change outside", _number(mine.outside)),
-            ("Dice before", _number(mine.dice[0])),
-            ("Dice after", _number(mine.dice[1])),
+            ("pixels painted", f"{int(edit_a.changed.sum())}"),
+            ("change inside", _number(edit_a.inside)),
+            ("change outside", _number(edit_a.outside)),
+            ("Dice before", _number(edit_a.dice[0])),
+            ("Dice after", _number(edit_a.dice[1])),
         ]
         with st.container(horizontal=True):
             for name, value in shown:
                 st.metric(name, value, width="content")
-        st.table(edit_rows(mine, titles), hide_index=True)  # renders faster than a dataframe
+        st.table(edit_rows(edit_a, titles), hide_index=True)  # renders faster than a dataframe
         st.caption(
             "Change is the mean absolute change of intensity, in [-1, 1], where channels changed and elsewhere. Dice "
             + ("uses the ground truth." if truth is not None else "needs a ground truth, which this image lacks.")
@@ -137,4 +137,4 @@ def _number(value: float) -> str:
     return "n/a" if np.isnan(value) else f"{value:.3f}"
 
 
-work()
+edit_anatomy()

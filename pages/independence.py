@@ -33,9 +33,9 @@ if request and (other := controls.pick_other(checkpoint, "other", needed=True)):
 
 parts = []
 for title, model in shown:
-    evaluation = background_evaluation.evaluated(model, request) if request else None
-    found = evaluation.result if evaluation else next(iter(model.metrics.values()), None)
-    parts.append((title, model, evaluation, found))
+    evaluation = background_evaluation.evaluation_of(model, request) if request else None
+    result = evaluation.result if evaluation else next(iter(model.metrics.values()), None)
+    parts.append((title, model, evaluation, result))
 
 chart_config = chart("dependence", provenance.about(checkpoint, ""))
 known = [
@@ -55,15 +55,15 @@ if known:
         "dependence on modality or slice position alone remains. Line: observed value. Shaded: 95 % jackknife interval "
         "over subjects."
     )
-for title, _, evaluation, found in parts:
-    if found is None:
+for title, _, evaluation, result in parts:
+    if result is None:
         continue
     st.subheader(title)
     if evaluation is None:
-        st.caption(f"Until then, from the checkpoint's card: {found.n_subjects} subjects of `{found.data}`.")
-    d = found.dependence
+        st.caption(f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`.")
+    d = result.dependence
     if d is None:
-        st.info(f"Dependence was not measured: {found.why.get('dependence', 'this card does not have it')}.")
+        st.info(f"Dependence was not measured: {result.why.get('dependence', 'this card does not have it')}.")
     elif d.within is None:
         st.markdown(
             f"dCor {cell(d.dcor)}, dCor² bias-corrected {cell(d.dcor_squared_unbiased)}, p = {cell(d.p_value)}; "
@@ -79,7 +79,10 @@ st.markdown(
     "of single modalities before calling a model entangled. An empty z is independent of everything: compare with the "
     "rows of the image, and with the accuracy on the page Probe."
 )
-curves = [(title, background_evaluation.curve(model, request, statistics)) for title, model, statistics in known]
+curves = [
+    (title, background_evaluation.dependence_by_subjects(model, request, statistics))
+    for title, model, statistics in known
+]
 if curves:
     st.subheader("Effect of the number of subjects")
     st.plotly_chart(
@@ -94,12 +97,12 @@ if curves:
     )
 st.subheader("Downloads")
 with st.container(horizontal=True):
-    for title, model, evaluation, found in parts:
-        if evaluation and found.dependence:
-            about = provenance.about(model, request.name, z=found.z)
+    for title, model, evaluation, result in parts:
+        if evaluation and result.dependence:
+            about = provenance.about(model, request.name, z=result.z)
             controls.download(
                 f"{title}: table (CSV)",
-                lambda found=found, about=about: table_csv(dependence_rows(found.dependence), about),
+                lambda result=result, about=about: table_csv(dependence_rows(result.dependence), about),
                 "dafnet-dependence.csv",
                 key=f"csv-{model.digest}",
             )

@@ -6,11 +6,11 @@ from dafnet_core.drawing import DARK, png
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import background_evaluation, components, controls, provenance, sidebar, state
 from dafnet_explorer.figures.downloads import table_csv
-from dafnet_explorer.figures.mix import kept_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
+from dafnet_explorer.figures.mix import hover_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.texts import DECODERS
 
-MOST = 6  # rows and columns
+MAX_SIDE = 6  # rows and columns
 RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
 
 checkpoint = sidebar.current_checkpoint()
@@ -26,7 +26,7 @@ st.markdown(
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
-evaluation = background_evaluation.evaluated(checkpoint, request) if request else None
+evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
 if evaluation is None:
     st.stop()
 statistics = evaluation.statistics
@@ -42,7 +42,7 @@ with left:
         "Anatomies of",
         names,
         [names[n] for n in middle[:4]],
-        max_selections=MOST,
+        max_selections=MAX_SIDE,
         key="mix-rows",
         bind="query-params",
         help="Images whose anatomies are the rows; up to six",
@@ -52,7 +52,7 @@ with right:
         "Modality factors of",
         [*names, *RANDOM],
         [*(names[n] for n in middle[:4]), "random z 1"],
-        max_selections=MOST,
+        max_selections=MAX_SIDE,
         key="mix-columns",
         bind="query-params",
         help="A random z is drawn from N(0, I); its modality is the one the probe predicts",
@@ -67,33 +67,33 @@ if not rows or not columns:
     st.stop()
 
 chosen = [names.index(n) for n in rows]
-taken = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
+columns_of_z = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
 shown = [("checkpoint A", checkpoint, statistics)]
-if other and (theirs := background_evaluation.evaluated(other[1], request)):
+if other and (theirs := background_evaluation.evaluation_of(other[1], request)):
     if theirs.statistics is None or theirs.statistics.probe is None:
         st.info(f"{other[0]}: the modality cannot be probed on these data.")
     else:
         shown.append((*other, theirs.statistics))
 
 
-def choose(row: int, column: int) -> None:
+def select_cell(row: int, column: int) -> None:
     """Inspect a cell; the first row and column show the anatomies and the style images."""
     st.session_state["mix-row"], st.session_state["mix-column"] = max(row - 1, 0), max(column - 1, 0)
 
 
-for n, (title, model, found) in enumerate(shown):
-    mixed = background_evaluation.mixture(model, request, found, chosen, taken, seed)
-    parts = found.encodings
-    styles = [parts.images[k] if k >= 0 else None for k in taken]
-    reached = [parts.names[m] for m in mixed.modalities]
+for n, (title, model, model_statistics) in enumerate(shown):
+    mixed = background_evaluation.mixture(model, request, model_statistics, chosen, columns_of_z, seed)
+    encodings = model_statistics.encodings
+    styles = [encodings.images[k] if k >= 0 else None for k in columns_of_z]
+    reached = [encodings.names[m] for m in mixed.modalities]
     picture = mixture_sheet(
         mixed.made,
-        parts.anatomies[chosen],
+        encodings.anatomies[chosen],
         (rows, columns),
         styles,
         mixed.reached,
         reached,
-        channel_colours(parts.channel_classes, model.colours),
+        channel_colours(encodings.channel_classes, model.colours),
         theme,
     )
     if len(shown) > 1:
@@ -104,9 +104,11 @@ for n, (title, model, found) in enumerate(shown):
             controls.image(picture, alt)
     else:
         cell = st.session_state.get("mix-row", 0), st.session_state.get("mix-column", 0)
-        components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=choose)
-    kept, arrived, stay = mixed.means
-    st.caption(f"Mean over cells: kept {kept:.3f}, modality reached {arrived:.3f}, channels unchanged {stay:.3f}.")
+        components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=select_cell)
+    dice, reached_share, agreement = mixed.means
+    st.caption(
+        f"Mean over cells: kept {dice:.3f}, modality reached {reached_share:.3f}, channels unchanged {agreement:.3f}."
+    )
     about = provenance.about(model, request.name, seed=seed)
     with st.container(horizontal=True):
         controls.download(
@@ -125,7 +127,7 @@ for n, (title, model, found) in enumerate(shown):
 
 
 @st.fragment
-def look_closer() -> None:
+def inspect_cell() -> None:
     st.subheader("Inspect a cell")
     with st.container(horizontal=True):
         r = st.selectbox(
@@ -144,12 +146,12 @@ def look_closer() -> None:
             bind="query-params",
             help="The cell's column",
         )
-    mixed = background_evaluation.mixture(checkpoint, request, statistics, chosen, taken, seed)
+    mixed = background_evaluation.mixture(checkpoint, request, statistics, chosen, columns_of_z, seed)
     image, modality = mixed.made.images[r, k], e.names[mixed.modalities[k]]
-    again = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
+    reencoded = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
     own = background_evaluation.mixture(checkpoint, request, statistics, chosen[r : r + 1], chosen[r : r + 1], seed)
-    text = kept_text(e.anatomies[chosen[r]], again, checkpoint.config.classes)
-    style = e.images[taken[k]] if taken[k] >= 0 else None
+    text = hover_text(e.anatomies[chosen[r]], reencoded, checkpoint.config.classes)
+    style = e.images[columns_of_z[k]] if columns_of_z[k] >= 0 else None
     st.plotly_chart(
         mixture_inspection(image, own.made.images[0, 0], e.images[chosen[r]], style, text, theme is DARK),
         key="mix-closer",
@@ -161,4 +163,4 @@ def look_closer() -> None:
     )
 
 
-look_closer()
+inspect_cell()

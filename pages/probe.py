@@ -33,22 +33,22 @@ st.markdown(
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
-evaluation = background_evaluation.evaluated(checkpoint, request) if request else None
-found = evaluation.result if evaluation else next(iter(checkpoint.metrics.values()), None)
-if found is None:
+evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
+result = evaluation.result if evaluation else next(iter(checkpoint.metrics.values()), None)
+if result is None:
     st.stop()
-about = provenance.about(checkpoint, request.name if evaluation else found.data, z=found.z or "posterior mean")
+about = provenance.about(checkpoint, request.name if evaluation else result.data, z=result.z or "posterior mean")
 if evaluation is None:
-    st.caption(f"Until then, from the checkpoint's card: {found.n_subjects} subjects of `{found.data}`.")
+    st.caption(f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`.")
 
 st.subheader("The modality in z")
-probe = found.probe
+probe = result.probe
 if probe is None or probe.accuracy is None:
-    why = found.why.get("probe") or found.why.get("probe.accuracy", "too few subjects")
+    why = result.why.get("probe") or result.why.get("probe.accuracy", "too few subjects")
     st.info(f"There is no probe of these data: {why}.")
 else:
     low, high = probe.ci95
-    swaps = found.swap or {}
+    swaps = result.swap or {}
     columns = st.columns(2 + len(swaps))
     columns[0].metric("Accuracy, all of z", f"{probe.accuracy:.3f}", help=f"95 % interval {low:.3f} to {high:.3f}")
     columns[1].metric("Best dimension alone", f"{max(probe.per_dimension):.3f}")
@@ -66,7 +66,7 @@ else:
         alt="Accuracy from all of z and from each dimension alone",
     )
     st.caption(
-        f"{found.n_slices * len(names)} images of {found.n_subjects} subjects. Dashed: chance, "
+        f"{result.n_slices * len(names)} images of {result.n_subjects} subjects. Dashed: chance, "
         f"{probe.chance:.2f}. Whiskers: 95 % intervals with each subject as one trial (conservative)."
     )
 
@@ -75,10 +75,10 @@ st.markdown(
     "Position and size of the organs may differ between modalities. The same probe is therefore applied to the "
     "**true masks**, and leakage is the excess accuracy of s over them."
 )
-if found.leakage is not None:
-    st.dataframe(leakage_rows(found.leakage), hide_index=True)
+if result.leakage is not None:
+    st.dataframe(leakage_rows(result.leakage), hide_index=True)
 else:
-    st.caption(f"Leakage was not measured: {found.why.get('leakage', 'this card is of an earlier version')}.")
+    st.caption(f"Leakage was not measured: {result.why.get('leakage', 'this card is of an earlier version')}.")
 if evaluation is None or evaluation.statistics is None:
     st.stop()
 
@@ -137,7 +137,7 @@ if readings:
 
 st.subheader("Downloads")
 with st.container(horizontal=True):
-    controls.download("All numbers (JSON)", lambda: as_json(found.to_json(), about), "dafnet-numbers.json")
+    controls.download("All numbers (JSON)", lambda: as_json(result.to_json(), about), "dafnet-numbers.json")
     controls.download("z of every image (CSV)", lambda: z_csv(e, about), "dafnet-z.csv")
     if readings:
         controls.download(

@@ -21,7 +21,7 @@ theme = sidebar.theme()
 st.title("Quiz")
 st.markdown("Find out whether you can see which factor of an image was changed.")
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "*Before* is an image reconstructed from its own **s** and **z**. *After*, **one** factor was changed. Which? "
     "If content and style are disentangled, it is visible."
@@ -60,11 +60,11 @@ def answer(kind: str) -> None:
     answers.setdefault(asked, row)  # the first answer counts
 
 
-def following() -> None:
+def next_question() -> None:
     st.session_state["question"] = number + 1
 
 
-def truth() -> str:
+def explanation() -> str:
     if question.kind == "z":
         d, _ = question.moved
         before, after = (z[d] for z in question.z)
@@ -106,9 +106,9 @@ else:
     given = answers[asked]
     drawn = channel_colours(kinds, checkpoint.colours)
     if given["correct"]:
-        st.success(f"Right, it was {NAMES[question.kind]}. {truth()}")
+        st.success(f"Right, it was {NAMES[question.kind]}. {explanation()}")
     else:
-        st.warning(f"It was {NAMES[question.kind]}, not {NAMES[given['answered']]}. {truth()}")
+        st.warning(f"It was {NAMES[question.kind]}, not {NAMES[given['answered']]}. {explanation()}")
     with st.container(key="sheet_answer"):
         controls.image(
             quiz_answer_sheet(
@@ -124,7 +124,7 @@ else:
         "Next question",
         help="Next question of the same seed",
         disabled=number == 999,
-        on_click=following,
+        on_click=next_question,
         type="primary",
     )
 if answers:

@@ -9,14 +9,14 @@ from dafnet_explorer import background_evaluation, controls, provenance, results
 from dafnet_explorer.report.archive import report
 from dafnet_explorer.report.page import CONTENTS
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 
 st.title("Report")
 st.markdown(
     "Get all pictures, arrays and numbers of the selected slice in one file, with the settings that reproduce them."
 )
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The ZIP holds an HTML page that opens in any browser without this app or a network, with pictures, numbers, "
     "settings, digests and versions; and the arrays and tables as files. The same settings, versions and number of "
@@ -25,7 +25,7 @@ st.markdown(
 if subject.uploaded:
     st.markdown("It contains the pixels of your files, but not their names or header fields.")
 with st.container(horizontal=True):
-    names = list(found.names)
+    names = list(decomposition.names)
     chosen = st.segmented_control(
         "Traverse z of",
         names,
@@ -44,7 +44,7 @@ with st.container(horizontal=True):
         bind="query-params",
         help="Images a dimension, from -3 to 3",
     )
-evaluations = background_evaluation.already_evaluated(checkpoint)
+evaluations = background_evaluation.finished_evaluations(checkpoint)
 request = st.selectbox(
     "Numbers of evaluate",
     [None, *evaluations],
@@ -65,8 +65,8 @@ if not (own or subject.uploaded):
     digest = provenance.short_digest(checkpoint)
     link = "/report?" + urlencode({state.CHECKPOINT: name, state.DIGEST: digest, **choices}, doseq=True)
 metrics = {request.command: replace(evaluations[request].result, data=request.name)} if request else None
-moved = {
-    name: results.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+traversals = {
+    name: results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
     for i, name in enumerate(names)
     if name in chosen
 }
@@ -79,6 +79,8 @@ facts = provenance.about(
     **choices,
 )
 controls.download(
-    "Report (ZIP)", lambda: report(checkpoint, subject, found, kinds, moved, metrics, facts, link), "dafnet-report.zip"
+    "Report (ZIP)",
+    lambda: report(checkpoint, subject, decomposition, kinds, traversals, metrics, facts, link),
+    "dafnet-report.zip",
 )
 st.dataframe([{"file": file, "what": what} for file, what in CONTENTS.items()], hide_index=True)

@@ -6,7 +6,7 @@ from dafnet_explorer import controls, sidebar
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.start import start_sheet
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 st.title("What an image shows, and how it looks")
 st.markdown(
     "Find out, on one slice, how DAFNet separates what an image shows from how it looks. "
@@ -15,12 +15,12 @@ st.markdown(
     "*modality factor* **z** (how they look, a few numbers), and reconstructs the image from both. "
     "Decode an anatomy with the other image's **z**, and its modality changes while structures stay in place."
 )
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 st.caption(subject.title)
 colours = channel_colours(kinds, checkpoint.colours)
 with st.container(key="sheet_start"):
     controls.image(
-        start_sheet(found, colours, sidebar.theme()),
+        start_sheet(decomposition, colours, sidebar.theme()),
         (
             "For each modality: the image, its anatomy, its modality factor, the reconstruction, and the same anatomy "
             "with the other modality's factor"

@@ -16,14 +16,14 @@ from dafnet_explorer.figures.probe import probe_figure
 from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, swap_sheet, z_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 config = checkpoint.config
 classes, mask_colours = config.classes, checkpoint.colours
 colours = channel_colours(kinds, mask_colours)
-kl = kl_per_dimension(found)
-last = len(found.names) - 1
-carded = next(iter(checkpoint.metrics.values()), None)
+kl = kl_per_dimension(decomposition)
+last = len(decomposition.names) - 1
+card_result = next(iter(checkpoint.metrics.values()), None)
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,26 @@ def gathered(*lines: str) -> str:
 
 
 def traversed() -> Image.Image:
-    moved = results.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
+    moved = results.traversal(checkpoint, decomposition.s[0], decomposition.z_mean[0], 5)
     return traverse_sheet(moved, kl[0], probe_accuracies(checkpoint.metrics), "effect", theme)
 
 
 def distances() -> Image.Image:
-    s, z, d = results.samples_apart(checkpoint)
+    s, z, d = results.sample_distances(checkpoint)
     return distance_sheet(s, z, d.dcor, sum(d.null_dcor) / len(d.null_dcor), theme)
 
 
 def aligned() -> str:
     """Registration error of each pair where the true warp is known."""
-    errors = registration_errors(found, subject.truth, subject.sampling)
-    parts = [f"{found.names[j]} onto {found.names[i]}: {a:.2f} pixels before, {b:.2f} after" for i, j, a, b in errors]
+    errors = registration_errors(decomposition, subject.truth, subject.sampling)
+    parts = [
+        f"{decomposition.names[j]} onto {decomposition.names[i]}: {a:.2f} pixels before, {b:.2f} after"
+        for i, j, a, b in errors
+    ]
     return f" Error over the organs here: {'; '.join(parts)}." if parts else ""
 
 
-paints, modulation, plus_one = decoder()
+style_sentence, modulation, plus_one = decoder()
 STATIONS = (
     Station(
         "Two images of one subject",
@@ -98,7 +101,7 @@ STATIONS = (
         "**look different**, and the structures are **at other positions**, since hearts beat and patients breathe. "
         "Masks are drawn by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
-        lambda: pair_sheet(found, subject.truth, len(classes), mask_colours, theme),
+        lambda: pair_sheet(decomposition, subject.truth, len(classes), mask_colours, theme),
         "Follow an outline across the checkerboard of both images: it is discontinuous.",
         ("decompose",),
         two=True,
@@ -113,7 +116,7 @@ STATIONS = (
             r"s_i = f_{anatomy}(x_i \mid \phi_i, \rho) \in \{0, 1\}^{H \times W \times C}",
             r"\textstyle\sum_{c=1}^{C} s_i^{h,w,c} = 1 \quad \forall\, h, w",
         ),
-        lambda: channel_sheet(found, kinds, classes, colours, theme),
+        lambda: channel_sheet(decomposition, kinds, classes, colours, theme),
         "The same organ is in the same column for all modalities; unused channels are empty.",
         ("edit", "decompose"),
         "Binary values have no gradient: the most probable channel is 1, and training uses the straight-through "
@@ -129,7 +132,7 @@ STATIONS = (
             r"z_i \sim q(z_i \mid x_i, s_i), \qquad p(z_i) = \mathcal{N}(\mathbf{0}, \mathbf{I})",
             r"L_{KL} = \mathrm{KL}\big(q(z_i \mid x_i, s_i) \,\|\, p(z_i)\big)",
         ),
-        lambda: z_sheet(found, kl, theme),
+        lambda: z_sheet(decomposition, kl, theme),
         "A dimension with a short bar and whiskers as long as the prior's carries no information on this image; KL is "
         "the sum over dimensions of the divergence from the prior, in nats.",
         ("traverse", "probe"),
@@ -139,9 +142,9 @@ STATIONS = (
         "Reconstruct",
         "Sec. III-D",
         "A decoder g renders the anatomy in the style **z**, and the result is compared with the image. "
-        f"{paints} This needs no annotation, so images without masks train the model too.",
+        f"{style_sentence} This needs no annotation, so images without masks train the model too.",
         gathered(r"y_i = g(s_i, z_i), \qquad L_{rec} = \lVert x_i - g(s_i, z_i) \rVert_1", modulation),
-        lambda: parts_sheet(found, colours, theme),
+        lambda: parts_sheet(decomposition, colours, theme),
         "Outlines and grey levels are reconstructed; what neither factor encodes, such as noise, is in the error.",
         ("decompose", "compare"),
         f"Here L_rec is the mean over pixels, of intensities in [-1, 1].{plus_one}",
@@ -157,7 +160,7 @@ STATIONS = (
             r"L_{rec}^z = \lVert z - f_{modality}(y, f_{anatomy}(y)) \rVert_1, \quad z \sim \mathcal{N}(\mathbf{0}, "
             r"\mathbf{I})",
         ),
-        lambda: swap_sheet(found, theme),
+        lambda: swap_sheet(decomposition, theme),
         "The third picture has the outlines of the first and the greys of the last.",
         ("mix",),
         "Training swaps with an aligned anatomy, so there is a real image to compare with: "
@@ -174,7 +177,7 @@ STATIONS = (
             r"s_j^{deformed}(p) = s_j(T(p))",
             r"T(p) = a + Bp + \sum_k w_k\, U(\lVert p - c_k \rVert), \quad U(r) = r^2 \log r",
         ),
-        lambda: warp_sheet(found, colours, theme),
+        lambda: warp_sheet(decomposition, colours, theme),
         "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one." + aligned(),
         ("align", "decompose"),
         r"The paper describes this in words. $c_k$ are the control points; their offsets determine $a$, $B$, $w_k$.",
@@ -186,7 +189,7 @@ STATIONS = (
         "Aligned anatomies are fused: a pixel is 1 in a channel if it is 1 in either. The maximum keeps what only one "
         "modality shows, and works for any number of modalities. It also keeps the errors of each.",
         r"s_i^{fused} = \max(s_i, s_j^{deformed})",
-        lambda: fusion_sheet(found, last, kinds, classes, colours, theme),
+        lambda: fusion_sheet(decomposition, last, kinds, classes, colours, theme),
         "Each channel in the bottom row is the union of those above; where they differ it is larger than both.",
         ("align", "decompose"),
         two=True,
@@ -203,7 +206,7 @@ STATIONS = (
             r"L_{sup} = \alpha (1 - Dice(h(s_i), m_i)) + \beta\, CE(h(s_i), m_i)",
             r"L = 10 L_{sup} + L_{adv}^M + L_{rec} + L_{adv}^I + L_{rec}^z + 0.1 L_{KL}",
         ),
-        lambda: mask_sheet(found, subject.truth, classes, mask_colours, theme),
+        lambda: mask_sheet(decomposition, subject.truth, classes, mask_colours, theme),
         "Which mask is best where? Compare with *hard* in the sidebar, where one modality alone is ambiguous.",
         ("decompose", "compare"),
         "Here Dice is the mean over the organs in the ground truth.",
@@ -276,7 +279,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.page_link("pages/start.py", label="Skip the tour")
 station = STATIONS[n - 1]
 st.header(f"{n}. {station.title}")
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 left, right = st.columns(2)
 with left:
     st.markdown(station.text)
@@ -284,13 +287,13 @@ with right:
     st.latex(station.equation)
     st.caption(f"{station.section}. {station.note}")
 
-several = station.picture is distances  # needs more than this slice
-probe, dependence = (carded.probe, carded.dependence) if carded else (None, None)
-told = probe and dependence and None not in (probe.accuracy, dependence.dcor)
+needs_samples = station.picture is distances  # needs more than this slice
+probe, dependence = (card_result.probe, card_result.dependence) if card_result else (None, None)
+card_has_both = probe and dependence and None not in (probe.accuracy, dependence.dcor)
 picture, why = None, ""
-if station.two and not found.pairs:
+if station.two and not decomposition.pairs:
     why = "This station needs two modalities: add an image of the other one in the sidebar."
-elif several and subject.uploaded:
+elif needs_samples and subject.uploaded:
     why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
 else:
     try:
@@ -304,7 +307,7 @@ if picture:
     st.markdown(f"**What to look for.** {station.look}")
 else:
     st.info(why)
-if several and told:
+if needs_samples and card_has_both:
     if not picture:
         st.plotly_chart(
             probe_figure(probe, theme is DARK),
@@ -312,7 +315,7 @@ if several and told:
             alt="Accuracy of the modality classified from all of z and from each dimension alone",
         )
     st.markdown(
-        f"On {carded.n_subjects} held-out subjects (`{carded.data}`, from its card): dCor of s and z is "
+        f"On {card_result.n_subjects} held-out subjects (`{card_result.data}`, from its card): dCor of s and z is "
         f"{dependence.dcor:.3f}, p = {dependence.p_value:.3f}. This is meaningful only if z carries information: the "
         f"modality is classified from it with accuracy {probe.accuracy:.1%} (chance {probe.chance:.0%})."
     )

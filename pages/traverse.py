@@ -23,7 +23,7 @@ from dafnet_explorer.figures.traverse import (
 
 FRAMES = 33  # of the browser's animation of one dimension
 
-checkpoint, subject, found, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 dark = theme is DARK
 
@@ -31,14 +31,14 @@ dark = theme is DARK
 st.title("Traverse")
 st.markdown("Find out what each dimension of the modality factor **z** changes in an image.")
 st.caption(subject.title)
-sidebar.say_domain(checkpoint, subject)
+sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The anatomy **s** is fixed, and one dimension of **z** at a time varies from -3 to 3, three standard deviations "
     "of its prior. *Correlation* is each pixel's Pearson correlation with the dimension; grey pixels change by less "
     f"than {STILL:g} and have none. If content and style are disentangled, brightness changes but positions do not."
 )
 with st.container(horizontal=True):
-    names = list(found.names)
+    names = list(decomposition.names)
     chosen = st.segmented_control(
         "Anatomy and z of",
         names,
@@ -70,7 +70,7 @@ i = names.index(chosen)
 order: list[int] = []
 
 
-def choose(row: int, column: int) -> None:
+def select_tile(row: int, column: int) -> None:
     """Inspect a tile; for a map, keep the step."""
     st.session_state["dimension"] = order[row]
     if column < steps:
@@ -78,9 +78,9 @@ def choose(row: int, column: int) -> None:
 
 
 against = controls.pick_other(checkpoint, "beside", needed=False)
-shown = [(checkpoint, found)]
+shown = [(checkpoint, decomposition)]
 if against:
-    shown.append((against[1], results.taken_apart(against[1], subject)))
+    shown.append((against[1], results.decomposition_of(against[1], subject)))
 sheets, titles = [], []
 for n, (model, parts) in enumerate(shown):
     moved = results.traversal(model, parts.s[i], parts.z_mean[i], steps)
@@ -98,13 +98,13 @@ for n, (model, parts) in enumerate(shown):
     else:
         now = st.session_state.get("dimension"), st.session_state.get("step")
         marked = (order.index(now[0]), now[1]) if now[0] in order else None
-        components.tiles(picture, alt, marked, key="tile", on_change=choose)
+        components.tiles(picture, alt, marked, key="tile", on_change=select_tile)
 st.caption(
     "Click a tile to inspect it. Probe: accuracy of the modality classified from this dimension alone, on held-out "
     "subjects (also on the card). Effect: mean absolute change from the first to the last step. KL in nats, of this "
     "image."
 )
-moved = results.traversal(checkpoint, found.s[i], found.z_mean[i], steps)
+moved = results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
 about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
 
 
@@ -116,13 +116,13 @@ with st.container(horizontal=True):
     controls.download("This sheet (PNG)", both_sheets, "dafnet-traverse.png")
     controls.download(
         "Its arrays (NPZ)",
-        lambda: traverse_numbers(moved, found.s[i], found.z_mean[i], about),
+        lambda: traverse_numbers(moved, decomposition.s[i], decomposition.z_mean[i], about),
         "dafnet-traverse.npz",
     )
 
 
 @st.fragment  # a change here does not rerun the rest of the page
-def look_closer() -> None:
+def inspect_tile() -> None:
     st.subheader("Inspect a tile")
     left, right = st.columns([2, 3])
     with left:
@@ -135,9 +135,9 @@ def look_closer() -> None:
             bind="query-params",
             help="Dimension to inspect; the one with the largest effect comes first",
         )
-        fine = results.frames(checkpoint, found.s[i], found.z_mean[i], d, FRAMES)
+        frames = results.frames(checkpoint, decomposition.s[i], decomposition.z_mean[i], d, FRAMES)
         components.scrub(
-            fine,
+            frames,
             [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
             title=f"Image of {chosen} for z{d + 1} from {-LIMIT:g} to {LIMIT:g}",
             owner=f"{checkpoint.digest} {subject.digest} {chosen} {d}",
@@ -156,29 +156,29 @@ def look_closer() -> None:
             help="Step that is shown with its maps; they zoom together",
         )
         modality = checkpoint.config.modalities.index(chosen)
-        again = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
+        reencoded = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
         st.plotly_chart(
-            traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[again.single[0]], dark),
+            traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[reencoded.single[0]], dark),
             key="closer",
             alt="Linked views of one tile; values and the mask of the re-encoded image under the cursor",
         )
 
 
-n_z = len(found.z_mean[i])
+n_z = len(decomposition.z_mean[i])
 
 
 @st.fragment
-def move_yourself() -> None:
+def set_z() -> None:
     st.subheader("Set z")
     buttons = st.container()
     *sliders, picture = st.columns([1, 1, 3])
     with buttons:
-        z = controls.z_sliders(checkpoint, subject, found, i, sliders)
+        z = controls.z_sliders(checkpoint, subject, decomposition, i, sliders)
     with picture:
-        made = render(checkpoint.model, found.s[i], z[None])[0]
+        made = render(checkpoint.model, decomposition.s[i], z[None])[0]
         tiles = [
-            Tile(grey(found.images[i]), "image x"),
-            Tile(grey(found.own[i]), "g(s, own z)"),
+            Tile(grey(decomposition.images[i]), "image x"),
+            Tile(grey(decomposition.own[i]), "g(s, own z)"),
             Tile(grey(made), "g(s, your z)"),
         ]
         with st.container(key="sheet_yours"):
@@ -186,11 +186,13 @@ def move_yourself() -> None:
 
 
 @st.fragment
-def combine() -> None:
+def show_combinations() -> None:
     st.subheader("Interpolation, and two dimensions at once")
     others = [(j, name) for j, name in enumerate(names) if j != i]
     for j, name in others:
-        images = interpolate(checkpoint.model, found.s[i], found.z_mean[i], found.z_mean[j], steps)
+        images = interpolate(
+            checkpoint.model, decomposition.s[i], decomposition.z_mean[i], decomposition.z_mean[j], steps
+        )
         with st.container(key=f"sheet_between{j}"):
             controls.image(
                 interpolation_sheet(images, chosen, name, theme),
@@ -219,7 +221,7 @@ def combine() -> None:
     if down == across:
         st.info("Choose two different dimensions.")
         return
-    images = plane(checkpoint.model, found.s[i], found.z_mean[i], (down, across), moved.values)
+    images = plane(checkpoint.model, decomposition.s[i], decomposition.z_mean[i], (down, across), moved.values)
     with st.container(key="sheet_plane"):
         controls.image(
             plane_sheet(images, moved.values, (down, across), theme),
@@ -227,6 +229,6 @@ def combine() -> None:
         )
 
 
-look_closer()
-move_yourself()
-combine()
+inspect_tile()
+set_z()
+show_combinations()

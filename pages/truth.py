@@ -22,7 +22,7 @@ st.markdown(
 sidebar.stop_without_factors(checkpoint)
 # all subjects: with fewer even the oracle does not reach 1
 request = background_evaluation.pick_data(checkpoint, "truth-population", -1)
-evaluation = background_evaluation.evaluated(checkpoint, request) if request else None
+evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
 if evaluation is None or evaluation.statistics is None:
     st.stop()
 e = evaluation.statistics.encodings
@@ -38,7 +38,7 @@ modality = st.segmented_control(
     bind="query-params",
     help="Modality whose z, s and warp are used",
 )
-readings = background_evaluation.truth(checkpoint, request, modality, evaluation.statistics)
+readings = background_evaluation.all_readings(checkpoint, request, modality, evaluation.statistics)
 about = provenance.about(checkpoint, request.name, modality=modality, z=e.z_is)
 st.plotly_chart(
     truth_figure(readings, dark),

@@ -43,39 +43,39 @@ def gate():
 
 def test_two_who_ask_for_the_same_share_one_run(gate):
     jobs = Jobs()
-    first, second = jobs.ask("key", "a", gate.work), jobs.ask("key", "b", gate.work)
+    first, second = jobs.submit("key", "a", gate.work), jobs.submit("key", "b", gate.work)
     assert first is second
     until(lambda: first.share == 0.5)
     gate.open.set()
     until(lambda: first.done)
     assert first.result == "done"
-    assert jobs.ask("key", "c", gate.work) is first  # kept
+    assert jobs.submit("key", "c", gate.work) is first  # kept
     assert gate.runs == 1
 
 
 def test_work_ends_only_when_the_last_one_leaves(gate):
     jobs = Jobs()
-    job = jobs.ask("key", "a", gate.work)
-    jobs.ask("key", "b", gate.work)
+    job = jobs.submit("key", "a", gate.work)
+    jobs.submit("key", "b", gate.work)
     until(lambda: job.share == 0.5)
-    jobs.leave("key", "a")
+    jobs.withdraw("key", "a")
     assert not job.stopped
-    jobs.leave("key", "b")
+    jobs.withdraw("key", "b")
     until(lambda: gate.ended == 1)
     assert jobs.find("key") is None
-    again = jobs.ask("key", "a", lambda progress: "new")
+    again = jobs.submit("key", "a", lambda progress: "new")
     until(lambda: again.done)
     assert again.result == "new"
 
 
 def test_work_queues_and_says_how_many_are_ahead(gate):
     jobs = Jobs()
-    first = jobs.ask(1, "a", gate.work)
-    second, third = jobs.ask(2, "a", lambda progress: 2), jobs.ask(3, "b", lambda progress: 3)
-    jobs.ask(1, "b", gate.work)  # asked for again: keeps its place
-    assert [jobs.before(j) for j in (first, second, third)] == [0, 1, 2]
-    jobs.leave(2, "a")
-    assert jobs.before(third) == 1
+    first = jobs.submit(1, "a", gate.work)
+    second, third = jobs.submit(2, "a", lambda progress: 2), jobs.submit(3, "b", lambda progress: 3)
+    jobs.submit(1, "b", gate.work)  # asked for again: keeps its place
+    assert [jobs.queue_position(j) for j in (first, second, third)] == [0, 1, 2]
+    jobs.withdraw(2, "a")
+    assert jobs.queue_position(third) == 1
     gate.open.set()
     until(lambda: third.done)
     assert third.result == 3
@@ -83,11 +83,11 @@ def test_work_queues_and_says_how_many_are_ahead(gate):
 
 
 def test_results_that_nobody_uses_are_forgotten():
-    jobs = Jobs(keep=2)
+    jobs = Jobs(max_results=2)
     for n in range(5):
-        job = jobs.ask(n, "a", lambda progress, n=n: n)
+        job = jobs.submit(n, "a", lambda progress, n=n: n)
         until(lambda job=job: job.done)
-    jobs.ask(4, "a", lambda progress: None)
+    jobs.submit(4, "a", lambda progress: None)
     assert [n for n in range(5) if jobs.find(n)] == [3, 4]
 
 
@@ -97,17 +97,17 @@ def test_a_failure_reaches_who_asked_and_can_be_tried_again():
     def fail(progress):
         raise ValueError("no such folder")
 
-    job = jobs.ask("key", "a", fail)
+    job = jobs.submit("key", "a", fail)
     until(lambda: job.done)
     with pytest.raises(ValueError, match="no such folder"):
         job.result  # noqa: B018 - asking raises
-    jobs.leave("key", "a")
-    assert jobs.ask("key", "a", lambda progress: 1) is not job
+    jobs.withdraw("key", "a")
+    assert jobs.submit("key", "a", lambda progress: 1) is not job
 
 
 def test_closing_ends_what_runs_and_what_waits(gate):
     jobs = Jobs()
-    first, second = jobs.ask(1, "a", gate.work), jobs.ask(2, "a", lambda progress: 2)
+    first, second = jobs.submit(1, "a", gate.work), jobs.submit(2, "a", lambda progress: 2)
     until(lambda: first.share == 0.5)
     start = time.monotonic()
     jobs.close()
@@ -118,19 +118,19 @@ def test_closing_ends_what_runs_and_what_waits(gate):
 
 def test_work_of_who_went_without_a_word_ends_unless_they_come_back_in_time(gate):
     now = [0.0]
-    jobs = Jobs(patience=30, clock=lambda: now[0])
-    job, second = jobs.ask(1, "a", gate.work), jobs.ask(2, "a", lambda progress: 2)
-    third = jobs.ask(3, "b", lambda progress: 3)
+    jobs = Jobs(reconnect_seconds=30, clock=lambda: now[0])
+    job, second = jobs.submit(1, "a", gate.work), jobs.submit(2, "a", lambda progress: 2)
+    third = jobs.submit(3, "b", lambda progress: 3)
     until(lambda: job.share == 0.5)
-    jobs.away("a")
+    jobs.mark_disconnected("a")
     now[0] = 29
-    assert jobs.before(third) == 2
-    jobs.back("a")
+    assert jobs.queue_position(third) == 2
+    jobs.mark_connected("a")
     now[0] = 100
-    assert jobs.before(third) == 2  # came back: nothing ends
-    jobs.away("a")
+    assert jobs.queue_position(third) == 2  # came back: nothing ends
+    jobs.mark_disconnected("a")
     now[0] = 129
-    jobs.away("a")  # said twice: the first counts
+    jobs.mark_disconnected("a")  # said twice: the first counts
     now[0] = 131
     until(lambda: third.done)  # the running work itself noticed it, and what waited behind it was left out
     assert third.result == 3
@@ -139,19 +139,19 @@ def test_work_of_who_went_without_a_word_ends_unless_they_come_back_in_time(gate
 
 def test_work_goes_on_for_those_who_stay_and_its_result_is_kept(gate):
     now = [0.0]
-    jobs = Jobs(patience=30, clock=lambda: now[0])
-    job = jobs.ask("key", "a", gate.work)
-    jobs.ask("key", "b", gate.work)
-    jobs.away("a")
+    jobs = Jobs(reconnect_seconds=30, clock=lambda: now[0])
+    job = jobs.submit("key", "a", gate.work)
+    jobs.submit("key", "b", gate.work)
+    jobs.mark_disconnected("a")
     now[0] = 60
     until(lambda: job.waiting == {"b"})
     assert not job.stopped
     gate.open.set()
     until(lambda: job.done)
-    jobs.away("b")
+    jobs.mark_disconnected("b")
     now[0] = 120
     assert jobs.find("key") is job
-    assert jobs.ask("other", "c", lambda progress: None) is not job
+    assert jobs.submit("other", "c", lambda progress: None) is not job
     assert jobs.find("key").result == "done"
 
 
@@ -163,9 +163,9 @@ def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
     models = [Model(), Model()]
     gone = [weakref.ref(model) for model in models]
     jobs = Jobs()
-    running, waiting = (jobs.ask(n, "a", model.judge) for n, model in enumerate(models))
+    running, waiting = (jobs.submit(n, "a", model.judge) for n, model in enumerate(models))
     until(lambda: running.share == 0.5)
-    jobs.leave(1, "a")
+    jobs.withdraw(1, "a")
     del models, waiting
     gc.collect()
     assert [ref() is None for ref in gone] == [False, True]  # though the queue still holds its place
@@ -175,10 +175,10 @@ def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
 
 
 def test_nobody_piles_up_work(gate):
-    jobs = Jobs(each=2)
-    first = jobs.ask(0, "a", gate.work)
-    jobs.ask(1, "b", lambda progress: 1)
-    asked = [jobs.ask(n, "a", lambda progress, n=n: n) for n in (1, 2, 3)]
+    jobs = Jobs(max_per_client=2)
+    first = jobs.submit(0, "a", gate.work)
+    jobs.submit(1, "b", lambda progress: 1)
+    asked = [jobs.submit(n, "a", lambda progress, n=n: n) for n in (1, 2, 3)]
     until(lambda: first.stopped)  # the newest two are still wanted, and so is what somebody else waits for
     assert jobs.find(1).waiting == {"b"}
     gate.open.set()

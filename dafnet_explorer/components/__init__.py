@@ -20,8 +20,8 @@ from dafnet_core.analysis.editing import ERASE, Stroke
 from dafnet_core.drawing import png
 
 FOLDER = Path(__file__).parent
-KEPT = 8  # images whose strokes or warps are stored per session
-MOST_POINTS = 20_000  # of all strokes on one image; more than manual drawing needs
+MAX_STORED = 8  # images whose strokes or warps are stored per session
+MAX_POINTS = 20_000  # of all strokes on one image; more than manual drawing needs
 LEVELS = 255
 
 
@@ -40,25 +40,25 @@ def _component(name: str, *scripts: str) -> Callable[..., Any]:
     )
 
 
-def _text(values: np.ndarray) -> str:
+def _base64(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values, np.uint8)).decode()
 
 
 def _grey(images: np.ndarray) -> str:
     """Intensities in [-1, 1] as bytes, black to white."""
-    return _text(((np.clip(images, -1, 1) + 1) / 2 * LEVELS).round())
+    return _base64(((np.clip(images, -1, 1) + 1) / 2 * LEVELS).round())
 
 
 def _state(key: str, owner: str) -> Mapping[str, Any] | None:
     """State of an image: the latest from the browser, or the stored one."""
-    kept = st.session_state.setdefault(f"{key}-kept", {})
-    news = st.session_state.get(key, {}).get("state")
-    if isinstance(news, Mapping) and news.get("owner") == owner:
-        kept.pop(owner, None)
-        kept[owner] = news
-        for oldest in list(kept)[:-KEPT]:
-            del kept[oldest]
-    return kept.get(owner)
+    stored = st.session_state.setdefault(f"{key}-kept", {})
+    latest = st.session_state.get(key, {}).get("state")
+    if isinstance(latest, Mapping) and latest.get("owner") == owner:
+        stored.pop(owner, None)
+        stored[owner] = latest
+        for oldest in list(stored)[:-MAX_STORED]:
+            del stored[oldest]
+    return stored.get(owner)
 
 
 def tiles(
@@ -73,9 +73,9 @@ def tiles(
     """
 
     def clicked() -> None:
-        found = st.session_state[key].get("tile")
-        if found in ([r, c] for r, c, *_ in picture.info["tiles"]):
-            on_change(*found)
+        tile = st.session_state[key].get("tile")
+        if tile in ([r, c] for r, c, *_ in picture.info["tiles"]):
+            on_change(*tile)
 
     data = base64.b64encode(png(picture)).decode()
     _component("tiles")(
@@ -142,7 +142,7 @@ def drag(
     Returns:
         Current offsets (K, 2).
     """
-    begin = np.asarray(presets["predicted"], np.float64)
+    initial = np.asarray(presets["predicted"], np.float64)
     height, width = fixed.shape
     state = _state(key, owner)
     _component("drag", "spline")(
@@ -153,29 +153,29 @@ def drag(
             "titles": titles,
             "fixed": _grey(fixed),
             "moving": _grey(moving),
-            "anatomy": _text(anatomy),
+            "anatomy": _base64(anatomy),
             "colours": list(colours),
             "height": height,
             "width": width,
-            "side": round(len(begin) ** 0.5),
+            "side": round(len(initial) ** 0.5),
             "state": None if state is None else _lists(state),
             "presets": {name: np.asarray(offsets, float).tolist() for name, offsets in presets.items()},
         },
     )
-    return begin if state is None else _offsets(state, begin)
+    return initial if state is None else _offsets(state, initial)
 
 
 def _lists(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != "owner"}
 
 
-def _offsets(state: Mapping[str, Any], begin: np.ndarray) -> np.ndarray:
+def _offsets(state: Mapping[str, Any], initial: np.ndarray) -> np.ndarray:
     """Offsets from the browser; the initial ones if they are invalid."""
     try:
-        found = np.array(state["now"], np.float64)
+        offsets = np.array(state["now"], np.float64)
     except (KeyError, ValueError, TypeError):
-        return begin
-    return found if found.shape == begin.shape and np.isfinite(found).all() else begin
+        return initial
+    return offsets if offsets.shape == initial.shape and np.isfinite(offsets).all() else initial
 
 
 def paint(
@@ -210,7 +210,7 @@ def paint(
             "owner": owner,
             "title": title,
             "image": _grey(image),
-            "labels": _text(labels),
+            "labels": _base64(labels),
             "height": height,
             "width": width,
             "channels": [{"name": name, "colour": colour} for name, colour in channels],
@@ -224,11 +224,11 @@ def paint(
 def strokes_of(state: Mapping[str, Any], channels: int) -> tuple[Stroke, ...]:
     """Strokes from the browser; none if they are not valid strokes for these channels."""
     try:
-        found = tuple(
+        strokes = tuple(
             Stroke(int(s["channel"]), int(s["radius"]), tuple((int(x), int(y)) for x, y in s["points"]))
             for s in state["strokes"]
         )
     except (KeyError, ValueError, TypeError):
         return ()
-    fits = all(ERASE <= s.channel < channels and 0 <= s.radius <= LEVELS for s in found)
-    return found if fits and sum(len(s.points) for s in found) <= MOST_POINTS else ()
+    valid = all(ERASE <= s.channel < channels and 0 <= s.radius <= LEVELS for s in strokes)
+    return strokes if valid and sum(len(s.points) for s in strokes) <= MAX_POINTS else ()

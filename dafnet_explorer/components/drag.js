@@ -8,28 +8,28 @@ const PAST = 30;
 
 export default function ({ data, parentElement, setStateValue }) {
   const find = (selector) => parentElement.querySelector(selector);
-  const kept = instances.get(parentElement) ?? {};
-  instances.set(parentElement, kept);
+  const instance = instances.get(parentElement) ?? {};
+  instances.set(parentElement, instance);
   const { width, height, side } = data;
   const rest = controlPoints(side);
-  const fresh = kept.owner !== data.owner; // otherwise the server returns the state that is drawn already
-  if (fresh) {
-    kept.owner = data.owner;
-    kept.state = data.state ?? { past: [], now: data.presets.predicted, future: [] };
-    kept.fixed = bytes(data.fixed);
-    kept.moving = bytes(data.moving);
-    kept.anatomy = bytes(data.anatomy);
-    kept.colours = data.colours.map((c) => (c ? rgb(c) : null));
-    kept.size ??= "";
-    if (kept.size !== `${width} ${height} ${side}`) {
-      kept.size = `${width} ${height} ${side}`;
-      kept.matrix = splineMatrix(width, height, side);
+  const isNew = instance.owner !== data.owner; // otherwise the server returns the state that is drawn already
+  if (isNew) {
+    instance.owner = data.owner;
+    instance.state = data.state ?? { past: [], now: data.presets.predicted, future: [] };
+    instance.fixed = bytes(data.fixed);
+    instance.moving = bytes(data.moving);
+    instance.anatomy = bytes(data.anatomy);
+    instance.colours = data.colours.map((c) => (c ? rgb(c) : null));
+    instance.size ??= "";
+    if (instance.size !== `${width} ${height} ${side}`) {
+      instance.size = `${width} ${height} ${side}`;
+      instance.matrix = splineMatrix(width, height, side);
     }
   }
   const left = find("[data-left]"), right = find("[data-right]"), pane = find("[data-handles]");
   const status = find("output"), opacity = find("[data-opacity]");
   const around = Math.round(MARGIN * Math.max(width, height));
-  if (fresh) {
+  if (isNew) {
     left.width = (width + 2 * around) * FACTOR;
     left.height = (height + 2 * around) * FACTOR;
     right.width = width * FACTOR;
@@ -43,14 +43,14 @@ export default function ({ data, parentElement, setStateValue }) {
   const mixed = (levels, labels) => {
     const pixels = greyPixels(levels, width, height), share = Number(opacity.value);
     for (let p = 0; p < labels.length; p++) {
-      const colour = kept.colours[labels[p]];
+      const colour = instance.colours[labels[p]];
       if (!colour) continue;
       for (let c = 0; c < 3; c++) pixels.data[4 * p + c] += share * (colour[c] - pixels.data[4 * p + c]);
     }
     return pixels;
   };
   const place = (button, k) => {
-    const [x, y] = kept.state.now[k];
+    const [x, y] = instance.state.now[k];
     const u = ((rest[k][0] + x + 1) / 2) * width + around, v = ((rest[k][1] + y + 1) / 2) * height + around;
     button.style.left = `${(100 * u) / (width + 2 * around)}%`;
     button.style.top = `${(100 * v) / (height + 2 * around)}%`;
@@ -61,12 +61,12 @@ export default function ({ data, parentElement, setStateValue }) {
     );
   };
   const draw = () => {
-    const at = positions(kept.matrix, kept.state.now, width, height), folded = folds(at, width, height);
+    const at = positions(instance.matrix, instance.state.now, width, height), folded = folds(at, width, height);
     const l = left.getContext("2d"), r = right.getContext("2d");
     l.clearRect(0, 0, left.width, left.height);
     l.save();
     l.translate(around * FACTOR, around * FACTOR);
-    enlarge(l, mixed(kept.moving, kept.anatomy), FACTOR);
+    enlarge(l, mixed(instance.moving, instance.anatomy), FACTOR);
     l.strokeStyle = "#F0E442";
     l.lineWidth = 1.5;
     const line = (indices) => {
@@ -82,9 +82,9 @@ export default function ({ data, parentElement, setStateValue }) {
     for (let p = 0; p < warped.length; p++) {
       const x = Math.min(Math.max(Math.round(at[2 * p]), 0), width - 1);
       const y = Math.min(Math.max(Math.round(at[2 * p + 1]), 0), height - 1);
-      warped[p] = kept.anatomy[y * width + x];
+      warped[p] = instance.anatomy[y * width + x];
     }
-    const pixels = mixed(kept.fixed, warped);
+    const pixels = mixed(instance.fixed, warped);
     let count = 0;
     for (let p = 0; p < folded.length; p++) {
       if (!folded[p]) continue;
@@ -92,39 +92,39 @@ export default function ({ data, parentElement, setStateValue }) {
       pixels.data.set([255, 0, 160, 255], 4 * p);
     }
     enlarge(r, pixels, FACTOR);
-    kept.buttons.forEach(place);
-    find("[data-undo]").disabled = !kept.state.past.length;
-    find("[data-redo]").disabled = !kept.state.future.length;
+    instance.buttons.forEach(place);
+    find("[data-undo]").disabled = !instance.state.past.length;
+    find("[data-redo]").disabled = !instance.state.future.length;
     status.textContent = count ? `Folding in ${count} pixels (pink).` : "No folding.";
   };
-  const soon = () => {
-    if (kept.asked) return;
-    kept.asked = requestAnimationFrame(() => {
-      kept.asked = 0;
+  const requestDraw = () => {
+    if (instance.frameRequest) return;
+    instance.frameRequest = requestAnimationFrame(() => {
+      instance.frameRequest = 0;
       draw();
     });
   };
   const rounded = (offsets) => offsets.map((o) => o.map((v) => Math.round(v * 1e6) / 1e6));
-  const tell = () => setStateValue("state", { owner: data.owner, ...kept.state });
+  const send = () => setStateValue("state", { owner: data.owner, ...instance.state });
   const change = (offsets) => {
-    const past = [...kept.state.past, kept.state.now].slice(-PAST);
-    kept.state = { past, now: rounded(offsets), future: [] };
+    const past = [...instance.state.past, instance.state.now].slice(-PAST);
+    instance.state = { past, now: rounded(offsets), future: [] };
     draw();
-    tell();
+    send();
   };
   const step = (from, to) => {
-    const { now, ...lists } = kept.state;
+    const { now, ...lists } = instance.state;
     if (!lists[from].length) return;
     const next = lists[from].at(-1);
-    kept.state = { ...lists, [from]: lists[from].slice(0, -1), [to]: [...lists[to], now], now: next };
+    instance.state = { ...lists, [from]: lists[from].slice(0, -1), [to]: [...lists[to], now], now: next };
     draw();
-    tell();
+    send();
   };
-  const moved = (k, x, y) => kept.state.now.map((o, n) => (n === k ? [x, y] : o));
+  const moved = (k, x, y) => instance.state.now.map((o, n) => (n === k ? [x, y] : o));
 
-  if (kept.buttons?.length !== rest.length) {
+  if (instance.buttons?.length !== rest.length) {
     pane.querySelectorAll(".point").forEach((b) => b.remove());
-    kept.buttons = rest.map(() => {
+    instance.buttons = rest.map(() => {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "point";
@@ -132,7 +132,7 @@ export default function ({ data, parentElement, setStateValue }) {
       return button;
     });
   }
-  kept.buttons.forEach((button, k) => {
+  instance.buttons.forEach((button, k) => {
     const at = (event) => {
       const box = left.getBoundingClientRect(), scale = (width + 2 * around) / box.width;
       const u = (event.clientX - box.left) * scale - around, v = (event.clientY - box.top) * scale - around;
@@ -141,29 +141,29 @@ export default function ({ data, parentElement, setStateValue }) {
     button.onpointerdown = (event) => {
       button.setPointerCapture(event.pointerId);
       button.classList.add("held");
-      const [x, y] = at(event), [ox, oy] = kept.state.now[k];
-      kept.hold = { before: kept.state.now, shift: [ox - x, oy - y] };
+      const [x, y] = at(event), [ox, oy] = instance.state.now[k];
+      instance.hold = { before: instance.state.now, shift: [ox - x, oy - y] };
     };
     button.onpointermove = (event) => {
-      if (!kept.hold || !button.hasPointerCapture(event.pointerId)) return;
-      const [x, y] = at(event), { shift } = kept.hold;
-      kept.state = { ...kept.state, now: moved(k, x + shift[0], y + shift[1]) };
-      soon();
+      if (!instance.hold || !button.hasPointerCapture(event.pointerId)) return;
+      const [x, y] = at(event), { shift } = instance.hold;
+      instance.state = { ...instance.state, now: moved(k, x + shift[0], y + shift[1]) };
+      requestDraw();
     };
     button.onpointerup = button.onpointercancel = () => {
       button.classList.remove("held");
-      if (!kept.hold) return;
-      const { now } = kept.state, { before } = kept.hold;
-      kept.hold = null;
+      if (!instance.hold) return;
+      const { now } = instance.state, { before } = instance.hold;
+      instance.hold = null;
       if (now === before) return;
-      kept.state = { ...kept.state, now: before };
+      instance.state = { ...instance.state, now: before };
       change(now);
     };
     button.onkeydown = (event) => {
       const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (!way) return;
       event.preventDefault();
-      const pixels = event.shiftKey ? 5 : 1, [x, y] = kept.state.now[k];
+      const pixels = event.shiftKey ? 5 : 1, [x, y] = instance.state.now[k];
       change(moved(k, x + (2 * pixels * way[0]) / width, y + (2 * pixels * way[1]) / height));
     };
   });
@@ -174,6 +174,6 @@ export default function ({ data, parentElement, setStateValue }) {
   });
   find("[data-undo]").onclick = () => step("past", "future");
   find("[data-redo]").onclick = () => step("future", "past");
-  opacity.oninput = soon;
-  if (fresh) draw();
+  opacity.oninput = requestDraw;
+  if (isNew) draw();
 }

@@ -6,8 +6,8 @@ const ERASER = -1;
 
 export default function ({ data, parentElement, setStateValue }) {
   const find = (selector) => parentElement.querySelector(selector);
-  const kept = instances.get(parentElement) ?? { channel: data.start, at: null };
-  instances.set(parentElement, kept);
+  const instance = instances.get(parentElement) ?? { channel: data.start, at: null };
+  instances.set(parentElement, instance);
   const { width, height } = data;
   const canvas = find("canvas"), status = find("output");
   const radius = find("[data-radius]"), opacity = find("[data-opacity]");
@@ -17,7 +17,7 @@ export default function ({ data, parentElement, setStateValue }) {
     for (let v = Math.max(y - r, 0); v <= Math.min(y + r, height - 1); v++) {
       for (let u = Math.max(x - r, 0); u <= Math.min(x + r, width - 1); u++) {
         if ((u - x) ** 2 + (v - y) ** 2 > r * r) continue;
-        const p = v * width + u, next = channel === ERASER ? kept.base[p] : channel;
+        const p = v * width + u, next = channel === ERASER ? instance.base[p] : channel;
         if (labels[p] !== next) painted++;
         labels[p] = next;
       }
@@ -25,19 +25,19 @@ export default function ({ data, parentElement, setStateValue }) {
     return painted;
   };
   const replay = () => {
-    kept.labels = kept.base.slice();
-    for (const s of kept.strokes) for (const [x, y] of s.points) dab(kept.labels, s.channel, s.radius, x, y);
+    instance.labels = instance.base.slice();
+    for (const s of instance.strokes) for (const [x, y] of s.points) dab(instance.labels, s.channel, s.radius, x, y);
   };
-  const fresh = kept.owner !== data.owner; // otherwise the server returns the state that is drawn already
-  if (fresh) {
-    kept.owner = data.owner;
-    kept.image = bytes(data.image);
-    kept.base = bytes(data.labels);
-    kept.colours = data.channels.map((c) => rgb(c.colour));
-    kept.strokes = data.state?.strokes ?? [];
-    kept.undone = data.state?.undone ?? [];
-    kept.channel = Math.min(kept.channel, data.channels.length - 1);
-    kept.stroke = null;
+  const isNew = instance.owner !== data.owner; // otherwise the server returns the state that is drawn already
+  if (isNew) {
+    instance.owner = data.owner;
+    instance.image = bytes(data.image);
+    instance.base = bytes(data.labels);
+    instance.colours = data.channels.map((c) => rgb(c.colour));
+    instance.strokes = data.state?.strokes ?? [];
+    instance.undone = data.state?.undone ?? [];
+    instance.channel = Math.min(instance.channel, data.channels.length - 1);
+    instance.stroke = null;
     canvas.width = width * SCALE;
     canvas.height = height * SCALE;
     replay();
@@ -45,15 +45,15 @@ export default function ({ data, parentElement, setStateValue }) {
   canvas.setAttribute("aria-label", `${data.title}: arrow keys move the brush, space paints, control Z undoes`);
 
   const draw = () => {
-    const pixels = greyPixels(kept.image, width, height), share = Number(opacity.value);
-    for (let p = 0; p < kept.labels.length; p++) {
-      const colour = kept.colours[kept.labels[p]];
+    const pixels = greyPixels(instance.image, width, height), share = Number(opacity.value);
+    for (let p = 0; p < instance.labels.length; p++) {
+      const colour = instance.colours[instance.labels[p]];
       for (let c = 0; c < 3; c++) pixels.data[4 * p + c] += share * (colour[c] - pixels.data[4 * p + c]);
     }
     const context = canvas.getContext("2d");
     enlarge(context, pixels, SCALE);
-    if (kept.at) {
-      const [x, y] = kept.at;
+    if (instance.at) {
+      const [x, y] = instance.at;
       for (const [colour, line] of [["#000", 4], ["#fff", 2]]) {
         context.strokeStyle = colour;
         context.lineWidth = line;
@@ -62,44 +62,44 @@ export default function ({ data, parentElement, setStateValue }) {
         context.stroke();
       }
     }
-    find("[data-undo]").disabled = !kept.strokes.length;
-    find("[data-redo]").disabled = !kept.undone.length;
-    find("[data-clear]").disabled = !kept.strokes.length;
+    find("[data-undo]").disabled = !instance.strokes.length;
+    find("[data-redo]").disabled = !instance.undone.length;
+    find("[data-clear]").disabled = !instance.strokes.length;
   };
-  const soon = () => {
-    if (kept.asked) return;
-    kept.asked = requestAnimationFrame(() => {
-      kept.asked = 0;
+  const requestDraw = () => {
+    if (instance.frameRequest) return;
+    instance.frameRequest = requestAnimationFrame(() => {
+      instance.frameRequest = 0;
       draw();
     });
   };
-  const tell = (text) => {
+  const send = (text) => {
     status.textContent = text;
-    setStateValue("state", { owner: data.owner, strokes: kept.strokes, undone: kept.undone });
+    setStateValue("state", { owner: data.owner, strokes: instance.strokes, undone: instance.undone });
   };
   const name = (channel) => (channel === ERASER ? "the eraser" : data.channels[channel].name);
 
   const begin = () => {
-    kept.stroke = { channel: kept.channel, radius: Number(radius.value), points: [] };
-    kept.painted = 0;
+    instance.stroke = { channel: instance.channel, radius: Number(radius.value), points: [] };
+    instance.painted = 0;
   };
   const through = (x, y) => {
-    const last = kept.stroke.points.at(-1) ?? [x, y];
+    const last = instance.stroke.points.at(-1) ?? [x, y];
     const steps = Math.max(Math.abs(x - last[0]), Math.abs(y - last[1]), 1);
-    for (let k = kept.stroke.points.length ? 1 : steps; k <= steps; k++) {
+    for (let k = instance.stroke.points.length ? 1 : steps; k <= steps; k++) {
       const point = last.map((v, axis) => Math.round(v + ((axis ? y : x) - v) * (k / steps)));
-      kept.stroke.points.push(point);
-      kept.painted += dab(kept.labels, kept.stroke.channel, kept.stroke.radius, ...point);
+      instance.stroke.points.push(point);
+      instance.painted += dab(instance.labels, instance.stroke.channel, instance.stroke.radius, ...point);
     }
   };
   const end = () => {
-    const { stroke } = kept;
-    kept.stroke = null;
+    const { stroke } = instance;
+    instance.stroke = null;
     if (!stroke?.points.length) return;
-    kept.strokes = [...kept.strokes, stroke];
-    kept.undone = [];
+    instance.strokes = [...instance.strokes, stroke];
+    instance.undone = [];
     draw();
-    tell(`${kept.painted} pixels painted with ${name(stroke.channel)}.`);
+    send(`${instance.painted} pixels painted with ${name(stroke.channel)}.`);
   };
   const pixel = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -113,63 +113,63 @@ export default function ({ data, parentElement, setStateValue }) {
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     begin();
-    through(...(kept.at = pixel(event)));
-    soon();
+    through(...(instance.at = pixel(event)));
+    requestDraw();
   };
   canvas.onpointermove = (event) => {
-    kept.at = pixel(event);
-    if (kept.stroke && canvas.hasPointerCapture(event.pointerId)) through(...kept.at);
-    soon();
+    instance.at = pixel(event);
+    if (instance.stroke && canvas.hasPointerCapture(event.pointerId)) through(...instance.at);
+    requestDraw();
   };
   canvas.onpointerup = canvas.onpointercancel = end;
   canvas.onpointerleave = () => {
-    if (!kept.stroke) kept.at = null;
-    soon();
+    if (!instance.stroke) instance.at = null;
+    requestDraw();
   };
   canvas.onkeydown = (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    kept.at ??= [Math.floor(width / 2), Math.floor(height / 2)];
+    instance.at ??= [Math.floor(width / 2), Math.floor(height / 2)];
     if (way) {
       const pixels = event.shiftKey ? 8 : 1;
       const most = [width - 1, height - 1];
-      kept.at = kept.at.map((v, axis) => Math.min(Math.max(v + pixels * way[axis], 0), most[axis]));
-      status.textContent = `Column ${kept.at[0]}, row ${kept.at[1]}: ${name(kept.labels[kept.at[1] * width + kept.at[0]])}`;
+      instance.at = instance.at.map((v, axis) => Math.min(Math.max(v + pixels * way[axis], 0), most[axis]));
+      status.textContent = `Column ${instance.at[0]}, row ${instance.at[1]}: ${name(instance.labels[instance.at[1] * width + instance.at[0]])}`;
     } else if (event.key === " ") {
       begin();
-      through(...kept.at);
+      through(...instance.at);
       end();
     } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
       (event.shiftKey ? redo : undo)();
     } else return;
     event.preventDefault();
-    soon();
+    requestDraw();
   };
   const undo = () => {
-    if (!kept.strokes.length) return;
-    kept.undone = [...kept.undone, kept.strokes.at(-1)];
-    kept.strokes = kept.strokes.slice(0, -1);
+    if (!instance.strokes.length) return;
+    instance.undone = [...instance.undone, instance.strokes.at(-1)];
+    instance.strokes = instance.strokes.slice(0, -1);
     replay();
     draw();
-    tell("Stroke undone.");
+    send("Stroke undone.");
   };
   const redo = () => {
-    if (!kept.undone.length) return;
-    kept.strokes = [...kept.strokes, kept.undone.at(-1)];
-    kept.undone = kept.undone.slice(0, -1);
+    if (!instance.undone.length) return;
+    instance.strokes = [...instance.strokes, instance.undone.at(-1)];
+    instance.undone = instance.undone.slice(0, -1);
     replay();
     draw();
-    tell("Stroke redone.");
+    send("Stroke redone.");
   };
   find("[data-undo]").onclick = undo;
   find("[data-redo]").onclick = redo;
   find("[data-clear]").onclick = () => {
-    kept.undone = [...kept.strokes].reverse();
-    kept.strokes = [];
+    instance.undone = [...instance.strokes].reverse();
+    instance.strokes = [];
     replay();
     draw();
-    tell("All strokes removed.");
+    send("All strokes removed.");
   };
-  radius.oninput = opacity.oninput = soon;
+  radius.oninput = opacity.oninput = requestDraw;
 
   const choices = [...data.channels.map((c, k) => [k, c.name, c.colour]), [ERASER, "eraser", null]];
   find("[data-channels]").replaceChildren(
@@ -177,7 +177,7 @@ export default function ({ data, parentElement, setStateValue }) {
       const button = document.createElement("button");
       button.type = "button";
       button.setAttribute("role", "radio");
-      button.setAttribute("aria-checked", channel === kept.channel);
+      button.setAttribute("aria-checked", channel === instance.channel);
       if (colour) {
         const swatch = document.createElement("span");
         swatch.className = "swatch";
@@ -186,11 +186,11 @@ export default function ({ data, parentElement, setStateValue }) {
       }
       button.append(title);
       button.onclick = () => {
-        kept.channel = channel;
+        instance.channel = channel;
         button.parentElement.querySelectorAll("button").forEach((b) => b.setAttribute("aria-checked", b === button));
       };
       return button;
     }),
   );
-  if (fresh) draw();
+  if (isNew) draw();
 }

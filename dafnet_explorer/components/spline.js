@@ -57,7 +57,7 @@ function splineMatrix(width, height, side) {
 
 /** Sampling positions, pixels, as Float64Array x0 y0 x1 y1 ..., of offsets [[x, y], ...] in [-1, 1] units. */
 function positions(matrix, offsets, width, height) {
-  const k = offsets.length, found = new Float64Array(2 * width * height);
+  const k = offsets.length, result = new Float64Array(2 * width * height);
   for (let y = 0, p = 0; y < height; y++) {
     for (let x = 0; x < width; x++, p++) {
       let dx = 0, dy = 0;
@@ -65,11 +65,11 @@ function positions(matrix, offsets, width, height) {
         dx += matrix[p * k + j] * offsets[j][0];
         dy += matrix[p * k + j] * offsets[j][1];
       }
-      found[2 * p] = x + (dx * width) / 2;
-      found[2 * p + 1] = y + (dy * height) / 2;
+      result[2 * p] = x + (dx * width) / 2;
+      result[2 * p + 1] = y + (dy * height) / 2;
     }
   }
-  return found;
+  return result;
 }
 
 /** Pixels where the warp folds: 1 where its Jacobian's determinant is not above 0. */

@@ -13,7 +13,7 @@ COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F
 MANY = "Viridis"  # for numbers, and for more groups than COLOURS
 
 
-def plain(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
+def apply_style(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
     """Transparent background, and text and grid colours for a light or a dark page."""
     ink, line = ("#f2f2f2", "#3a3f4a") if dark else ("#1a1a1a", "#dcdfe4")
     figure.update_layout(
@@ -34,7 +34,9 @@ def chart(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     return {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": file}}
 
 
-def linked(panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np.ndarray, dark: bool) -> go.Figure:
+def linked_heatmaps(
+    panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np.ndarray, dark: bool
+) -> go.Figure:
     """Up to four float32 heatmaps (title, values (H, W), colour scale, lowest, highest) that zoom together."""
     height, width = text.shape
     figure = make_subplots(
@@ -60,9 +62,9 @@ def linked(panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np
             n // 2 + 1,
             n % 2 + 1,
         )
-    plain = dict(showticklabels=False, ticks="", showgrid=False, zeroline=False, constrain="domain")
-    figure.update_xaxes(range=[-0.5, width - 0.5], **plain)
-    figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **plain)
+    hidden_axis = dict(showticklabels=False, ticks="", showgrid=False, zeroline=False, constrain="domain")
+    figure.update_xaxes(range=[-0.5, width - 0.5], **hidden_axis)
+    figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **hidden_axis)
     figure.update_layout(
         margin=dict(l=0, r=0, t=30, b=0),
         height=680,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dafnet_explorer.figures.charts import COLOURS, plain
+from dafnet_explorer.figures.charts import COLOURS, apply_style
 
 
 def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.Figure:
@@ -23,4 +23,4 @@ def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.
             line=dict(color=COLOURS[n % len(COLOURS)], width=1.5),
             visible=True if n < 2 else "legendonly",
         )
-    return plain(figure, 380, dark, title=title, xaxis_title="step", margin=dict(l=0, r=0, t=50, b=0))
+    return apply_style(figure, 380, dark, title=title, xaxis_title="step", margin=dict(l=0, r=0, t=50, b=0))

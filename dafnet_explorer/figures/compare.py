@@ -19,7 +19,10 @@ from dafnet_explorer.figures.texts import dice_text
 
 
 def compare_sheet(
-    found: tuple[Decomposition, Decomposition], truth: dict[int, np.ndarray], colours: Sequence[str], theme: Theme
+    decompositions: tuple[Decomposition, Decomposition],
+    truth: dict[int, np.ndarray],
+    colours: Sequence[str],
+    theme: Theme,
 ) -> Image.Image:
     """Two models on one slice: one row per model and modality, and the difference of their images below.
 
@@ -28,17 +31,18 @@ def compare_sheet(
     """
     rows, names = [], []
     classes = len(colours)
-    drawn = [channel_colours(channel_classes(f, classes), colours) for f in found]
+    palettes = [channel_colours(channel_classes(f, classes), colours) for f in decompositions]
     scores = [
-        {(k, i): nanmean(dice_from_counts(c)) for k, i, j, c in overlaps(f, truth, classes) if j is None} for f in found
+        {(k, i): nanmean(dice_from_counts(c)) for k, i, j, c in overlaps(f, truth, classes) if j is None}
+        for f in decompositions
     ]
-    for i, name in enumerate(found[0].names):
-        swaps = [p for p, (a, _) in enumerate(found[0].pairs) if a == i]
-        base = grey(found[0].images[i])
-        for n, f in enumerate(found):
+    for i, name in enumerate(decompositions[0].names):
+        swaps = [p for p, (a, _) in enumerate(decompositions[0].pairs) if a == i]
+        base = grey(decompositions[0].images[i])
+        for n, f in enumerate(decompositions):
             row: list[Tile | None] = [
                 Tile(base, "" if n else "image x"),
-                Tile(anatomy_map(f.s[i], drawn[n]), "" if n else "anatomy s"),
+                Tile(anatomy_map(f.s[i], palettes[n]), "" if n else "anatomy s"),
                 Tile(
                     overlay(base, f.fused_masks[i], colours),
                     "" if n else "fused mask",
@@ -49,7 +53,7 @@ def compare_sheet(
             row += [Tile(grey(f.swapped[p]), "" if n else f"z of {f.names[f.pairs[p][1]]}") for p in swaps]
             rows.append(row)
             names.append(f"{name}, {'AB'[n]}")
-        a, b = found
+        a, b = decompositions
         changes = [(a.own[i], b.own[i]), *((a.swapped[p], b.swapped[p]) for p in swaps)]
         rows.append(
             [

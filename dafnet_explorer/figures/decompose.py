@@ -11,7 +11,7 @@ from PIL import Image
 from dafnet_core.analysis.decompose import reconstruction_errors
 from dafnet_core.drawing import Theme, Tile, channel, coloured, grey, sheet, stack, warp_lines
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer.figures.charts import linked
+from dafnet_explorer.figures.charts import linked_heatmaps
 from dafnet_explorer.figures.downloads import npz
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map, channel_colours
@@ -25,21 +25,25 @@ def _occupancy(plane: np.ndarray) -> str:
 
 
 def channel_sheet(
-    found: Decomposition, kinds: Sequence[int | None], classes: Sequence[str], colours: Sequence[str], theme: Theme
+    decomposition: Decomposition,
+    kinds: Sequence[int | None],
+    classes: Sequence[str],
+    colours: Sequence[str],
+    theme: Theme,
 ) -> Image.Image:
     """Images and their anatomy channels, one column per channel."""
     rows = []
-    for i, _ in enumerate(found.names):
-        row: list[Tile | None] = [Tile(grey(found.images[i]), "" if i else "image")]
-        for c, plane in enumerate(found.s[i]):
+    for i, _ in enumerate(decomposition.names):
+        row: list[Tile | None] = [Tile(grey(decomposition.images[i]), "" if i else "image")]
+        for c, plane in enumerate(decomposition.s[i]):
             title = "" if i else channel_title(c, kinds[c], classes)
             row.append(Tile(channel(plane, colours[c] if kinds[c] else "#ffffff"), title, _occupancy(plane)))
         rows.append(row)
-    return sheet(rows, found.names, side=150, theme=theme)
+    return sheet(rows, decomposition.names, side=150, theme=theme)
 
 
 def fusion_sheet(
-    found: Decomposition,
+    decomposition: Decomposition,
     i: int,
     kinds: Sequence[int | None],
     classes: Sequence[str],
@@ -47,9 +51,13 @@ def fusion_sheet(
     theme: Theme,
 ) -> Image.Image:
     """Channels in the frame of modality i: its own, those deformed onto it, and their maximum."""
-    parts = [("own", found.s[i])]
-    parts += [(f"from {found.names[b]}", found.deformed[p]) for p, (a, b) in enumerate(found.pairs) if a == i]
-    parts += [("fused", found.fused[i])]
+    parts = [("own", decomposition.s[i])]
+    parts += [
+        (f"from {decomposition.names[b]}", decomposition.deformed[p])
+        for p, (a, b) in enumerate(decomposition.pairs)
+        if a == i
+    ]
+    parts += [("fused", decomposition.fused[i])]
     rows = []
     for r, (_, s) in enumerate(parts):
         row: list[Tile | None] = [Tile(anatomy_map(s, colours), "" if r else "all channels")]
@@ -60,54 +68,60 @@ def fusion_sheet(
     return sheet(rows, [name for name, _ in parts], side=150, theme=theme)
 
 
-def warp_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+def warp_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
     """Each ordered pair: both anatomies, the sampling grid, the deformed and the fused anatomy."""
     rows, names = [], []
-    for p, (i, j) in enumerate(found.pairs):
-        fixed, moving = found.names[i], found.names[j]
+    for p, (i, j) in enumerate(decomposition.pairs):
+        fixed, moving = decomposition.names[i], decomposition.names[j]
         rows.append(
             [
-                Tile(anatomy_map(found.s[i], colours), f"{fixed} (fixed)"),
-                Tile(anatomy_map(found.s[j], colours), f"{moving} (moving)"),
-                Tile(warp_lines(grey(found.images[j]), found.positions[p]), "sampling grid"),
-                Tile(anatomy_map(found.deformed[p], colours), f"{moving}, deformed"),
-                Tile(anatomy_map(found.fused[i], colours), f"fused for {fixed}"),
+                Tile(anatomy_map(decomposition.s[i], colours), f"{fixed} (fixed)"),
+                Tile(anatomy_map(decomposition.s[j], colours), f"{moving} (moving)"),
+                Tile(warp_lines(grey(decomposition.images[j]), decomposition.positions[p]), "sampling grid"),
+                Tile(anatomy_map(decomposition.deformed[p], colours), f"{moving}, deformed"),
+                Tile(anatomy_map(decomposition.fused[i], colours), f"fused for {fixed}"),
             ]
         )
         names.append(f"{moving} onto {fixed}")
     return sheet(rows, names, side=200, theme=theme)
 
 
-def reconstruction_sheet(found: Decomposition, truth: dict[int, np.ndarray], theme: Theme) -> Image.Image:
+def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarray], theme: Theme) -> Image.Image:
     """Own and crosswise reconstructions with their absolute errors."""
     rows = []
-    errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(found, truth)}
-    for i, _ in enumerate(found.names):
-        row: list[Tile | None] = [Tile(grey(found.images[i]), "image x")]
-        made = [("own", None, found.own[i], "g(s, z)")]
-        for p, (a, b) in enumerate(found.pairs):
+    errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(decomposition, truth)}
+    for i, _ in enumerate(decomposition.names):
+        row: list[Tile | None] = [Tile(grey(decomposition.images[i]), "image x")]
+        made = [("own", None, decomposition.own[i], "g(s, z)")]
+        for p, (a, b) in enumerate(decomposition.pairs):
             if a == i:
-                made.append(("cross", b, found.cross[p], f"g(s of {found.names[b]}, z)"))
+                made.append(("cross", b, decomposition.cross[p], f"g(s of {decomposition.names[b]}, z)"))
         for kind, j, image, title in made:
             everywhere, inside = errors[kind, i, j]
             text = "n/a" if np.isnan(inside) else f"{inside:.3f}"
             row.append(Tile(grey(image), title, f"L1 {everywhere:.3f}, organs {text}"))
             row.append(
-                Tile(coloured(np.abs(image - found.images[i]), 0, ERROR_LIMIT), "absolute error", f"0 to {ERROR_LIMIT}")
+                Tile(
+                    coloured(np.abs(image - decomposition.images[i]), 0, ERROR_LIMIT),
+                    "absolute error",
+                    f"0 to {ERROR_LIMIT}",
+                )
             )
         rows.append(row)
-    return sheet(rows, found.names, side=200, theme=theme)
+    return sheet(rows, decomposition.names, side=200, theme=theme)
 
 
-def z_figure(found: Decomposition, dark: bool) -> go.Figure:
+def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
     """Modality factors: mean of every dimension, whiskers of one posterior standard deviation."""
     figure, ink = go.Figure(), "#f2f2f2" if dark else "#1a1a1a"
-    for i, (name, colour) in enumerate(zip(found.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)):
+    for i, (name, colour) in enumerate(
+        zip(decomposition.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
+    ):
         figure.add_bar(
             name=name,
-            x=[f"z{d + 1}" for d in range(found.z_mean.shape[1])],
-            y=found.z_mean[i].astype(float),
-            error_y=dict(array=found.z_std[i].astype(float), thickness=1.2, color=ink),
+            x=[f"z{d + 1}" for d in range(decomposition.z_mean.shape[1])],
+            y=decomposition.z_mean[i].astype(float),
+            error_y=dict(array=decomposition.z_std[i].astype(float), thickness=1.2, color=ink),
             marker_color=colour,
             hovertemplate="%{x} = %{y:.2f} ± %{error_y.array:.2f}",
         )
@@ -125,22 +139,29 @@ def z_figure(found: Decomposition, dark: bool) -> go.Figure:
 
 
 def inspection(
-    found: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
+    decomposition: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
 ) -> go.Figure:
     """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
-    cross = next((p for p, (a, _) in enumerate(found.pairs) if a == i), None)
-    panels = [("image x", found.images[i], "Greys_r", -1, 1), ("own reconstruction", found.own[i], "Greys_r", -1, 1)]
+    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i), None)
+    panels = [
+        ("image x", decomposition.images[i], "Greys_r", -1, 1),
+        ("own reconstruction", decomposition.own[i], "Greys_r", -1, 1),
+    ]
     if cross is not None:
-        panels.append((f"from {found.names[found.pairs[cross][1]]}", found.cross[cross], "Greys_r", -1, 1))
-    panels.append(("absolute error", np.abs(found.own[i] - found.images[i]), "Viridis", 0, ERROR_LIMIT))
+        panels.append(
+            (f"from {decomposition.names[decomposition.pairs[cross][1]]}", decomposition.cross[cross], "Greys_r", -1, 1)
+        )
+    panels.append(("absolute error", np.abs(decomposition.own[i] - decomposition.images[i]), "Viridis", 0, ERROR_LIMIT))
     names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
-    channels = np.array(names)[found.s[i].argmax(0)]
-    masks = np.array(classes)[found.fused_masks[i]]
-    return linked(panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark)
+    channels = np.array(names)[decomposition.s[i].argmax(0)]
+    masks = np.array(classes)[decomposition.fused_masks[i]]
+    return linked_heatmaps(
+        panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark
+    )
 
 
 def download_sheet(
-    found: Decomposition,
+    decomposition: Decomposition,
     truth: dict[int, np.ndarray],
     kinds: Sequence[int | None],
     classes: Sequence[str],
@@ -149,28 +170,30 @@ def download_sheet(
 ) -> Image.Image:
     """All sheets of the page Decompose in one picture."""
     colours = channel_colours(kinds, mask_colours)
-    parts = [("Anatomy channels", channel_sheet(found, kinds, classes, colours, theme))]
-    if found.pairs:
-        parts.append(("Alignment and fusion", warp_sheet(found, colours, theme)))
+    parts = [("Anatomy channels", channel_sheet(decomposition, kinds, classes, colours, theme))]
+    if decomposition.pairs:
+        parts.append(("Alignment and fusion", warp_sheet(decomposition, colours, theme)))
         parts += [
-            (f"Channels in the frame of {name}", fusion_sheet(found, i, kinds, classes, colours, theme))
-            for i, name in enumerate(found.names)
+            (f"Channels in the frame of {name}", fusion_sheet(decomposition, i, kinds, classes, colours, theme))
+            for i, name in enumerate(decomposition.names)
         ]
-    parts.append(("Masks", mask_sheet(found, truth, classes, mask_colours, theme)))
-    parts.append(("Reconstructions", reconstruction_sheet(found, truth, theme)))
+    parts.append(("Masks", mask_sheet(decomposition, truth, classes, mask_colours, theme)))
+    parts.append(("Reconstructions", reconstruction_sheet(decomposition, truth, theme)))
     return stack([picture for _, picture in parts], [title for title, _ in parts], theme)
 
 
 def numbers(
-    found: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
+    decomposition: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
 ) -> bytes:
     """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
     arrays = {
-        name: getattr(found, name) for name in Decomposition.__dataclass_fields__ if name not in ("names", "pairs")
+        name: getattr(decomposition, name)
+        for name in Decomposition.__dataclass_fields__
+        if name not in ("names", "pairs")
     }
-    arrays |= {f"truth_{found.names[i]}": labels for i, labels in truth.items()}
+    arrays |= {f"truth_{decomposition.names[i]}": labels for i, labels in truth.items()}
     arrays |= {
-        f"native_fused_mask_{found.names[i]}": own.placement.back(found.fused_masks[i], labels=True)
+        f"native_fused_mask_{decomposition.names[i]}": own.placement.back(decomposition.fused_masks[i], labels=True)
         for i, own in enumerate(native)
     }
-    return npz(arrays, {"modalities": found.names, "pairs_fixed_moving": found.pairs, **facts})
+    return npz(arrays, {"modalities": decomposition.names, "pairs_fixed_moving": decomposition.pairs, **facts})

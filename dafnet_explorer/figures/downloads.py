@@ -29,6 +29,6 @@ def table_csv(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> by
     return text.getvalue().encode()
 
 
-def as_json(found: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
+def as_json(numbers: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
     """Numbers of `evaluate` with their provenance, which names the data without a path of this machine."""
-    return (json.dumps({**found, **about}, indent=1) + "\n").encode()
+    return (json.dumps({**numbers, **about}, indent=1) + "\n").encode()

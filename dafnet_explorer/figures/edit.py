@@ -20,28 +20,28 @@ def edit_sheet(rows: Sequence[tuple[str, Edit, np.ndarray]], colours: Sequence[s
         rows: name of the model, its edit, and its anatomy after it as a picture (H, W, 3).
     """
     tiles: list[list[Tile | None]] = []
-    for _, made, painted in rows:
-        before, after = made.images
+    for _, edit, painted in rows:
+        before, after = edit.images
         change = coloured(after - before, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
         tiles.append([Tile(painted, "painted s"), Tile(grey(before), "g(s, z) before"), Tile(grey(after), "after")])
         tiles.append(
             [
                 None,
-                Tile(change, "after - before", _change(made)),
-                Tile(overlay(grey(after), made.masks[1], colours), "mask after", dice_text(made.dice[1])),
+                Tile(change, "after - before", _change(edit)),
+                Tile(overlay(grey(after), edit.masks[1], colours), "mask after", dice_text(edit.dice[1])),
             ]
         )
     return sheet(tiles, [name for model, *_ in rows for name in (model, "")], side=170, theme=theme)
 
 
-def _change(made: Edit) -> str:
-    return "nothing painted" if np.isnan(made.inside) else f"in {made.inside:.3f}, out {made.outside:.3f}"
+def _change(edit: Edit) -> str:
+    return "nothing painted" if np.isnan(edit.inside) else f"in {edit.inside:.3f}, out {edit.outside:.3f}"
 
 
-def edit_rows(made: Edit, titles: Sequence[str]) -> list[dict[str, object]]:
+def edit_rows(edit: Edit, titles: Sequence[str]) -> list[dict[str, object]]:
     """Pixels of each channel before and after; channels that are empty in both are left out."""
     return [
         {"channel": title, "pixels before": int(before), "pixels after": int(after), "change": int(after - before)}
-        for title, (before, after) in zip(titles, made.pixels, strict=True)
+        for title, (before, after) in zip(titles, edit.pixels, strict=True)
         if before or after
     ]

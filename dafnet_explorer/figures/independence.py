@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from dafnet_core.evaluation.measures.dependence import DependenceStatistics, DependenceSummary
 from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.metrics.dependence import Curve, Dependence
-from dafnet_explorer.figures.charts import COLOURS, plain
+from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.texts import cell, span
 
 COLUMN_LABELS = {  # for display; CSV downloads keep the keys
@@ -21,20 +21,22 @@ COLUMN_LABELS = {  # for display; CSV downloads keep the keys
 }
 
 
-def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go.Figure:
+def dependence_figure(statistics: Sequence[tuple[str, Dependence]], dark: bool) -> go.Figure:
     """Both statistics of each checkpoint over their null distributions, same scales for all."""
     figure = make_subplots(
         2,
-        len(found),
+        len(statistics),
         shared_xaxes="rows",
         horizontal_spacing=0.06,
         vertical_spacing=0.25,
         subplot_titles=[
-            f"{title}<br>{what}" for what in ("dCor, as in the paper", "dCor², bias-corrected") for title, _ in found
+            f"{title}<br>{what}"
+            for what in ("dCor, as in the paper", "dCor², bias-corrected")
+            for title, _ in statistics
         ],
     )
     figure.update_annotations(font_size=13)  # two titles fit side by side on a narrow screen
-    for column, (_, d) in enumerate(found, 1):
+    for column, (_, d) in enumerate(statistics, 1):
         parts = (
             (d.null_dcor, d.dcor, d.dcor_ci95),
             (d.null_dcor_squared_unbiased, d.dcor_squared_unbiased, d.dcor_squared_unbiased_ci95),
@@ -57,7 +59,7 @@ def dependence_figure(found: Sequence[tuple[str, Dependence]], dark: bool) -> go
     for row, low in ((1, 0.0), (2, -0.2)):  # including 0 makes the bias of the null distribution visible
         figure.update_xaxes(range=[low, 1], row=row)
     figure.update_yaxes(showticklabels=False)
-    return plain(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
+    return apply_style(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
 
 
 def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
@@ -84,14 +86,14 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
     figure.update_xaxes(title="subjects")
     figure.update_yaxes(rangemode="tozero")
     legend = dict(orientation="h", y=1.12, yanchor="bottom")
-    return plain(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
+    return apply_style(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
 
 
-def dependence_rows(found: DependenceSummary) -> list[dict[str, str]]:
+def dependence_rows(summary: DependenceSummary) -> list[dict[str, str]]:
     """Statistics of each pair of factors as text; older checkpoints have those of s and z only."""
-    parts: list[tuple[str, DependenceStatistics]] = [("s and z", found)]
-    parts += [(f"s and z, {name} alone", d) for name, d in (found.within or {}).items()]
-    parts += [(name, d) for name, d in (("image and s", found.image_s), ("image and z", found.image_z)) if d]
+    parts: list[tuple[str, DependenceStatistics]] = [("s and z", summary)]
+    parts += [(f"s and z, {name} alone", d) for name, d in (summary.within or {}).items()]
+    parts += [(name, d) for name, d in (("image and s", summary.image_s), ("image and z", summary.image_z)) if d]
     return [
         {
             "between": between,

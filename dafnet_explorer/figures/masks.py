@@ -17,35 +17,46 @@ from dafnet_explorer.subjects import Native
 
 
 def mask_sheet(
-    found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], colours: Sequence[str], theme: Theme
+    decomposition: Decomposition,
+    truth: dict[int, np.ndarray],
+    classes: Sequence[str],
+    colours: Sequence[str],
+    theme: Theme,
 ) -> Image.Image:
     """Masks of every anatomy over the image, with ground truth and mean Dice where available."""
-    scores = {(kind, i, j): nanmean(dice_from_counts(c)) for kind, i, j, c in overlaps(found, truth, len(classes))}
+    scores = {
+        (kind, i, j): nanmean(dice_from_counts(c)) for kind, i, j, c in overlaps(decomposition, truth, len(classes))
+    }
     rows = []
-    for i, _ in enumerate(found.names):
-        base = grey(found.images[i])
+    for i, _ in enumerate(decomposition.names):
+        base = grey(decomposition.images[i])
         row: list[Tile | None] = [Tile(base, "image")]
         if truth:
             row.append(Tile(overlay(base, truth[i], colours), "truth") if i in truth else None)
-        for kind, owner, j, labels in masks_of(found):
+        for kind, owner, j, labels in masks_of(decomposition):
             if owner == i:
-                title = f"from {found.names[j]}" if j is not None else f"{kind} mask"
+                title = f"from {decomposition.names[j]}" if j is not None else f"{kind} mask"
                 caption = dice_text(scores.get((kind, i, j)))
                 row.append(Tile(overlay(base, labels, colours), title, caption))
         rows.append(row)
-    return sheet(rows, found.names, side=200, theme=theme)
+    return sheet(rows, decomposition.names, side=200, theme=theme)
 
 
 def dice_table(
-    found: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
+    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
 ) -> list[dict[str, str]]:
     """Dice of every mask and class as rows of text; n/a with the reason."""
-    counts = {(kind, i, j): c for kind, i, j, c in overlaps(found, truth, len(classes))}
-    wanted = [(kind, i, j) for kind, i, j, _ in masks_of(found)] + [("copy", i, j) for i, j in found.pairs]
+    counts = {(kind, i, j): c for kind, i, j, c in overlaps(decomposition, truth, len(classes))}
+    wanted = [(kind, i, j) for kind, i, j, _ in masks_of(decomposition)] + [
+        ("copy", i, j) for i, j in decomposition.pairs
+    ]
     rows = []
     for kind, i, j in sorted(wanted, key=lambda key: key[1]):
         source = {"deformed": "deformed from", "copy": "truth, unmoved, of"}.get(kind, kind)
-        row = {"modality": found.names[i], "mask": source if j is None else f"{source} {found.names[j]}"}
+        row = {
+            "modality": decomposition.names[i],
+            "mask": source if j is None else f"{source} {decomposition.names[j]}",
+        }
         counted = counts.get((kind, i, j))
         if counted is None:
             reason = f"n/a: {why_no_truth}"
@@ -61,16 +72,18 @@ def dice_table(
     return rows
 
 
-def native_sheet(found: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme) -> Image.Image:
+def native_sheet(
+    decomposition: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme
+) -> Image.Image:
     """Fused masks resampled to the user's own pixels."""
     rows = []
     for i, own in enumerate(native):
         base = grey(own.pixels)
-        labels = own.placement.back(found.fused_masks[i], labels=True)
+        labels = own.placement.back(decomposition.fused_masks[i], labels=True)
         rows.append(
             [
                 Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels"),
                 Tile(overlay(base, labels, colours), "fused mask"),
             ]
         )
-    return sheet(rows, found.names, side=280, theme=theme)
+    return sheet(rows, decomposition.names, side=280, theme=theme)

@@ -13,27 +13,27 @@ from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.mixing import Mixed, Mixture
 from dafnet_core.drawing import Theme, Tile, grey, sheet
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer.figures.charts import linked
+from dafnet_explorer.figures.charts import linked_heatmaps
 from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
 
 
-def row_names(found: Encodings) -> list[str]:
+def row_names(encodings: Encodings) -> list[str]:
     """Display name of each row of encodings; subjects by number."""
-    numbers = {name: n for n, name in enumerate(dict.fromkeys(found.subjects.tolist()), 1)}
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(encodings.subjects.tolist()), 1)}
     return [
-        f"subject {numbers[s]}, slice {p + 1}, {found.names[m]}"
-        for s, p, m in zip(found.subjects.tolist(), found.positions, found.modality, strict=True)
+        f"subject {numbers[s]}, slice {p + 1}, {encodings.names[m]}"
+        for s, p, m in zip(encodings.subjects.tolist(), encodings.positions, encodings.modality, strict=True)
     ]
 
 
 def mixture_sheet(
-    made: Mixture,
+    mixture: Mixture,
     anatomies: Sequence[np.ndarray],
     titles: tuple[Sequence[str], Sequence[str]],
     styles: Sequence[np.ndarray | None],
     reached: np.ndarray,
     modalities: Sequence[str],
-    drawn: Sequence[str],
+    palette: Sequence[str],
     theme: Theme,
 ) -> Image.Image:
     """g(s, z) of every anatomy (row) and modality factor (column), each with its two scores.
@@ -44,31 +44,31 @@ def mixture_sheet(
         styles: (H, W) image that each column's z is of; None for a random z.
         reached: (R, K) the probe's probability of the column's modality.
         modalities: name of each column's modality.
-        drawn: a colour for each channel.
+        palette: a colour for each channel.
     """
     head: list[Tile | None] = [None]
     head += [None if x is None else Tile(grey(x), title) for x, title in zip(styles, titles[1], strict=True)]
     rows = [head]
     for r, labels in enumerate(anatomies):
-        row: list[Tile | None] = [Tile(labels_map(labels, drawn), "" if r else "anatomy s")]
+        row: list[Tile | None] = [Tile(labels_map(labels, palette), "" if r else "anatomy s")]
         for k, name in enumerate(modalities):
-            kept = "n/a" if np.isnan(made.dice[r, k]) else f"{made.dice[r, k]:.2f}"
+            dice = "n/a" if np.isnan(mixture.dice[r, k]) else f"{mixture.dice[r, k]:.2f}"
             title = titles[1][k] if not r and styles[k] is None else ""
-            row.append(Tile(grey(made.images[r, k]), title, f"kept {kept}, {name} {reached[r, k]:.0%}"))
+            row.append(Tile(grey(mixture.images[r, k]), title, f"kept {dice}, {name} {reached[r, k]:.0%}"))
         rows.append(row)
     return sheet(rows, ["z of", *titles[0]], side=140, theme=theme)
 
 
-def kept_text(labels: np.ndarray, again: Decomposition, classes: Sequence[str]) -> np.ndarray:
+def hover_text(labels: np.ndarray, reencoded: Decomposition, classes: Sequence[str]) -> np.ndarray:
     """Hover text of each pixel (H, W) of a mixed image: its channel, that of the re-encoded image, the mask.
 
     Args:
         labels: (H, W) channel of each pixel in the decoded anatomy.
-        again: decomposition of that image alone.
+        reencoded: decomposition of that image alone.
     """
-    channels = np.array([f"channel {c + 1}" for c in range(again.s.shape[1])])
-    before, after = channels[labels], channels[again.s[0].argmax(0)]
-    masks = np.array(classes)[again.single[0]]
+    channels = np.array([f"channel {c + 1}" for c in range(reencoded.s.shape[1])])
+    before, after = channels[labels], channels[reencoded.s[0].argmax(0)]
+    masks = np.array(classes)[reencoded.single[0]]
     return np.char.add(np.char.add(np.char.add(before, " re-encoded "), after), np.char.add("<br>mask ", masks))
 
 
@@ -86,7 +86,7 @@ def mixture_inspection(
     if style is not None:
         panels.append(("image of z", style, "Greys_r", -1, 1))
     panels.append(("change from its own z", image - own, "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT))
-    return linked(panels, text, dark)
+    return linked_heatmaps(panels, text, dark)
 
 
 def mixture_rows(

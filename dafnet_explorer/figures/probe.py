@@ -15,7 +15,7 @@ from dafnet_core.drawing import Theme, Tile, grey, sheet
 from dafnet_core.evaluation.measures.leakage import LeakageSummary
 from dafnet_core.evaluation.measures.modality_probe import ProbeSummary
 from dafnet_core.metrics.probe import principal_axes
-from dafnet_explorer.figures.charts import COLOURS, MANY, plain
+from dafnet_explorer.figures.charts import COLOURS, MANY, apply_style
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.pixels import channel_colours, labels_map
 from dafnet_explorer.figures.texts import cell, span
@@ -43,7 +43,7 @@ def probe_figure(probe: ProbeSummary, dark: bool) -> go.Figure:
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )
     figure.add_hline(y=probe.chance, line_dash="dash")
-    return plain(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
+    return apply_style(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
 
 
 def z_axes(encodings: Encodings) -> list[str]:
@@ -65,12 +65,12 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
     """
     e, axes = encodings, z_axes(encodings)
     if across == axes[0]:
-        places, shares = principal_axes(e.z)
+        points, shares = principal_axes(e.z)
         titles = [f"principal axis {k + 1} ({share:.0%} of the variance)" for k, share in enumerate(shares)]
     else:
-        places = np.stack([e.z[:, axes.index(name) - 1] for name in (across, up)], 1)
+        points = np.stack([e.z[:, axes.index(name) - 1] for name in (across, up)], 1)
         titles = [across, up]
-    told = np.array(
+    descriptions = np.array(
         [
             f"subject {s}, slice {p + 1}, {e.names[m]}"
             for s, p, m in zip(e.subjects, e.positions, e.modality, strict=True)
@@ -83,10 +83,10 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
     common = dict(mode="markers", hovertemplate="%{text}<br>%{x:.2f}, %{y:.2f}<extra></extra>")
     if groups.dtype.kind == "f":
         figure.add_scatter(
-            x=places[:, 0],
-            y=places[:, 1],
-            text=told,
-            customdata=np.arange(len(told)),
+            x=points[:, 0],
+            y=points[:, 1],
+            text=descriptions,
+            customdata=np.arange(len(descriptions)),
             **common,
             marker=dict(color=groups, colorscale=MANY, symbol=symbols, size=8, colorbar=dict(title=colour, len=0.8)),
         )
@@ -95,38 +95,38 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
             rows = np.flatnonzero(groups == group)
             name = group if isinstance(group, str) else f"{colour}: {'yes' if group else 'no'}"
             figure.add_scatter(
-                x=places[rows, 0],
-                y=places[rows, 1],
-                text=told[rows],
+                x=points[rows, 0],
+                y=points[rows, 1],
+                text=descriptions[rows],
                 customdata=rows,
                 name=name,
                 **common,
                 marker=dict(color=COLOURS[n % len(COLOURS)], symbol=symbols[rows], size=8),
             )
     legend = dict(orientation="h", y=1.02, yanchor="bottom")
-    return plain(figure, 460, dark, xaxis_title=titles[0], yaxis_title=titles[1], legend=legend)
+    return apply_style(figure, 460, dark, xaxis_title=titles[0], yaxis_title=titles[1], legend=legend)
 
 
-def slice_sheet(found: Encodings, row: int, colours: Sequence[str], theme: Theme) -> Image.Image:
+def slice_sheet(encodings: Encodings, row: int, colours: Sequence[str], theme: Theme) -> Image.Image:
     """The slice of a row of encodings: its image and anatomy in every modality, one colour per class."""
-    drawn = channel_colours(found.channel_classes, colours)
-    first = row - row % len(found.names)
+    palette = channel_colours(encodings.channel_classes, colours)
+    first = row - row % len(encodings.names)
     tiles: list[Tile | None] = []
-    for n, name in enumerate(found.names, first):
-        tiles.append(Tile(grey(found.images[n]), name))
-        tiles.append(Tile(labels_map(found.anatomies[n], drawn), f"s of {name}"))
-    title = f"{found.subjects[row]}, slice {found.positions[row] + 1}"
+    for n, name in enumerate(encodings.names, first):
+        tiles.append(Tile(grey(encodings.images[n]), name))
+        tiles.append(Tile(labels_map(encodings.anatomies[n], palette), f"s of {name}"))
+    title = f"{encodings.subjects[row]}, slice {encodings.positions[row] + 1}"
     return sheet([tiles], [title], side=200, theme=theme)
 
 
-def leakage_rows(found: Mapping[str, LeakageSummary]) -> list[dict[str, str]]:
+def leakage_rows(leakage: Mapping[str, LeakageSummary]) -> list[dict[str, str]]:
     """Leakage by features of s, as text."""
     rows = []
-    for kind, told in (("occupancies", "share of each channel"), ("pooled", "channels on an 8 x 8 grid")):
-        leak, excess = found[kind], found[kind].excess
+    for kind, features in (("occupancies", "share of each channel"), ("pooled", "channels on an 8 x 8 grid")):
+        leak, excess = leakage[kind], leakage[kind].excess
         rows.append(
             {
-                "features of s": told,
+                "features of s": features,
                 "accuracy from s": f"{cell(leak.accuracy)} ({span(leak.ci95)})",
                 "from true masks": cell(leak.truth_accuracy),
                 "leakage (excess)": f"{excess.difference:+.3f} ({span(excess.ci95)})" if excess else "n/a",

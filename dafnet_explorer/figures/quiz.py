@@ -19,11 +19,11 @@ def quiz_sheet(question: Question, theme: Theme) -> Image.Image:
     return sheet([[Tile(grey(before), "before"), Tile(grey(after), "after")]], side=380, theme=theme)
 
 
-def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[str]], theme: Theme) -> Image.Image:
+def quiz_answer_sheet(question: Question, palettes: tuple[Sequence[str], Sequence[str]], theme: Theme) -> Image.Image:
     """The answer: images and their difference; anatomies and z before and after; the sampling grid of a warp.
 
     Args:
-        drawn: a colour for each channel of the models of the image before and of the image after.
+        palettes: a colour for each channel of the models of the image before and of the image after.
     """
     before, after = question.images
     change = coloured(question.change, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
@@ -38,7 +38,7 @@ def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[s
     when = ("before", "after")
     below: list[Tile | None] = [
         Tile(labels_map(s, colours), f"anatomy s {name}")
-        for s, colours, name in zip(question.anatomies, drawn, when, strict=True)
+        for s, colours, name in zip(question.anatomies, palettes, when, strict=True)
     ]
     below += [
         Tile(bars(z, np.zeros_like(z), theme), f"z {name}", "-3 to 3") for z, name in zip(question.z, when, strict=True)
@@ -48,7 +48,7 @@ def quiz_answer_sheet(question: Question, drawn: tuple[Sequence[str], Sequence[s
 
 def quiz_rows(question: Question) -> list[dict[str, str]]:
     """Effect of a question's change as rows of text; n/a with the reason."""
-    q, apart = question, "n/a: two models"
+    q, two_models = question, "n/a: two models"
     d, distance = q.moved
     numbers = [
         ("mean absolute change inside the organs", "n/a: none found" if np.isnan(q.inside) else f"{q.inside:.3f}"),
@@ -56,8 +56,11 @@ def quiz_rows(question: Question) -> list[dict[str, str]]:
             "mean absolute change outside the organs",
             "n/a: nothing there" if np.isnan(q.outside) else f"{q.outside:.3f}",
         ),
-        ("pixels whose channel changed", apart if np.isnan(q.other_channel) else f"{q.other_channel:.1%}"),
-        ("largest change in z", apart if np.isnan(distance) else f"{distance:.2f}" + f" (z{d + 1})" * (distance > 0)),
+        ("pixels whose channel changed", two_models if np.isnan(q.other_channel) else f"{q.other_channel:.1%}"),
+        (
+            "largest change in z",
+            two_models if np.isnan(distance) else f"{distance:.2f}" + f" (z{d + 1})" * (distance > 0),
+        ),
         ("displacement, RMS", f"{q.rms:.1f} pixels"),
         ("Dice of the masks of both re-encoded images", "n/a: none found" if np.isnan(q.dice) else f"{q.dice:.3f}"),
     ]

@@ -11,18 +11,18 @@ from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures.pixels import anatomy_map
 
 
-def start_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+def start_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
     """One row per modality: image, s, z, reconstruction g(s, z), and the same s with the other z."""
     rows = []
-    for i, _ in enumerate(found.names):
+    for i, _ in enumerate(decomposition.names):
         row: list[Tile | None] = [
-            Tile(grey(found.images[i]), "image x"),
-            Tile(anatomy_map(found.s[i], colours), "anatomy s (content)"),
-            Tile(bars(found.z_mean[i], found.z_std[i], theme), "modality factor z (style)"),
-            Tile(grey(found.own[i]), "reconstruction g(s, z)"),
+            Tile(grey(decomposition.images[i]), "image x"),
+            Tile(anatomy_map(decomposition.s[i], colours), "anatomy s (content)"),
+            Tile(bars(decomposition.z_mean[i], decomposition.z_std[i], theme), "modality factor z (style)"),
+            Tile(grey(decomposition.own[i]), "reconstruction g(s, z)"),
         ]
-        for p, (a, b) in enumerate(found.pairs):
+        for p, (a, b) in enumerate(decomposition.pairs):
             if a == i:
-                row.append(Tile(grey(found.swapped[p]), f"same s, z of {found.names[b]}"))
+                row.append(Tile(grey(decomposition.swapped[p]), f"same s, z of {decomposition.names[b]}"))
         rows.append(row)
-    return sheet(rows, found.names, side=200, theme=theme)
+    return sheet(rows, decomposition.names, side=200, theme=theme)

@@ -43,8 +43,8 @@ def weights_licence(data_licence: str) -> str:
     >>> weights_licence("treat as CC BY-NC-SA 4.0; see README.md")
     'CC BY-NC-SA 4.0'
     """
-    found = LICENCE.search(data_licence)
-    return found[0] if found else data_licence or "no licence is recorded"
+    match = LICENCE.search(data_licence)
+    return match[0] if match else data_licence or "no licence is recorded"
 
 
 def no_factors(method: str) -> str:

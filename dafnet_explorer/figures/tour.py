@@ -16,75 +16,83 @@ from dafnet_explorer.figures.texts import dice_text
 
 
 def pair_sheet(
-    found: Decomposition, truth: dict[int, np.ndarray], classes: int, colours: Sequence[str], theme: Theme
+    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: int, colours: Sequence[str], theme: Theme
 ) -> Image.Image:
     """Two images of one slice, their checkerboard, and the true mask of the first, unmoved, on the second (Sec. IV-C).
 
     Args:
-        found: of at least two modalities.
+        decomposition: of at least two modalities.
         truth: labels (H, W) by modality, where there are any.
         classes: number of classes, background included.
         colours: of the classes.
     """
-    a, b = found.names[:2]
-    height, width = found.images.shape[1:]
+    a, b = decomposition.names[:2]
+    height, width = decomposition.images.shape[1:]
     y, x = np.mgrid[:height, :width]
     turns = (y * 6 // height + x * 6 // width) % 2 == 0
-    row: list[Tile | None] = [Tile(grey(found.images[0]), a), Tile(grey(found.images[1]), b)]
-    row.append(Tile(grey(np.where(turns, found.images[0], found.images[1])), f"{a} and {b} checkerboard"))
+    row: list[Tile | None] = [Tile(grey(decomposition.images[0]), a), Tile(grey(decomposition.images[1]), b)]
+    row.append(
+        Tile(grey(np.where(turns, decomposition.images[0], decomposition.images[1])), f"{a} and {b} checkerboard")
+    )
     if {0, 1} <= truth.keys():
-        counts = next(c for kind, i, j, c in overlaps(found, truth, classes) if (kind, i, j) == ("copy", 1, 0))
-        painted = overlay(grey(found.images[1]), truth[0], colours)
+        counts = next(c for kind, i, j, c in overlaps(decomposition, truth, classes) if (kind, i, j) == ("copy", 1, 0))
+        painted = overlay(grey(decomposition.images[1]), truth[0], colours)
         row.append(Tile(painted, f"mask of {a} on {b}", dice_text(nanmean(dice_from_counts(counts)))))
     return sheet([row], side=220, theme=theme)
 
 
-def z_sheet(found: Decomposition, kl: np.ndarray, theme: Theme) -> Image.Image:
+def z_sheet(decomposition: Decomposition, kl: np.ndarray, theme: Theme) -> Image.Image:
     """Each image and its q(z | x, s) as bars with whiskers, and the prior N(0, I) (Sec. III-A).
 
     Args:
         kl: (n, n_z) nats.
     """
     row: list[Tile | None] = []
-    for i, name in enumerate(found.names):
-        row.append(Tile(grey(found.images[i]), f"x of {name}"))
-        row.append(Tile(bars(found.z_mean[i], found.z_std[i], theme), f"z of {name}", f"KL {kl[i].sum():.2f} nats"))
-    n_z = found.z_mean.shape[1]
+    for i, name in enumerate(decomposition.names):
+        row.append(Tile(grey(decomposition.images[i]), f"x of {name}"))
+        row.append(
+            Tile(
+                bars(decomposition.z_mean[i], decomposition.z_std[i], theme),
+                f"z of {name}",
+                f"KL {kl[i].sum():.2f} nats",
+            )
+        )
+    n_z = decomposition.z_mean.shape[1]
     row.append(Tile(bars(np.zeros(n_z), np.ones(n_z), theme), "prior N(0, I)", "KL 0"))
     return sheet([row], side=200, theme=theme)
 
 
-def parts_sheet(found: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
+def parts_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
     """s and z, their reconstruction, the image and the absolute error (Sec. III-D)."""
     rows = []
-    for i, _ in enumerate(found.names):
-        error = np.abs(found.own[i] - found.images[i])
+    for i, _ in enumerate(decomposition.names):
+        error = np.abs(decomposition.own[i] - decomposition.images[i])
         rows.append(
             [
-                Tile(anatomy_map(found.s[i], colours), "anatomy s"),
-                Tile(bars(found.z_mean[i], found.z_std[i], theme), "modality factor z"),
-                Tile(grey(found.own[i]), "y = g(s, z)"),
-                Tile(grey(found.images[i]), "image x"),
+                Tile(anatomy_map(decomposition.s[i], colours), "anatomy s"),
+                Tile(bars(decomposition.z_mean[i], decomposition.z_std[i], theme), "modality factor z"),
+                Tile(grey(decomposition.own[i]), "y = g(s, z)"),
+                Tile(grey(decomposition.images[i]), "image x"),
                 Tile(coloured(error, 0, ERROR_LIMIT), f"|x - y|, 0 to {ERROR_LIMIT}", f"mean {error.mean():.3f}"),
             ]
         )
-    return sheet(rows, found.names, side=170, theme=theme)
+    return sheet(rows, decomposition.names, side=170, theme=theme)
 
 
-def swap_sheet(found: Decomposition, theme: Theme) -> Image.Image:
+def swap_sheet(decomposition: Decomposition, theme: Theme) -> Image.Image:
     """Each ordered pair: an anatomy decoded with its own z and with the other's, between both images (Sec. III-D)."""
     rows = []
-    for p, (i, j) in enumerate(found.pairs):
-        a, b = found.names[i], found.names[j]
+    for p, (i, j) in enumerate(decomposition.pairs):
+        a, b = decomposition.names[i], decomposition.names[j]
         rows.append(
             [
-                Tile(grey(found.images[i]), f"x of {a}"),
-                Tile(grey(found.own[i]), f"s of {a}, z of {a}"),
-                Tile(grey(found.swapped[p]), f"s of {a}, z of {b}"),
-                Tile(grey(found.images[j]), f"x of {b}"),
+                Tile(grey(decomposition.images[i]), f"x of {a}"),
+                Tile(grey(decomposition.own[i]), f"s of {a}, z of {a}"),
+                Tile(grey(decomposition.swapped[p]), f"s of {a}, z of {b}"),
+                Tile(grey(decomposition.images[j]), f"x of {b}"),
             ]
         )
-    return sheet(rows, [f"to {found.names[j]}" for _, j in found.pairs], side=190, theme=theme)
+    return sheet(rows, [f"to {decomposition.names[j]}" for _, j in decomposition.pairs], side=190, theme=theme)
 
 
 def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, theme: Theme) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image
 from dafnet_core.analysis.traversal import Traversal
 from dafnet_core.drawing import Theme, Tile, coloured, grey, sheet
 from dafnet_core.evaluation.result import EvaluationResult
-from dafnet_explorer.figures.charts import linked
+from dafnet_explorer.figures.charts import linked_heatmaps
 from dafnet_explorer.figures.downloads import npz
 from dafnet_explorer.figures.pixels import CHANGE_LIMIT
 
@@ -24,14 +24,14 @@ def probe_accuracies(metrics: Mapping[str, EvaluationResult]) -> tuple[float, ..
     return first.probe.per_dimension if first and first.probe else None
 
 
-def traverse_order(found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str) -> list[int]:
+def traverse_order(traversal: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str) -> list[int]:
     """Dimensions of z in the order of `traverse_sheet`, from its arguments."""
-    by = {"effect": found.effect, "KL": kl, "probe accuracy": accuracies}.get(sort)
+    by = {"effect": traversal.effect, "KL": kl, "probe accuracy": accuracies}.get(sort)
     return list(range(len(kl))) if by is None else np.argsort(-np.asarray(by), kind="stable").tolist()
 
 
 def traverse_sheet(
-    found: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str, theme: Theme
+    traversal: Traversal, kl: np.ndarray, accuracies: Sequence[float] | None, sort: str, theme: Theme
 ) -> Image.Image:
     """The paper's Fig. 9: one row per dimension of z with its images over the steps, correlation and difference.
 
@@ -40,20 +40,20 @@ def traverse_sheet(
         accuracies: (n_z,) of a probe on each dimension alone; None without a probe.
         sort: one of SORTS, the largest on top.
     """
-    order = traverse_order(found, kl, accuracies, sort)
+    order = traverse_order(traversal, kl, accuracies, sort)
     probes = [f"probe {a:.2f}" for a in accuracies] if accuracies else ["not probed"] * len(kl)
-    captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, found.effect, strict=True)]
-    correlation, difference = found.correlation, found.difference
+    captions = [(f"KL {k:.2f}", p, f"effect {e:.2f}") for k, p, e in zip(kl, probes, traversal.effect, strict=True)]
+    correlation, difference = traversal.correlation, traversal.difference
     rows = []
     for r, d in enumerate(order):
-        said = captions[d]
+        texts = captions[d]
         row: list[Tile | None] = [
-            Tile(grey(image), "" if r else f"{value:+.1f}", "" if n else said[0])
-            for n, (value, image) in enumerate(zip(found.values, found.images[d], strict=True))
+            Tile(grey(image), "" if r else f"{value:+.1f}", "" if n else texts[0])
+            for n, (value, image) in enumerate(zip(traversal.values, traversal.images[d], strict=True))
         ]
-        row.append(Tile(_correlation_pixels(correlation[d]), "" if r else "correlation", said[1]))
+        row.append(Tile(_correlation_pixels(correlation[d]), "" if r else "correlation", texts[1]))
         change = coloured(difference[d], -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
-        row.append(Tile(change, "" if r else "last - first", said[2]))
+        row.append(Tile(change, "" if r else "last - first", texts[2]))
         rows.append(row)
     return sheet(rows, [f"z{d + 1}" for d in order], side=110, theme=theme)
 
@@ -83,34 +83,34 @@ def plane_sheet(images: np.ndarray, values: np.ndarray, dimensions: tuple[int, i
     return sheet(rows, [f"{down} = {v:+.1f}" for v in values], side=110, theme=theme)
 
 
-def traverse_numbers(found: Traversal, s: np.ndarray, z: np.ndarray, about: Mapping[str, object]) -> bytes:
+def traverse_numbers(traversal: Traversal, s: np.ndarray, z: np.ndarray, about: Mapping[str, object]) -> bytes:
     """Arrays of a traversal of one anatomy (C, H, W) and z (n_z,) as .npz; `about` is JSON text."""
     arrays = {
-        "values": found.values,
-        "images": found.images,
-        "correlation": found.correlation,
-        "difference": found.difference,
-        "effect": found.effect,
+        "values": traversal.values,
+        "images": traversal.images,
+        "correlation": traversal.correlation,
+        "difference": traversal.difference,
+        "effect": traversal.effect,
         "s": s,
         "z": z,
     }
     return npz(arrays, about)
 
 
-def traverse_inspection(found: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
+def traverse_inspection(traversal: Traversal, d: int, step: int, mask: np.ndarray, dark: bool) -> go.Figure:
     """Linked views of one tile: image, correlation, difference, and the mask of the re-encoded image.
 
     Args:
         mask: (H, W) names of classes.
     """
-    return linked(
+    return linked_heatmaps(
         [
-            (f"z{d + 1} = {found.values[step]:+.1f}", found.images[d, step], "Greys_r", -1, 1),
-            ("correlation", found.correlation[d], "RdBu_r", -1, 1),
-            ("last - first", found.difference[d], "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT),
+            (f"z{d + 1} = {traversal.values[step]:+.1f}", traversal.images[d, step], "Greys_r", -1, 1),
+            ("correlation", traversal.correlation[d], "RdBu_r", -1, 1),
+            ("last - first", traversal.difference[d], "RdBu_r", -CHANGE_LIMIT, CHANGE_LIMIT),
             (
                 "change from the middle step",
-                found.images[d, step] - found.images[d, len(found.values) // 2],
+                traversal.images[d, step] - traversal.images[d, len(traversal.values) // 2],
                 "RdBu_r",
                 -CHANGE_LIMIT,
                 CHANGE_LIMIT,

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from dafnet_core.analysis.reading import Reading
 from dafnet_core.analysis.truth import score
-from dafnet_explorer.figures.charts import MANY, plain
+from dafnet_explorer.figures.charts import MANY, apply_style
 from dafnet_explorer.figures.texts import span
 
 
@@ -18,9 +18,9 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
     """Scores (0 chance, 1 perfect) of known properties (rows) from every representation (columns)."""
     known = list(dict.fromkeys(r.target for r in readings))
     factors = list(dict.fromkeys(r.factor for r in readings))
-    by_place = {(r.target, r.factor): r for r in readings}
-    table = [[by_place[k, f] for f in factors] for k in known]
-    hover = [[_told(r) for r in row] for row in table]
+    by_names = {(r.target, r.factor): r for r in readings}
+    table = [[by_names[k, f] for f in factors] for k in known]
+    hover = [[_hover_text(r) for r in row] for row in table]
     values = np.array([[score(r) for r in row] for row in table])
     figure = go.Figure(
         go.Heatmap(
@@ -37,10 +37,10 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
         )
     )
     figure.update_yaxes(autorange="reversed")
-    return plain(figure, 90 + 36 * len(known), dark)
+    return apply_style(figure, 90 + 36 * len(known), dark)
 
 
-def _told(r: Reading) -> str:
+def _hover_text(r: Reading) -> str:
     return r.why if r.value is None else f"{r.measure} {r.value:.2f} ({span(r.ci95)}), chance {r.chance:.2f}"
 
 

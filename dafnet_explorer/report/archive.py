@@ -31,9 +31,9 @@ from dafnet_explorer.subjects import Subject
 def report(
     checkpoint: Checkpoint,
     subject: Subject,
-    found: Decomposition,
+    decomposition: Decomposition,
     kinds: Sequence[int | None],
-    moved: Mapping[str, Traversal],
+    traversals: Mapping[str, Traversal],
     metrics: Mapping[str, EvaluationResult] | None,
     facts: Mapping[str, Any],
     link: str | None,
@@ -41,8 +41,8 @@ def report(
     """A ZIP with the members of `page.CONTENTS`.
 
     Args:
-        found: the checkpoint's decomposition of the subject; kinds: its `channel_classes`.
-        moved: traversals of own anatomy and posterior mean, by modality; may be empty.
+        decomposition: the checkpoint's decomposition of the subject; kinds: its `channel_classes`.
+        traversals: traversals of own anatomy and posterior mean, by modality; may be empty.
         metrics: numbers of `evaluate` by its options, such as "--data phantom"; None for those stored in the
             checkpoint.
         facts: `provenance.about` of the subject by `provenance.data_name`, with "checkpoint_file", its name in
@@ -54,8 +54,8 @@ def report(
     """
     if subject.uploaded and link:
         raise ValueError("uploads have no link; expected None")
-    if unknown := sorted(moved.keys() - set(found.names)):
-        raise ValueError(f"there is a traversal of {unknown[0]}; the subject has {', '.join(found.names)}")
+    if unknown := sorted(traversals.keys() - set(decomposition.names)):
+        raise ValueError(f"there is a traversal of {unknown[0]}; the subject has {', '.join(decomposition.names)}")
     settings = {
         **facts,
         "link": link,
@@ -69,22 +69,22 @@ def report(
     }
     numbers = checkpoint.metrics if metrics is None else metrics
     tables = {
-        "dice": dice_table(found, subject.truth, checkpoint.config.classes, subject.why_no_truth),
-        "reconstruction": error_rows(found, subject),
-        "z": z_rows(found),
+        "dice": dice_table(decomposition, subject.truth, checkpoint.config.classes, subject.why_no_truth),
+        "reconstruction": error_rows(decomposition, subject),
+        "z": z_rows(decomposition),
         "evaluate": [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_rows(n)],
     }
     members = {
-        "report.html": page(checkpoint, subject, found, kinds, moved, metrics, settings, tables).encode(),
+        "report.html": page(checkpoint, subject, decomposition, kinds, traversals, metrics, settings, tables).encode(),
         "settings.json": as_json(settings, {}),
         "evaluate.json": as_json({title: n.to_json() for title, n in numbers.items()}, {}),
-        "decompose.npz": decompose.numbers(found, subject.truth, subject.native, dict(facts)),
+        "decompose.npz": decompose.numbers(decomposition, subject.truth, subject.native, dict(facts)),
     }
-    for name, traversal in moved.items():
-        i = found.names.index(name)
+    for name, traversal in traversals.items():
+        s, z = (factor[decomposition.names.index(name)] for factor in (decomposition.s, decomposition.z_mean))
         about = {**facts, "modality": name}
         safe = re.sub(r"[^\w.+-]", "_", name)  # names of modalities in a checkpoint are arbitrary
-        members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, found.s[i], found.z_mean[i], about)
+        members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, s, z, about)
     members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in tables.items()}
     return _zip(members)
 

@@ -38,39 +38,39 @@ CONTENTS = {
 def page(
     checkpoint: Checkpoint,
     subject: Subject,
-    found: Decomposition,
+    decomposition: Decomposition,
     kinds: Sequence[int | None],
-    moved: Mapping[str, Traversal],
+    traversals: Mapping[str, Traversal],
     metrics: Mapping[str, EvaluationResult] | None,
     settings: Mapping[str, Any],
     tables: Mapping[str, Rows],
 ) -> str:
     """The HTML; all inserted texts are escaped."""
-    numbers, carried = (checkpoint.metrics, True) if metrics is None else (metrics, False)
+    numbers, stored = (checkpoint.metrics, True) if metrics is None else (metrics, False)
     title = f"DAFNet report: {settings['data']}"
     parts = [
-        *_introduction(title, found, settings),
-        *_factors(checkpoint, found, kinds, settings, tables["z"]),
-        *_masks(checkpoint, subject, found, settings, tables["dice"]),
-        *_reconstructions(subject, found, settings, tables["reconstruction"]),
-        *_traversals(found, moved, numbers, settings),
+        *_introduction(title, decomposition, settings),
+        *_factors(checkpoint, decomposition, kinds, settings, tables["z"]),
+        *_masks(checkpoint, subject, decomposition, settings, tables["dice"]),
+        *_reconstructions(subject, decomposition, settings, tables["reconstruction"]),
+        *_traversals(decomposition, traversals, numbers, settings),
         "<h2>The checkpoint on whole data sets</h2>",
-        *_judged(numbers, carried=carried),
+        *_evaluations(numbers, stored=stored),
         "<h2>Reproduction</h2>",
-        *_again(numbers, settings, carried=carried),
-        *_beside(settings),
+        *_reproduction(numbers, settings, stored=stored),
+        *_files(settings),
     ]
     return document(title, parts)
 
 
-def _introduction(title: str, found: Decomposition, settings: Mapping[str, Any]) -> list[str]:
+def _introduction(title: str, decomposition: Decomposition, settings: Mapping[str, Any]) -> list[str]:
     """Description and all settings."""
     return [
         f"<h1>{escape(title)}</h1>",
         paragraph(
-            f"One slice in {' and '.join(found.names)}, decomposed by a DAFNet (Chartsias et al., IEEE TMI 2021) into "
-            "anatomy factors s (structure) and modality factors z (appearance); aligned, fused, segmented and "
-            "reconstructed. Made by DAFNet Explorer."
+            f"One slice in {' and '.join(decomposition.names)}, decomposed by a DAFNet (Chartsias et al., IEEE TMI "
+            "2021) into anatomy factors s (structure) and modality factors z (appearance); aligned, fused, segmented "
+            "and reconstructed. Made by DAFNet Explorer."
         ),
         paragraph("Not a medical device."),
         "<h2>Settings</h2>",
@@ -80,7 +80,7 @@ def _introduction(title: str, found: Decomposition, settings: Mapping[str, Any])
 
 def _factors(
     checkpoint: Checkpoint,
-    found: Decomposition,
+    decomposition: Decomposition,
     kinds: Sequence[int | None],
     settings: Mapping[str, Any],
     z_rows: Rows,
@@ -93,23 +93,27 @@ def _factors(
             "Each image, its anatomy, its z (bars from -3 to 3, whiskers of one standard deviation), the "
             "reconstruction, and the same anatomy with the other's z (Sec. III-A, III-D)."
         ),
-        picture(start_sheet(found, colours, LIGHT), "Images, anatomies, modality factors, reconstructions", settings),
+        picture(
+            start_sheet(decomposition, colours, LIGHT), "Images, anatomies, modality factors, reconstructions", settings
+        ),
         table(z_rows),
         "<h2>Anatomy channels</h2>",
         paragraph("Every pixel belongs to one channel; below each, the share of pixels that it holds (Sec. III-A)."),
-        picture(channel_sheet(found, kinds, classes, colours, LIGHT), "Anatomy channels of each modality", settings),
+        picture(
+            channel_sheet(decomposition, kinds, classes, colours, LIGHT), "Anatomy channels of each modality", settings
+        ),
     ]
-    if found.pairs:
+    if decomposition.pairs:
         parts += [
             "<h2>Alignment and fusion</h2>",
             paragraph("The grid shows where the moving image is sampled for each fixed pixel (Sec. III-B)."),
-            picture(warp_sheet(found, colours, LIGHT), "Fixed, moving, warped and fused anatomies", settings),
+            picture(warp_sheet(decomposition, colours, LIGHT), "Fixed, moving, warped and fused anatomies", settings),
         ]
     return parts
 
 
 def _masks(
-    checkpoint: Checkpoint, subject: Subject, found: Decomposition, settings: Mapping[str, Any], dice_rows: Rows
+    checkpoint: Checkpoint, subject: Subject, decomposition: Decomposition, settings: Mapping[str, Any], dice_rows: Rows
 ) -> list[str]:
     """Masks of every anatomy with their Dice; also on the user's pixels."""
     classes, mask_colours = checkpoint.config.classes, checkpoint.colours
@@ -123,67 +127,73 @@ def _masks(
             "Masks from single, deformed and fused anatomies, and their Dice with the ground truth (Sec. III-C)."
         ),
         f"<p>{legend}</p>",
-        picture(mask_sheet(found, subject.truth, classes, mask_colours, LIGHT), "Masks over the images", settings),
+        picture(
+            mask_sheet(decomposition, subject.truth, classes, mask_colours, LIGHT), "Masks over the images", settings
+        ),
         table(dice_rows),
     ]
     if subject.native:
-        native = native_sheet(found, subject.native, mask_colours, LIGHT)
+        native = native_sheet(decomposition, subject.native, mask_colours, LIGHT)
         parts += [paragraph("On the uploaded pixels:"), picture(native, "Fused masks on the uploaded pixels", settings)]
     return parts
 
 
 def _reconstructions(
-    subject: Subject, found: Decomposition, settings: Mapping[str, Any], error_rows: Rows
+    subject: Subject, decomposition: Decomposition, settings: Mapping[str, Any], error_rows: Rows
 ) -> list[str]:
     """Own and crosswise reconstructions with their errors."""
     return [
         "<h2>Reconstructions</h2>",
         paragraph("Mean absolute errors of intensities in [-1, 1], over the image and inside the organs (Sec. III-D)."),
-        picture(reconstruction_sheet(found, subject.truth, LIGHT), "Reconstructions and their errors", settings),
+        picture(
+            reconstruction_sheet(decomposition, subject.truth, LIGHT), "Reconstructions and their errors", settings
+        ),
         table(error_rows),
     ]
 
 
 def _traversals(
-    found: Decomposition,
-    moved: Mapping[str, Traversal],
+    decomposition: Decomposition,
+    traversals: Mapping[str, Traversal],
     numbers: Mapping[str, EvaluationResult],
     settings: Mapping[str, Any],
 ) -> list[str]:
     """A contact sheet for each traversed modality."""
     parts = []
     accuracies = probe_accuracies(numbers)
-    kl = kl_per_dimension(found)
-    for name, traversal in moved.items():
-        drawn = traverse_sheet(traversal, kl[found.names.index(name)], accuracies, SORT, LIGHT)
+    kl = kl_per_dimension(decomposition)
+    for name, traversal in traversals.items():
+        contact_sheet = traverse_sheet(traversal, kl[decomposition.names.index(name)], accuracies, SORT, LIGHT)
         parts += [
             f"<h2>Traversal of z of {escape(name)}</h2>",
             paragraph(
                 "The anatomy is fixed, one dimension of z at a time varies. Correlation is each pixel's with the "
                 "dimension; effect is the mean absolute change from the first step to the last (Sec. V-H.2, Fig. 9)."
             ),
-            picture(drawn, f"Images of {name} over each dimension of z", settings),
+            picture(contact_sheet, f"Images of {name} over each dimension of z", settings),
         ]
     return parts
 
 
-def _judged(numbers: Mapping[str, EvaluationResult], *, carried: bool) -> Iterator[str]:
+def _evaluations(numbers: Mapping[str, EvaluationResult], *, stored: bool) -> Iterator[str]:
     """The main numbers of `evaluate`, one table per measure and data set."""
     if not numbers:
         yield paragraph("The checkpoint has no numbers: it was not evaluated yet.")
         return
-    yield paragraph("Numbers stored in the checkpoint." if carried else "Numbers of an evaluation in the app.")
-    for title, found in numbers.items():
-        rows = evaluate_rows(found)
-        yield f"<h3>{escape(title)}: {found.n_subjects} subjects, {found.n_slices} slices</h3>"
-        for name, section, said in MEASURES.values():
+    yield paragraph("Numbers stored in the checkpoint." if stored else "Numbers of an evaluation in the app.")
+    for title, result in numbers.items():
+        rows = evaluate_rows(result)
+        yield f"<h3>{escape(title)}: {result.n_subjects} subjects, {result.n_slices} slices</h3>"
+        for name, section, description in MEASURES.values():
             measured = [{k: v for k, v in row.items() if k != "measure"} for row in rows if row["measure"] == name]
             if measured:
-                yield paragraph(f"{name}. {said} ({section})")
+                yield paragraph(f"{name}. {description} ({section})")
                 yield table(measured)
 
 
-def _again(numbers: Mapping[str, EvaluationResult], settings: Mapping[str, Any], *, carried: bool) -> Iterator[str]:
+def _reproduction(
+    numbers: Mapping[str, EvaluationResult], settings: Mapping[str, Any], *, stored: bool
+) -> Iterator[str]:
     """How to reproduce the page and the numbers."""
     if settings["link"]:
         yield f"<p>This report: open <code>{escape(settings['link'])}</code> of the app and download it.</p>"
@@ -191,13 +201,13 @@ def _again(numbers: Mapping[str, EvaluationResult], settings: Mapping[str, Any],
         yield paragraph(
             "This report: open the same files and the checkpoint with this digest in the app; no link contains them."
         )
-    for title, found in numbers.items():
-        options = f"--data {found.data}" if carried else title
+    for title, result in numbers.items():
+        options = f"--data {result.data}" if stored else title
         command = f"python -m dafnet_core.evaluate {settings['checkpoint_file']} {options}"
         yield f"<p>Numbers of {escape(title)}: <code>{escape(command)}</code></p>"
 
 
-def _beside(settings: Mapping[str, Any]) -> list[str]:
+def _files(settings: Mapping[str, Any]) -> list[str]:
     """The ZIP's files, and the licences."""
     return [
         "<h2>Files</h2>",

@@ -51,52 +51,52 @@ MEASURES = {  # key of `evaluate`: title, section of the paper, description
 }
 
 
-def evaluate_rows(found: EvaluationResult) -> list[dict[str, str]]:
+def evaluate_rows(result: EvaluationResult) -> list[dict[str, str]]:
     """The main numbers of `evaluate`, keys of MEASURES, as rows of text; n/a with the reason if known."""
     return [
-        {"measure": MEASURES[key][0], "of": of, "value": _n(value, found.why.get(path)), "spread": around}
-        for key, of, value, around, path in _main_numbers(found)
+        {"measure": MEASURES[key][0], "of": quantity, "value": _n(value, result.why.get(path)), "spread": interval}
+        for key, quantity, value, interval, path in _main_numbers(result)
     ]
 
 
-def _main_numbers(found: EvaluationResult) -> Iterator[tuple[str, str, float | None, str, str]]:
+def _main_numbers(result: EvaluationResult) -> Iterator[tuple[str, str, float | None, str, str]]:
     """(measure, quantity, value, interval as text, dotted path) of each measured number."""
-    for name, by_kind in (found.segmentation or {}).items():
+    for name, by_kind in (result.segmentation or {}).items():
         for kind, v in by_kind.items():
             spread = "" if v.dice_std is None else f"± {v.dice_std:.3f}"
             yield "segmentation", f"{name}, {kind}", v.dice_mean, spread, f"segmentation.{name}.{kind}.dice_mean"
-        if found.copy:
-            yield "segmentation", f"{name}, unmoved", found.copy[name].dice_mean, "", f"copy.{name}.dice_mean"
-    if found.registration:
+        if result.copy:
+            yield "segmentation", f"{name}, unmoved", result.copy[name].dice_mean, "", f"copy.{name}.dice_mean"
+    if result.registration:
         for when in ("before", "after"):
             key = f"error_{when}_px"
-            yield "registration", f"{when}, pixels", getattr(found.registration, key), "", f"registration.{key}"
-    if found.probe:
-        probe = found.probe
+            yield "registration", f"{when}, pixels", getattr(result.registration, key), "", f"registration.{key}"
+    if result.probe:
+        probe = result.probe
         yield "probe", "all of z", probe.accuracy, _span(probe.ci95), "probe.accuracy"
         for d, accuracy in enumerate(probe.per_dimension or (), 1):
             yield "probe", f"z{d} alone", accuracy, "", "probe.per_dimension"
         yield "probe", "chance", probe.chance, "", "probe.chance"
-    for way, v in (found.swap or {}).items():
-        yield "swap", way.replace("_to_", " in the style of "), v.accuracy, "", f"swap.{way}.accuracy"
-    if found.dependence:
-        yield from _dependence_numbers(found.dependence, found.why)
-    for d, nats in enumerate(found.kl_per_dimension or (), 1):
+    for direction, v in (result.swap or {}).items():
+        yield "swap", direction.replace("_to_", " in the style of "), v.accuracy, "", f"swap.{direction}.accuracy"
+    if result.dependence:
+        yield from _dependence_numbers(result.dependence, result.why)
+    for d, nats in enumerate(result.kl_per_dimension or (), 1):
         yield "kl_per_dimension", f"z{d}, nats", nats, "", "kl_per_dimension"
 
 
 def _dependence_numbers(
-    found: DependenceSummary, why: Mapping[str, str]
+    summary: DependenceSummary, why: Mapping[str, str]
 ) -> Iterator[tuple[str, str, float | None, str, str]]:
-    for key, of, ci95 in (
-        ("dcor", "dCor, as in the paper", found.dcor_ci95),
+    for key, quantity, ci95 in (
+        ("dcor", "dCor, as in the paper", summary.dcor_ci95),
         ("null_dcor_mean", "dCor, subjects permuted", None),
-        ("dcor_squared_unbiased", "dCor², bias-corrected", found.dcor_squared_unbiased_ci95),
+        ("dcor_squared_unbiased", "dCor², bias-corrected", summary.dcor_squared_unbiased_ci95),
         ("p_value", "p of the permutation", None),
     ):
-        value, path = getattr(found, key), f"dependence.{key}"
+        value, path = getattr(summary, key), f"dependence.{key}"
         if value is not None or path in why or key != "null_dcor_mean":  # older checkpoints do not have it
-            yield "dependence", of, value, _span(ci95), path
+            yield "dependence", quantity, value, _span(ci95), path
 
 
 def _n(value: float | None, why: str | None) -> str:
@@ -107,30 +107,30 @@ def _span(ci95: Sequence[float] | None) -> str:
     return f"{ci95[0]:.3f} to {ci95[1]:.3f} (95 %)" if ci95 else ""
 
 
-def error_rows(found: Decomposition, subject: Subject) -> Rows:
+def error_rows(decomposition: Decomposition, subject: Subject) -> Rows:
     """Reconstruction errors; inside the organs only with ground truth."""
     return [
         {
-            "modality": found.names[i],
-            "anatomy": "own" if j is None else f"{found.names[j]}, deformed",
+            "modality": decomposition.names[i],
+            "anatomy": "own" if j is None else f"{decomposition.names[j]}, deformed",
             "L1": everywhere,
             "L1 inside the organs": inside if inside == inside else "n/a",  # NaN is not itself
         }
-        for _, i, j, everywhere, inside in reconstruction_errors(found, subject.truth)
+        for _, i, j, everywhere, inside in reconstruction_errors(decomposition, subject.truth)
     ]
 
 
-def z_rows(found: Decomposition) -> Rows:
+def z_rows(decomposition: Decomposition) -> Rows:
     """Mean, standard deviation and KL of z, one row per modality and dimension."""
-    kl = kl_per_dimension(found)
+    kl = kl_per_dimension(decomposition)
     return [
         {
             "modality": name,
             "dimension": f"z{d + 1}",
-            "mean": float(found.z_mean[i, d]),
-            "standard deviation": float(found.z_std[i, d]),
+            "mean": float(decomposition.z_mean[i, d]),
+            "standard deviation": float(decomposition.z_std[i, d]),
             "KL, nats": float(kl[i, d]),
         }
-        for i, name in enumerate(found.names)
-        for d in range(found.z_mean.shape[1])
+        for i, name in enumerate(decomposition.names)
+        for d in range(decomposition.z_mean.shape[1])
     ]

@@ -1,4 +1,4 @@
-"""What tests in a browser share: which Chromium, and waiting for pictures."""
+"""Helpers of browser tests: the path of Chromium, and waiting for pictures."""
 
 import shutil
 from pathlib import Path

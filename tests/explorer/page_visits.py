@@ -1,4 +1,4 @@
-"""What tests of pages share: files to upload, and what a page of Streamlit's test client says."""
+"""Helpers of page tests: files to upload, and the text of a page in Streamlit's test client."""
 
 import io
 import time
@@ -30,7 +30,7 @@ def said(app):
 
 
 def wait_for_jobs(app):
-    """Run the page again until nothing that was asked for is still being worked on."""
+    """Rerun the page until all jobs are done."""
     for _ in range(240):
         if not any(b.label == "Cancel" for b in app.button):
             return

@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from dafnet_core.data.formats.scan import MAX_FILE_BYTES
-from dafnet_explorer.server import lose_nothing
+from dafnet_explorer.server import patch_lost_input
 from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.trust
@@ -142,7 +142,7 @@ def test_an_upload_touches_no_disk(server, visitor):
 def test_where_to_send_a_file_outlives_a_run_that_begins(monkeypatch):
     monkeypatch.setattr(ForwardMsgQueue, "clear", ForwardMsgQueue.clear)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", PagesManager.uses_pages_directory)
-    lose_nothing()
+    patch_lost_input()
     queue = ForwardMsgQueue()
     for name in ("one", "two"):
         queue.enqueue(message := ForwardMsg())

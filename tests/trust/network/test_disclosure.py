@@ -75,7 +75,7 @@ def main():
 
 if get_script_run_ctx(suppress_warning=True) is None:
     guard = Middleware(server.Guard, script=__file__)
-    app = st.App(__file__, middleware=[guard], on_script_error=server.say_error)
+    app = st.App(__file__, middleware=[guard], on_script_error=server.show_error)
 else:
     main()
 """

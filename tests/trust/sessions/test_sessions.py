@@ -21,7 +21,7 @@ pytestmark = pytest.mark.trust
 SPY = """
 import collections, gc, json, os, re, signal, sys
 from dafnet_explorer import session_lifetime
-session_lifetime.RETURN, session_lifetime.TOGETHER = 1.0, 0.1
+session_lifetime.RECONNECT_SECONDS, session_lifetime.CLEANUP_DELAY = 1.0, 0.1
 
 def look(*_):
     gc.unfreeze()  # what is spared from collection is not listed

@@ -98,7 +98,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     model = checkpoint.model
     found = decompose(model, subject.images)
     s, z = found.s[0], found.z_mean[0]
-    around = subject.around()
+    around = subject.neighbour_images()
     one = Encoded.of(found, "1", 3, masks=np.stack([subject.truth[0], subject.truth[1]]))
     judged = Encodings(checkpoint.config.modalities, checkpoint.config.classes, 8, [one])
     assert judged.images.size + judged.anatomies.size + judged.masks.size  # pages ask for them in one piece as well
@@ -116,16 +116,16 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and one alone beside them
         "_jobs": 0.0,
-        "_visit": 0.001,
-        "_kind": 0.001,
+        "_connection": 0.001,
+        "_summary": 0.001,
         "data_sets": 0.001,
         "_freeze": 0.001,
         "_readers": 0.001,
         "_ranges": 0.01,
         "_readings": small,
-        "_truth": small,
-        "_curve": small,
-        "_samples_apart": small,
+        "_all_readings": small,
+        "_dependence_curve": small,
+        "_sample_distances": small,
         "_gallery": small,
     }
     known = entries()
@@ -134,7 +134,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     each["_jobs"] = 6 * megabytes(judged) * max(background_evaluation.POPULATIONS) * SLICES  # results are kept there
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
-    own = sum(max(2, known[n] // caches.OWN) * sizes[n] for n in known if n in KEPT_APART)
+    own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)
     assert own < 80  # of one session that brought files
 
 
@@ -149,9 +149,9 @@ KEPT_APART = {
     "_candidates",
     "_mixture",
     "_readings",
-    "_truth",
-    "_curve",
-    "_samples_apart",
+    "_all_readings",
+    "_dependence_curve",
+    "_sample_distances",
     "_gallery",
     "_ranges",
 }
@@ -170,8 +170,8 @@ def arrays(found):
 
 
 def test_what_all_share_cannot_be_changed(checkpoint, subject):
-    found = results.taken_apart(checkpoint, subject)
-    assert results.taken_apart(checkpoint, subject) is found
+    found = results.decomposition_of(checkpoint, subject)
+    assert results.decomposition_of(checkpoint, subject) is found
     moved = results.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
     shared = list(arrays([found, moved, results.warps(checkpoint, subject, found, 0)]))
     assert len(shared) > 20

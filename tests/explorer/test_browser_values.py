@@ -1,4 +1,4 @@
-"""What comes from a browser is not trusted, and what is said of a warp or of an edit is so."""
+"""Values from a browser are validated; descriptions of warps and edits are correct."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_strokes_come_as_they_were_made():
         [GOOD | {"radius": 10**9}],
         [GOOD | {"points": [[1]]}],
         [GOOD | {"points": "ab"}],
-        [GOOD | {"points": [[1, 2]] * (components.MOST_POINTS + 1)}],
+        [GOOD | {"points": [[1, 2]] * (components.MAX_POINTS + 1)}],
     ],
 )
 def test_strokes_that_no_canvas_of_ours_sends_are_none(strokes):
@@ -56,7 +56,7 @@ def test_the_jacobian_s_colours_tell_folds_from_everything_else():
     assert (jacobian_pixels(still * [-1, 1]) == rgb(FOLD)).all()
 
 
-def test_channels_that_are_one_class_are_told_apart_by_their_number():
+def test_channels_of_one_class_are_distinguished_by_their_number():
     titles = channel_titles((1, None, 1, 2), ("background", "LV", "RV"))
     assert titles == ["LV (channel 1)", "channel 2", "LV (channel 3)", "RV"]
 
