@@ -7,6 +7,7 @@ resampled bilinearly, averaging over the covered area where they shrink; labels 
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -43,12 +44,12 @@ class Preparation:
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles are {low} and {high}; 0 <= low < high <= 100 is needed")
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The values as JSON can hold them."""
         return {**asdict(self), "percentiles": list(self.percentiles)}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Preparation":
+    def from_dict(cls, values: dict[str, Any]) -> "Preparation":
         """The inverse of to_dict; unknown or missing names raise TypeError."""
         return (
             cls(**{**values, "percentiles": tuple(values["percentiles"])}) if "percentiles" in values else cls(**values)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from threading import Event, Timer
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -137,11 +137,11 @@ class Readers:
             self._idle.put(reader)
 
 
-def _send(stream: BinaryIO, head: dict) -> None:
+def _send(stream: BinaryIO, head: dict[str, Any]) -> None:
     stream.write(json.dumps(head).encode() + b"\n")
 
 
-def _receive(stream: BinaryIO) -> dict:
+def _receive(stream: BinaryIO) -> dict[str, Any]:
     line = stream.readline()
     if not line.endswith(b"\n"):
         raise EOFError

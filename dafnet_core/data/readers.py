@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,7 @@ def _finish(scan: Scan, mask: bool) -> Scan:
     return replace(scan, notes=(*scan.notes, *notes))
 
 
-def describe(path: str, mask: bool, index: int | None, volume: int) -> dict:
+def describe(path: str, mask: bool, index: int | None, volume: int) -> dict[str, Any]:
     """What the command line prints for one file."""
     try:
         scan = read(path, mask=mask)
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2 if refused else 0
 
 
-def _shown(line: dict) -> str:
+def _shown(line: dict[str, Any]) -> str:
     """As JSON, with letters as they are wherever the terminal has them."""
     text = json.dumps(line, ensure_ascii=False)
     try:

@@ -77,7 +77,7 @@ def _class_dice(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) -> n
     return np.stack([nanmean(dice[subjects == i], axis=0) for i in ids])
 
 
-def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ...]) -> dict:
+def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ...]) -> dict[str, Any]:
     """Dice over a data set: slices averaged within the subject, then over classes, then over subjects.
 
     Args:

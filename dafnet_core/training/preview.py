@@ -7,7 +7,7 @@ import numpy as np
 from dafnet_core import drawing
 from dafnet_core.data.dataset import PairedSlices, Sample
 from dafnet_core.drawing import Tile
-from dafnet_core.methods.base import Estimate, Method, SliceInput, predict_all
+from dafnet_core.methods.base import Estimate, Method, PredictedImage, PredictedMask, SliceInput, predict_all
 
 
 def contact_sheet(method: Method, data: PairedSlices, indices: list[int]) -> bytes:
@@ -26,7 +26,7 @@ def contact_sheet(method: Method, data: PairedSlices, indices: list[int]) -> byt
 def _tiles(found: Estimate, sample: Sample, i: int, classes: int) -> list[Tile]:
     colours, picture = drawing.class_colours(classes), drawing.grey(sample.images[i, 0])
 
-    def first(kind: str, of: tuple) -> np.ndarray | None:
+    def first(kind: str, of: tuple[PredictedMask | PredictedImage, ...]) -> np.ndarray | None:
         return next((part[3] for part in of if part.kind == kind and part.fixed == i), None)
 
     tiles = [Tile(picture, "image")]

@@ -232,7 +232,7 @@ def _layout(picture: ImageFile.ImageFile) -> str | None:
 def _with_layout(picture: ImageFile.ImageFile, layout: str) -> Image.Image:
     """Let Pillow decode the page as if its pixels were stored in another layout of the same size."""
 
-    def swap(args: Any) -> str | tuple:
+    def swap(args: Any) -> str | tuple[Any, ...]:
         return (layout, *args[1:]) if isinstance(args, tuple) else layout
 
     tile: Any = [(codec, box, offset, swap(args)) for codec, box, offset, args in picture.tile]

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 from dafnet_core.data.formats.scan import MAX_FILE_BYTES, ReadError, clean_name
 
-Source = str | os.PathLike | tuple[str, bytes]
+Source = str | os.PathLike[str] | tuple[str, bytes]
 
 MAX_UNPACKED_BYTES = 64 << 20  # content of a gzip wrapper that has to be held in memory as a whole
 _HEAD = 1024

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class PhantomPair:
     displacement: np.ndarray  # (2, H, W, 2) float32, (x, y) pixels: p shows reference p + displacement(p)
     tissue: np.ndarray  # (H, W) uint8, indices into TISSUES, reference frame
     spacing: float  # mm per pixel
-    parameters: dict  # everything that was drawn, JSON-serialisable
+    parameters: dict[str, Any]  # everything that was drawn, JSON-serialisable
     frames: np.ndarray  # (P, H, W) float32, the cine over its cycle: phase 0 is images[CINE]
     frame_masks: np.ndarray  # (P, H, W) uint8, in the cine's frame: phase 0 is masks[CINE]
 

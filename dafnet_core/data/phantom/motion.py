@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def draw_displacement(seed: int, subject: int, slice_index: int, modality: int, 
     return np.stack(fields, axis=-1) + np.array(breathing, dtype=np.float32)
 
 
-def misregistration_parameters(seed: int, subject: int, slice_index: int) -> dict:
+def misregistration_parameters(seed: int, subject: int, slice_index: int) -> dict[str, Any]:
     """Parameters of a slice's displacements, JSON-serialisable."""
     return {
         "deformation_mm": DEFORMATION_MM,

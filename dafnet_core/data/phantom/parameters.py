@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from dafnet_core.data.phantom.constants import CINE, LGE, VERSION
 from dafnet_core.data.phantom.difficulty import KNOBS
@@ -30,7 +31,9 @@ def known_factors(seed: int, subject: int, slice_index: int, difficulty: str) ->
     }
 
 
-def drawn_parameters(seed: int, subject: int, slice_index: int, slices: int, difficulty: str, phases: int) -> dict:
+def drawn_parameters(
+    seed: int, subject: int, slice_index: int, slices: int, difficulty: str, phases: int
+) -> dict[str, Any]:
     """Everything that was drawn for a pair, JSON-serialisable; the beat only if the cine has several phases."""
     scar = draw_scar(seed, subject, difficulty)
     parameters = {
