@@ -17,7 +17,7 @@ from dafnet_explorer.figures.texts import DECODERS, no_factors, weights_licence
 from dafnet_explorer.figures.thumbnails import gallery
 from dafnet_explorer.subjects import Subject
 
-FIRST = "cardiac-film"  # default: it has samples
+DEFAULT_CHECKPOINT = "cardiac-film"  # default: it has samples
 SAMPLES, FILES = "Samples", "My files"
 
 
@@ -36,7 +36,7 @@ def pick_checkpoint() -> Checkpoint:
         )
         st.stop()
     names = list(entries)
-    first = names.index(FIRST) if FIRST in names else 0
+    first = names.index(DEFAULT_CHECKPOINT) if DEFAULT_CHECKPOINT in names else 0
     chosen = st.selectbox(
         "Checkpoint",
         names,

@@ -114,7 +114,7 @@ show(
 
 st.subheader("Inspect")
 names = list(decomposition.names)
-chosen = st.segmented_control(
+modality = st.segmented_control(
     "Modality",
     names,
     default=names[0],
@@ -124,7 +124,7 @@ chosen = st.segmented_control(
     help="Modality whose image and reconstructions are shown",
 )
 st.plotly_chart(
-    inspection(decomposition, names.index(chosen), classes, kinds, dark),
+    inspection(decomposition, names.index(modality), classes, kinds, dark),
     key="inspection",
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )

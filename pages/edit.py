@@ -31,7 +31,7 @@ st.markdown(
 )
 names = list(decomposition.names)
 with st.container(horizontal=True):
-    chosen = st.segmented_control(
+    modality = st.segmented_control(
         "Anatomy and z of",
         names,
         default=names[0],
@@ -41,11 +41,11 @@ with st.container(horizontal=True):
         help="Image whose anatomy is painted on and whose z is used at first",
     )
     other = controls.pick_other(checkpoint, "painted-with", needed=True)
-i = names.index(chosen)
+i = names.index(modality)
 labels = decomposition.s[i].argmax(0).astype(np.uint8)
 truth = subject.truth.get(i)
 titles = channel_titles(kinds, classes)
-about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen)
+about = provenance.about(checkpoint, provenance.data_name(subject), modality=modality)
 
 
 def edit_in_other(model: Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:
@@ -84,8 +84,8 @@ def edit_anatomy() -> None:
             decomposition.images[i],
             labels,
             list(zip(titles, palette, strict=True)),
-            title=f"Anatomy of {chosen}",
-            owner=f"{checkpoint.digest} {subject.digest} {chosen}",
+            title=f"Anatomy of {modality}",
+            owner=f"{checkpoint.digest} {subject.digest} {modality}",
             key="brush",
             start=max(range(len(kinds)), key=lambda c: (kinds[c] is not None, decomposition.s[i, c].sum())),
         )

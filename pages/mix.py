@@ -66,7 +66,7 @@ if not rows or not columns:
     st.info("Choose at least one anatomy and one modality factor.")
     st.stop()
 
-chosen = [names.index(n) for n in rows]
+rows_of_s = [names.index(n) for n in rows]
 columns_of_z = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
 shown = [("checkpoint A", checkpoint, statistics)]
 if other and (theirs := background_evaluation.evaluation_of(other[1], request)):
@@ -82,13 +82,13 @@ def select_cell(row: int, column: int) -> None:
 
 
 for n, (title, model, model_statistics) in enumerate(shown):
-    mixed = background_evaluation.mixture(model, request, model_statistics, chosen, columns_of_z, seed)
+    mixed = background_evaluation.mixture(model, request, model_statistics, rows_of_s, columns_of_z, seed)
     encodings = model_statistics.encodings
     styles = [encodings.images[k] if k >= 0 else None for k in columns_of_z]
     reached = [encodings.names[m] for m in mixed.modalities]
     picture = mixture_sheet(
         mixed.made,
-        encodings.anatomies[chosen],
+        encodings.anatomies[rows_of_s],
         (rows, columns),
         styles,
         mixed.reached,
@@ -146,14 +146,16 @@ def inspect_cell() -> None:
             bind="query-params",
             help="The cell's column",
         )
-    mixed = background_evaluation.mixture(checkpoint, request, statistics, chosen, columns_of_z, seed)
+    mixed = background_evaluation.mixture(checkpoint, request, statistics, rows_of_s, columns_of_z, seed)
     image, modality = mixed.made.images[r, k], e.names[mixed.modalities[k]]
     reencoded = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
-    own = background_evaluation.mixture(checkpoint, request, statistics, chosen[r : r + 1], chosen[r : r + 1], seed)
-    text = hover_text(e.anatomies[chosen[r]], reencoded, checkpoint.config.classes)
+    own = background_evaluation.mixture(
+        checkpoint, request, statistics, rows_of_s[r : r + 1], rows_of_s[r : r + 1], seed
+    )
+    text = hover_text(e.anatomies[rows_of_s[r]], reencoded, checkpoint.config.classes)
     style = e.images[columns_of_z[k]] if columns_of_z[k] >= 0 else None
     st.plotly_chart(
-        mixture_inspection(image, own.made.images[0, 0], e.images[chosen[r]], style, text, theme is DARK),
+        mixture_inspection(image, own.made.images[0, 0], e.images[rows_of_s[r]], style, text, theme is DARK),
         key="mix-closer",
         alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
     )

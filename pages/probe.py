@@ -115,11 +115,11 @@ event = st.plotly_chart(
     config=chart("z", about),
     alt="Scatter plot of z, one point per image; select a point to see its slice",
 )
-chosen = event.selection.points if event else []
-if chosen:
+points = event.selection.points if event else []
+if points:
     with st.container(key="sheet_probe"):
         controls.image(
-            slice_sheet(e, int(chosen[0]["customdata"]), checkpoint.colours, sidebar.theme()),
+            slice_sheet(e, int(points[0]["customdata"]), checkpoint.colours, sidebar.theme()),
             "The selected slice in all modalities and its anatomies",
         )
 else:

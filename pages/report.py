@@ -26,7 +26,7 @@ if subject.uploaded:
     st.markdown("It contains the pixels of your files, but not their names or header fields.")
 with st.container(horizontal=True):
     names = list(decomposition.names)
-    chosen = st.segmented_control(
+    traversed = st.segmented_control(
         "Traverse z of",
         names,
         default=names,
@@ -57,7 +57,7 @@ request = st.selectbox(
 name = st.session_state[state.CHECKPOINT]
 own = name in st.session_state.get(state.OWN_CHECKPOINTS, {})
 file = "CHECKPOINT" if own else f"{name}/best" if name.startswith("runs/") else f"checkpoints/{name}"
-choices = {"traversed": chosen or "", "report-steps": steps}  # an empty value in a link means none, not the default
+choices = {"traversed": traversed or "", "report-steps": steps}  # an empty value in a link means none, not the default
 link = None
 if not (own or subject.uploaded):
     place = () if st.session_state.get(state.WAITING) else (state.SUBJECT, state.SLICE, state.DIFFICULTY)
@@ -68,7 +68,7 @@ metrics = {request.command: replace(evaluations[request].result, data=request.na
 traversals = {
     name: results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
     for i, name in enumerate(names)
-    if name in chosen
+    if name in traversed
 }
 facts = provenance.about(
     checkpoint,

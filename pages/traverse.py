@@ -39,7 +39,7 @@ st.markdown(
 )
 with st.container(horizontal=True):
     names = list(decomposition.names)
-    chosen = st.segmented_control(
+    modality = st.segmented_control(
         "Anatomy and z of",
         names,
         default=names[0],
@@ -66,7 +66,7 @@ with st.container(horizontal=True):
         bind="query-params",
         help="Images per dimension, from -3 to 3",
     )
-i = names.index(chosen)
+i = names.index(modality)
 order: list[int] = []
 
 
@@ -77,10 +77,10 @@ def select_tile(row: int, column: int) -> None:
         st.session_state["step"] = column
 
 
-against = controls.pick_other(checkpoint, "beside", needed=False)
+second = controls.pick_other(checkpoint, "beside", needed=False)
 shown = [(checkpoint, decomposition)]
-if against:
-    shown.append((against[1], results.decomposition_of(against[1], subject)))
+if second:
+    shown.append((second[1], results.decomposition_of(second[1], subject)))
 sheets, titles = [], []
 for n, (model, parts) in enumerate(shown):
     moved = results.traversal(model, parts.s[i], parts.z_mean[i], steps)
@@ -88,10 +88,10 @@ for n, (model, parts) in enumerate(shown):
     sheets.append(picture)
     if not n:
         order = traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort)
-    titles.append((f"{DECODERS[model.config.decoder]} ({against[0] if n else 'checkpoint A'})", model.digest))
-    if against:
+    titles.append((f"{DECODERS[model.config.decoder]} ({second[0] if n else 'checkpoint A'})", model.digest))
+    if second:
         st.subheader(titles[-1][0])
-    alt = f"Rows of images of {chosen}, one row per dimension of z, with correlation and difference maps"
+    alt = f"Rows of images of {modality}, one row per dimension of z, with correlation and difference maps"
     if n:
         with st.container(key="sheet_beside"):
             controls.image(picture, alt)
@@ -105,7 +105,7 @@ st.caption(
     "image."
 )
 moved = results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
-about = provenance.about(checkpoint, provenance.data_name(subject), modality=chosen, steps=steps, sorted_by=sort)
+about = provenance.about(checkpoint, provenance.data_name(subject), modality=modality, steps=steps, sorted_by=sort)
 
 
 def both_sheets() -> bytes:
@@ -139,8 +139,8 @@ def inspect_tile() -> None:
         components.scrub(
             frames,
             [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
-            title=f"Image of {chosen} for z{d + 1} from {-LIMIT:g} to {LIMIT:g}",
-            owner=f"{checkpoint.digest} {subject.digest} {chosen} {d}",
+            title=f"Image of {modality} for z{d + 1} from {-LIMIT:g} to {LIMIT:g}",
+            owner=f"{checkpoint.digest} {subject.digest} {modality} {d}",
             start=FRAMES // 2,
             key="scrub",
         )
@@ -155,8 +155,8 @@ def inspect_tile() -> None:
             bind="query-params",
             help="Step that is shown with its maps; they zoom together",
         )
-        modality = checkpoint.config.modalities.index(chosen)
-        reencoded = decompose(checkpoint.model, moved.images[d, step][None], (modality,))
+        index = checkpoint.config.modalities.index(modality)
+        reencoded = decompose(checkpoint.model, moved.images[d, step][None], (index,))
         st.plotly_chart(
             traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[reencoded.single[0]], dark),
             key="closer",
@@ -195,8 +195,8 @@ def show_combinations() -> None:
         )
         with st.container(key=f"sheet_between{j}"):
             controls.image(
-                interpolation_sheet(images, chosen, name, theme),
-                f"The anatomy of {chosen} with z interpolated from its own to that of {name}",
+                interpolation_sheet(images, modality, name, theme),
+                f"The anatomy of {modality} with z interpolated from its own to that of {name}",
             )
     with st.container(horizontal=True):
         order = np.argsort(-moved.effect).tolist()

@@ -62,13 +62,13 @@ def _state(key: str, owner: str) -> Mapping[str, Any] | None:
 
 
 def tiles(
-    picture: Image.Image, alt: str, chosen: tuple[int, int] | None, *, key: str, on_change: Callable[[int, int], None]
+    picture: Image.Image, alt: str, marked: tuple[int, int] | None, *, key: str, on_change: Callable[[int, int], None]
 ) -> None:
     """A contact sheet whose tiles can be clicked.
 
     Args:
         picture: as `drawing.sheet` makes it.
-        chosen: row and column of the marked tile.
+        marked: row and column of the marked tile.
         on_change: called with row and column of a clicked tile, before the page reruns.
     """
 
@@ -86,7 +86,7 @@ def tiles(
             "alt": alt,
             "tiles": picture.info["tiles"],
             "size": picture.size,
-            "chosen": chosen,
+            "marked": marked,
         },
     )
 

@@ -11,7 +11,7 @@ export default function ({ data, parentElement, setStateValue }) {
     button.type = "button";
     button.tabIndex = -1; // the page has select boxes for keyboard users, with fewer tab stops
     button.setAttribute("aria-label", `Tile in row ${row + 1}, column ${column + 1}`);
-    button.setAttribute("aria-pressed", String(row === data.chosen?.[0] && column === data.chosen?.[1]));
+    button.setAttribute("aria-pressed", String(row === data.marked?.[0] && column === data.marked?.[1]));
     Object.assign(button.style, {
       left: `${(100 * x) / width}%`,
       top: `${(100 * y) / height}%`,

@@ -25,7 +25,7 @@ def png_file(name, seed=0, size=(100, 80), mask=False):
     return name, buffer.getvalue(), "image/png"
 
 
-def said(app):
+def page_text(app):
     return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
 
 

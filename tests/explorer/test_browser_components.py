@@ -70,7 +70,7 @@ def test_a_dragged_control_point_changes_the_dice_until_it_is_undone(server, pag
     page.mouse.move(box["x"] + 40, box["y"] + 30, steps=5)
     page.mouse.up()
     expect_another(page, alt, before)
-    shown.get_by_text("against predicted").first.wait_for()
+    shown.get_by_text("vs. predicted").first.wait_for()
     assert shown.inner_text() != dice
     page.get_by_role("button", name="Undo").click()
     expect(shown).to_have_text(dice, use_inner_text=True, timeout=20_000)

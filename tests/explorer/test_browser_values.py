@@ -61,7 +61,7 @@ def test_channels_of_one_class_are_distinguished_by_their_number():
     assert titles == ["LV (channel 1)", "channel 2", "LV (channel 3)", "RV"]
 
 
-def test_breaking_points_are_put_into_words():
+def test_breaking_points_are_described():
     amounts, flat = np.array([0.0, 10]), np.full((2, 1), 0.9)
     steep = np.array([[0.9], [0.4]])
     said = breaking_points(Range(amounts, flat, flat, flat, steep))

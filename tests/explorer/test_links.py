@@ -1,7 +1,7 @@
 """Links: they carry the digest of the checkpoint, and one that names another file's is noticed."""
 
 import pytest
-from page_visits import ROOT, SHIPPED, said
+from page_visits import ROOT, SHIPPED, page_text
 
 from dafnet_core.checkpoints.file import load
 
@@ -23,7 +23,7 @@ def test_the_address_carries_the_digest_of_what_is_selected(app, checkpoint):
     app.run().switch_page("pages/checkpoints.py").run()
     other = load(ROOT / "checkpoints" / "cardiac-spade.safetensors")
     assert digest_of(app) == other.digest[:8]
-    assert ANOTHER not in said(app)
+    assert ANOTHER not in page_text(app)
 
 
 def test_a_link_made_with_another_file_of_that_name_says_so_and_goes_on(app, checkpoint):
@@ -37,10 +37,10 @@ def test_a_link_made_with_another_file_of_that_name_says_so_and_goes_on(app, che
     assert app.get("image")
     assert digest_of(app) == checkpoint.digest[:8]  # what is copied from here on is about this one
     app.switch_page("pages/checkpoints.py").run()
-    assert ANOTHER in said(app)
+    assert ANOTHER in page_text(app)
     app.sidebar.selectbox(key="checkpoint").set_value("brain-film")
     app.run()
-    assert ANOTHER not in said(app)
+    assert ANOTHER not in page_text(app)
 
 
 @pytest.mark.parametrize("digest", [None, "", "<b>", "0123abcd0123abcd", "mine"])
@@ -51,7 +51,7 @@ def test_links_without_a_digest_open_as_before(app, digest):
     app.run()
     assert not app.warning
     assert not app.exception
-    assert "slice 2 of 8" in said(app)
+    assert "slice 2 of 8" in page_text(app)
 
 
 def test_the_digest_of_an_uploaded_checkpoint_is_in_no_link(app):

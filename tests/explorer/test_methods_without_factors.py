@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from page_visits import ROOT, said, wait_for_jobs
+from page_visits import ROOT, page_text, wait_for_jobs
 
 from dafnet_core.evaluate import evaluate_checkpoint
 from dafnet_explorer import catalogue
@@ -21,7 +21,7 @@ FACTORS = (
 
 @pytest.fixture
 def other(tmp_path, monkeypatch):
-    """A checkpoint without factors in the catalogue, beside one with them."""
+    """A checkpoint without factors in the catalogue, and two with them."""
     for name in ("cardiac-film", "cardiac-spade"):
         (tmp_path / f"{name}.safetensors").symlink_to(ROOT / "checkpoints" / f"{name}.safetensors")
     made = masks_only.write(tmp_path / "masks-only.safetensors", monkeypatch)
@@ -35,7 +35,7 @@ def test_every_page_of_factors_says_that_there_are_none(app, other):
     for page in FACTORS:
         app.switch_page(f"pages/{page}.py").run()
         assert not app.exception, page
-        assert "Masks only has no anatomy and modality factors" in said(app), page
+        assert "Masks only has no anatomy and modality factors" in page_text(app), page
     app.switch_page("pages/checkpoints.py").run()
     assert not app.exception
     assert app.metric[0].value == "Masks only"
@@ -50,7 +50,7 @@ def test_it_is_offered_where_factors_are_not_needed_only(app, few, other):
     app.run()
     wait_for_jobs(app)
     assert not app.exception
-    assert "no anatomy and modality factors to compare" in said(app)
+    assert "no anatomy and modality factors to compare" in page_text(app)
     numbers = set(app.dataframe[-1].value["number"])
     assert "segmentation.LGE.single.dice_mean" in numbers
     assert "probe.accuracy" not in numbers

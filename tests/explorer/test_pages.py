@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from page_visits import ROOT, SHIPPED, said
+from page_visits import ROOT, SHIPPED, page_text
 
 from dafnet_core.analysis.decompose import overlaps
 from dafnet_core.methods.decomposition import decompose
@@ -19,7 +19,7 @@ def test_every_page_shows_the_first_subject_without_a_click(app, few, page):
     app.run().switch_page(f"pages/{page}.py").run()
     assert not app.exception
     assert not app.error
-    assert "Phantom subject 1, slice 4 of 8" in said(app)
+    assert "Phantom subject 1, slice 4 of 8" in page_text(app)
 
 
 def test_the_page_shows_the_core_s_dice(app, checkpoint):
@@ -65,7 +65,7 @@ def test_choices_of_the_sidebar_change_the_subject(app):
     app.sidebar.selectbox(key="subject").set_value(3)
     app.sidebar.slider(key="slice").set_value(2)
     app.run()
-    assert "Phantom subject 3, slice 2 of 8" in said(app)
+    assert "Phantom subject 3, slice 2 of 8" in page_text(app)
     assert not app.exception
 
 
@@ -104,13 +104,13 @@ def test_an_uploaded_checkpoint_can_be_chosen_and_a_bad_one_changes_nothing(app)
     assert app.metric[0].value == "SPADE"
 
 
-def test_a_run_at_hand_can_be_chosen_and_shows_its_curves(app, tmp_path, monkeypatch):
+def test_a_run_can_be_selected_and_shows_its_curves(app, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "best.safetensors").write_bytes(SHIPPED.read_bytes())
     (tmp_path / "mine" / "log.csv").write_text("step,epoch,sup,rec\n0,0,2.0,0.9\n1,0,1.5,0.8\n")
     monkeypatch.setattr(catalogue, "RUNS", tmp_path)
     app.run().switch_page("pages/checkpoints.py").run()
-    assert "choose runs/NAME" in said(app)
+    assert "choose runs/NAME" in page_text(app)
     app.sidebar.selectbox(key="checkpoint").set_value("runs/mine")
     app.run()
     assert not app.exception

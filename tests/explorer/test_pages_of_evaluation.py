@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from page_visits import said, wait_for_jobs
+from page_visits import page_text, wait_for_jobs
 
 from dafnet_core.evaluate import evaluate_checkpoint
 from dafnet_explorer import background_evaluation
@@ -71,7 +71,7 @@ def test_mix_scores_every_cell_and_compares_with_another_decoder(app, few):
     app.run().switch_page("pages/mix.py").run()
     wait_for_jobs(app)
     assert not app.exception
-    assert "Mean over cells: kept" in said(app)
+    assert "Mean over cells: kept" in page_text(app)
     app.multiselect(key="mix-rows").set_value(["subject 2, slice 1, LGE"])
     app.multiselect(key="mix-columns").set_value(["subject 1, slice 8, cine", "random z 2"])
     app.selectbox(key="mixed-with").set_value("cardiac-spade")
@@ -82,7 +82,7 @@ def test_mix_scores_every_cell_and_compares_with_another_decoder(app, few):
     assert len([c for c in app.caption if "Mean over cells" in c.value]) == 2
     app.multiselect(key="mix-rows").set_value([])
     app.run()
-    assert "Choose at least one anatomy" in said(app)
+    assert "Choose at least one anatomy" in page_text(app)
 
 
 def test_truth_begins_with_most_subjects_whatever_was_evaluated_before(app, monkeypatch):
@@ -99,13 +99,13 @@ def test_truth_shows_its_matrix_and_the_dci_scores(app, monkeypatch):
     wait_for_jobs(app)
     assert not app.exception
     assert [m.label for m in app.metric] == ["Disentanglement", "Completeness", "Informativeness"]
-    assert "intervals under the cursor" in said(app)
+    assert "intervals under the cursor" in page_text(app)
 
 
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
     monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
     app.run().switch_page("pages/probe.py").run()
-    assert "Until then, from the checkpoint's card" in said(app)  # at once
+    assert "Until then, from the checkpoint's card" in page_text(app)  # at once
     next(b for b in app.button if b.label == "Cancel").click()
     app.run()
     assert not app.exception
@@ -117,13 +117,13 @@ def test_a_checkpoint_without_data_shows_its_card_s_numbers(app):
     app.query_params["checkpoint"] = "brain-film"
     app.run().switch_page("pages/probe.py").run()
     assert not app.exception
-    assert "-- --data FOLDER" in said(app)
+    assert "-- --data FOLDER" in page_text(app)
     assert app.metric[0].label == "Accuracy, all of z"
     app.switch_page("pages/independence.py").run()
     assert not app.exception
     app.switch_page("pages/checkpoints.py").run()
     assert not app.exception
-    assert "CC BY-NC-SA" in said(app)
+    assert "CC BY-NC-SA" in page_text(app)
 
 
 def test_data_named_at_the_start_can_be_chosen_by_the_name_of_their_folder(app, few, monkeypatch):

@@ -1,7 +1,7 @@
 """The user's own files on every page, by Streamlit's own test client."""
 
 import pytest
-from page_visits import ROOT, png_file, said
+from page_visits import ROOT, page_text, png_file
 
 from dafnet_core.checkpoints.file import load
 from dafnet_core.methods.decomposition import decompose
@@ -12,24 +12,24 @@ def test_a_checkpoint_without_samples_asks_for_files_and_takes_them(app):
     app.query_params["checkpoint"] = "brain-film"
     app.run()
     assert not app.exception
-    assert "choose one file of T1 and one of FLAIR" in said(app)
+    assert "choose one file of T1 and one of FLAIR" in page_text(app)
     app.sidebar.file_uploader(key="file-FLAIR").upload(*png_file("flair.png", 1))
     app.run().switch_page("pages/traverse.py").run()
     assert not app.exception
-    assert "flair.png" in said(app)
+    assert "flair.png" in page_text(app)
 
 
 def test_uploads_are_decomposed_and_say_what_the_model_was_trained_for(app):
     app.run()
     app.sidebar.button_group(key="source").set_value("My files")
     app.run()
-    assert "Upload one file per modality" in said(app)
+    assert "Upload one file per modality" in page_text(app)
     app.sidebar.file_uploader(key="file-cine").upload(*png_file("left.png", 1))
     app.sidebar.file_uploader(key="file-LGE").upload(*png_file("right.png", 2))
     app.run().switch_page("pages/decompose.py").run()
     assert not app.exception
-    assert "trained on cardiac phantom" in said(app)
-    assert "left.png" in said(app)
+    assert "trained on cardiac phantom" in page_text(app)
+    assert "left.png" in page_text(app)
     assert "no mask was uploaded" in app.dataframe[0].value["mean"].iloc[0]
 
 
@@ -48,7 +48,7 @@ def test_every_page_takes_uploads_without_truth_by_both_decoders(app, few, name,
         app.switch_page(f"pages/{page}.py").run()
         assert not app.exception, page
         assert not app.error, page
-        assert ".png" in said(app), page
+        assert ".png" in page_text(app), page
 
 
 def test_one_file_alone_is_enough(app):
@@ -58,7 +58,7 @@ def test_one_file_alone_is_enough(app):
     app.sidebar.file_uploader(key="file-LGE").upload(*png_file("only.png", 2))
     app.run().switch_page("pages/decompose.py").run()
     assert not app.exception
-    assert "Only one modality is given" in said(app)
+    assert "Only one modality is given" in page_text(app)
 
 
 @pytest.mark.parametrize("page", ["align", "edit", "quiz", "traverse"])
@@ -69,7 +69,7 @@ def test_one_modality_alone_can_be_edited(app, page):
     app.run().switch_page(f"pages/{page}.py").run()
     assert not app.exception
     assert not app.error
-    assert ("nothing to align" in said(app)) == (page == "align")
+    assert ("nothing to align" in page_text(app)) == (page == "align")
 
 
 def test_a_mask_is_mapped_by_a_table_that_the_user_sees(app):
@@ -97,7 +97,7 @@ def test_a_refused_file_says_why_and_loses_nothing(app):
     assert not app.exception
     assert len(app.error) == 1
     assert "bad.png" in app.error[0].value
-    assert "good.png" in said(app)
+    assert "good.png" in page_text(app)
 
 
 def test_uploaded_pixels_get_their_masks_back_at_their_own_size(checkpoint):

@@ -41,7 +41,7 @@ def go(app, station):
     assert not app.error
 
 
-def said(app):
+def page_text(app):
     return " ".join(e.value for kind in ("markdown", "caption", "info") for e in getattr(app, kind))
 
 
@@ -67,9 +67,9 @@ def test_every_station_has_its_section_its_equation_and_its_picture(tour):
         assert tour.header[0].value.startswith(f"{n}. ")
         assert len(tour.latex) == 1
         assert len(sheets(tour)) == 1
-        assert section in said(tour)
-        assert "What to look for" in said(tour)
-        assert "Phantom subject 1, slice 4 of 8" in said(tour)
+        assert section in page_text(tour)
+        assert "What to look for" in page_text(tour)
+        assert "Phantom subject 1, slice 4 of 8" in page_text(tour)
 
 
 def test_the_other_decoder_shows_its_own_modulation_and_its_card(app):
@@ -79,7 +79,7 @@ def test_the_other_decoder_shows_its_own_modulation_and_its_card(app):
     assert "SPADE" in app.latex[0].value
     assert "FiLM" not in app.latex[0].value
     go(app, 10)
-    assert "24 held-out subjects" in said(app)
+    assert "24 held-out subjects" in page_text(app)
 
 
 def test_a_link_opens_its_station_and_the_buttons_go_on_and_back(tour):
@@ -104,7 +104,7 @@ def test_stations_that_need_two_modalities_say_so_for_one(app):
         go(app, n)
         assert len(app.latex) == 1
         two = n in (1, 5, 6, 7)
-        assert ("This station needs two modalities" in said(app)) == two
+        assert ("This station needs two modalities" in page_text(app)) == two
         assert len(sheets(app)) == (0 if two or n == 10 else 1)
     assert len(app.get("plotly_chart")) == 1  # one subject has no distances: the card's probe
 
@@ -115,7 +115,7 @@ def test_a_pair_of_files_without_truth_goes_through_every_station(app):
     drop(app, ["T1", "FLAIR"])
     for n in SECTIONS:
         go(app, n)
-        assert "T1.png" in said(app) or n == 10
+        assert "T1.png" in page_text(app) or n == 10
 
 
 def calls(path):
