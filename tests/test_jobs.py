@@ -1,4 +1,4 @@
-"""Long work beside the pages: shared, one at a time, cancelled when nobody waits, forgotten in the end."""
+"""Background jobs: shared, one at a time, cancelled when no session waits, evicted in the end."""
 
 import gc
 import threading
@@ -82,7 +82,7 @@ def test_work_queues_and_says_how_many_are_ahead(gate):
     assert second.future.cancelled()
 
 
-def test_results_that_nobody_uses_are_forgotten():
+def test_unused_results_are_evicted():
     jobs = Jobs(keep=2)
     for n in range(5):
         job = jobs.ask(n, "a", lambda progress, n=n: n)
@@ -157,13 +157,13 @@ def test_work_goes_on_for_those_who_stay_and_its_result_is_kept(gate):
 
 def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
     class Model:
-        def judge(self, progress):
+        def evaluate(self, progress):
             return gate.work(progress)
 
     models = [Model(), Model()]
     gone = [weakref.ref(model) for model in models]
     jobs = Jobs()
-    running, waiting = (jobs.ask(n, "a", model.judge) for n, model in enumerate(models))
+    running, waiting = (jobs.ask(n, "a", model.evaluate) for n, model in enumerate(models))
     until(lambda: running.share == 0.5)
     jobs.leave(1, "a")
     del models, waiting
@@ -174,12 +174,12 @@ def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
     until(lambda: gc.collect() >= 0 and gone[0]() is None)
 
 
-def test_nobody_piles_up_work(gate):
+def test_a_session_cannot_queue_unlimited_work(gate):
     jobs = Jobs(each=2)
     first = jobs.ask(0, "a", gate.work)
     jobs.ask(1, "b", lambda progress: 1)
     asked = [jobs.ask(n, "a", lambda progress, n=n: n) for n in (1, 2, 3)]
-    until(lambda: first.stopped)  # the newest two are still wanted, and so is what somebody else waits for
+    until(lambda: first.stopped)  # the newest two are still wanted, and so is what another session waits for
     assert jobs.find(1).waiting == {"b"}
     gate.open.set()
     until(lambda: all(job.done for job in asked))

@@ -116,7 +116,7 @@ def warp_rows(
 def misregistered_sheet(made: Misregistered, pair: tuple[int, int], theme: Theme) -> Image.Image:
     """A known warp and what the aligner made of it: sampling grids, displacements and what is left of the error."""
     i, j = pair
-    found = made.found
+    found = made.decomposition
     still = identity_pixels(*found.images.shape[1:])
     recovered = found.positions[found.pairs.index(pair)]
     moved = grey(found.images[j])
