@@ -1,8 +1,8 @@
 """Which average of weights is best: python -m benchmarks.averaging [--steps 500] [--decoder film] [--json FILE]
 
 One training of the compact model on the phantom. An exponential average (EMA), a plain one of the last 40 % of the
-steps (SWA) and the newest weights are taken along the same way, so that nothing else differs, and judged on the run's
-validation subjects: never trained on, and none of any test.
+steps (SWA) and the newest weights are taken along the same run, so that nothing else differs, and evaluated on the
+validation subjects of the run: never trained on, and none of any test.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from train import model_config
 
 
 def numbers(model: DAFNet, data: PairedSlices) -> dict[str, float]:
-    """What an average is judged by; Dice in [0, 1], errors of intensities in [-1, 1], and pixels."""
+    """Criteria of an average: Dice in [0, 1], errors of intensities in [-1, 1], and pixels."""
     found = evaluate_method(model.eval(), data, statistics=False).found
     dice = {
         f"{kind}_dice_{name}": found["segmentation"][name][kind]["dice_mean"]

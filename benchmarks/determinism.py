@@ -1,7 +1,8 @@
 """What is the same bit for bit, and what is only close: python -m benchmarks.determinism [--steps 30] [--json FILE]
 
 Trains a small run (64 x 64 pixels, float32, one thread) again and again, each time with one thing changed, and
-compares the final weights with those of the first run; predicts and judges with a shipped checkpoint in the same way.
+compares the final weights with those of the first run; also predicts and evaluates with a shipped
+checkpoint.
 tensorboard is compared where it is installed. Weights are those that are trained, not their average.
 """
 
@@ -179,7 +180,7 @@ def evaluations(subjects: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=30, help="of every training (default: 30)")
-    parser.add_argument("--subjects", type=int, default=4, help="that are predicted and judged (default: 4)")
+    parser.add_argument("--subjects", type=int, default=4, help="to predict and evaluate (default: 4)")
     add_json_option(parser)
     options = parser.parse_args()
     result: dict[str, Any] = {

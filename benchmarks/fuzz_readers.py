@@ -1,4 +1,4 @@
-"""Do the readers survive what nobody foresaw? python -m benchmarks.fuzz_readers [--count 2000] [--seed 0] [--json FILE]
+"""Fuzz the file readers with malformed files: python -m benchmarks.fuzz_readers [--count 2000] [--seed 0] [--json FILE]
 
 One small valid file of every format is mutated, the same way for the same seed: bytes flipped, headers' fields set to
 extremes, numerals replaced, content cut, pieces of the file or of another one spliced in; before and after checksums
@@ -78,13 +78,13 @@ class Row:
         self.worst_wait, self.worst_seconds = max(self.worst_wait, wait), max(self.worst_seconds, seconds)
         self.peak_mb = max(self.peak_mb, peak)
         if valid.NAME in said or valid.PATIENT in said:
-            self.defects.append(f"{what}: says whom it shows")
+            self.defects.append(f"{what}: reveals the patient")
         if (len(files) < 3 and seconds > SECONDS) or peak > MEGABYTES:  # a series takes as long as its files
             self.defects.append(f"{what}: {seconds:.1f} s, {peak:.0f} MB")
 
 
 def _processor(pid: int) -> float:
-    """Seconds of the processor that a process used, to 10 ms; 0 where that is not told."""
+    """Seconds of the processor that a process used, to 10 ms; 0 if unavailable."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -98,7 +98,7 @@ def _forget_peak(pid: int) -> None:
 
 
 def _peak(pid: int) -> float:
-    """The most memory that a process had since then, in MB; 0 where that is not told."""
+    """The most memory that a process had since then, in MB; 0 if unavailable."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

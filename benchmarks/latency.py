@@ -1,7 +1,7 @@
 """From a slider's release to the new image on the screen, and from page to page: python -m benchmarks.latency
 
 A headless Chromium opens the app with its first checkpoint and subject. On Traverse, a slider of z is moved by one
-step with the keyboard, 20 times, and the clock stops when the picture beside it is another one and has been drawn.
+step with the keyboard, 20 times, and the clock stops when a new picture has been drawn.
 Pages are changed by their links in the sidebar until their first picture has been drawn. Needs Chromium.
 """
 

@@ -1,7 +1,7 @@
 """Many users at once: python -m benchmarks.load [--sessions 20] [--seconds 120] [--browsers 2] [--json FILE]
 
 Every session uploads a picture with a name and a pattern of its own, changes checkpoints, moves sliders of z, a second
-or three apart, asks for a judgement once and leaves. A few are real Chromiums, the others speak the app's own
+or three apart, starts an evaluation once and leaves. A few are real Chromiums, the others speak the app's own
 websocket. Before them, one session alone on a server of its own does the same with every picture: its pictures and
 numbers are what each of the many has to get, bit for bit. Only this machine is talked to.
 
@@ -176,7 +176,7 @@ def visit(url: str, k: int, seconds: float, expected: list[tuple[dict[str, str],
 
 
 def browse(url: str, k: int, seconds: float) -> Life:
-    """One session in a Chromium: the same, but for judgement and checkpoints."""
+    """One session in a Chromium: the same, without evaluation and checkpoints."""
     life, rng, marks = Life(), random.Random(k), set()
 
     def asked(request: Request) -> None:
@@ -248,7 +248,7 @@ def busy(pid: int, seconds: float = 3.0) -> float:
 
 
 def warm_up(url: str) -> None:
-    """One session that does all of it once, its judgement to the end."""
+    """One session that does all of it once, its evaluation to the end."""
     visitor = begin(url, 0, "traverse")
     for name in CHECKPOINTS:
         visitor.set("checkpoint", name)
@@ -347,7 +347,7 @@ def broken(found: dict) -> list[str]:
                 found["slider_median_s"] >= MEDIAN,
             ),
             (f"{kept} MB were kept; {MEMORY} are promised", kept > MEMORY),
-            (f"{found['cores_busy_after']} cores worked on for nobody", found["cores_busy_after"] > 0.2),
+            (f"{found['cores_busy_after']} cores worked on with no session left", found["cores_busy_after"] > 0.2),
         )
         if bad
     ]

@@ -1,7 +1,7 @@
 """How long each stage of a prediction takes: python -m benchmarks.predict [--size 192] [--json FILE]
 
 Stages at inference of one pair: encode both images, align both ways, six masks (single, deformed, fused), and
-beside them four decodes. Every way of computing (float32 or bfloat16, contiguous or channels_last) is timed in
+and also four decodes. Every way of computing (float32 or bfloat16, contiguous or channels_last) is timed in
 one process, its rounds interleaved, so that the load of the machine falls on all of them alike. For shipped
 checkpoints the share of mask pixels that differ from float32, contiguous is measured on phantom subjects:
 `predict` uses the fastest way that stays under 0.1 %.

@@ -1,7 +1,7 @@
-"""Configurations: frozen, validated where they are made, JSON both ways; here the base class and the networks.
+"""Configurations: frozen, validated on construction, convertible to and from JSON; base class and networks.
 
 A command-line option is a field of a configuration: its default is the option's default, its `help` the option's
-help. The sections of a training run stand where they are used: `data/config.py`, `losses/weights.py` and
+help. The sections of a training run are defined where they are used: `data/config.py`, `losses/weights.py` and
 `training/config.py`.
 """
 
@@ -20,7 +20,7 @@ Choices = tuple[str, ...] | Callable[[], tuple[str, ...]] | None
 
 
 def option(default: Any, help: str, choices: Choices = None, flag: str | None = None) -> Any:
-    """A dataclass field that the command line can show.
+    """A dataclass field that is also a command-line option.
 
     Args:
         help: of the command line.
@@ -40,7 +40,7 @@ TYPE_NAMES = {"int": "a whole number", "float": "a finite number", "str": "text"
 
 
 def _is(value: Any, kind: str) -> bool:
-    """Whether a value has the type of an annotation; True is no number, and NaN and Inf are none."""
+    """Whether a value has the type of an annotation; bool, NaN and Inf do not count as numbers."""
     if kind == "float":
         return type(value) in (int, float) and abs(value) < math.inf
     return type(value).__name__ == kind
@@ -50,7 +50,7 @@ def _is(value: Any, kind: str) -> bool:
 class Config:
     """JSON for frozen dataclasses; an unknown or missing key is an error and never silently ignored.
 
-    Whatever makes one, a command line or a stranger's file: types are checked, and numbers against LIMITS.
+    Types, and numbers against LIMITS, are checked on construction, from the command line as from an untrusted file.
     """
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {}  # least and most of a field, and of every entry of a tuple
@@ -92,7 +92,7 @@ class Config:
 
 
 def sanitize(text: str, most: int = 400) -> str:
-    """Text that is safe on a page and in a terminal: one line, no markup, not too long."""
+    """Make text safe to show on a page or in a terminal: one line, no markup, at most `most` characters."""
     text = "".join(c if c.isprintable() else " " for c in text[:most])
     return _MARKUP.sub(" ", text)
 
@@ -101,13 +101,13 @@ _MARKUP = re.compile(r"<|!(?=\[)|(?<=\])(?=[(\[])")  # HTML, and Markdown's pict
 
 
 def short(value: Any) -> str:
-    """A value as messages quote it: at most 60 characters, without markup."""
+    """Representation of a value for messages: at most 60 characters, without markup."""
     return sanitize(repr(value)[:60])
 
 
 @dataclass(frozen=True)
 class ModelConfig(Config):
-    """Everything that decides the shape of a DAFNet; the defaults are the published sizes.
+    """Everything that determines the shapes of a DAFNet; the defaults are the published sizes.
 
     "Grids" are the sizes, in cells a side, to which maps are pooled before a dense layer, so that one
     set of weights runs at any H and W that are multiples of `multiple`.
@@ -132,7 +132,7 @@ class ModelConfig(Config):
     aligner_width: int = 20
     aligner_grid: int = 48
     aligner_dense: int = 100
-    align_passes: int = 1  # times the aligner looks at what it deformed and adds to its offsets; 1 is the paper
+    align_passes: int = 1  # iterations of the aligner, each refining the offsets of the last; 1 in the paper
     control_points: int = 5
     film_width: int = 8
     film_blocks: int = 4
@@ -143,7 +143,7 @@ class ModelConfig(Config):
     candidates: int = 1  # k, images of the other modality that one image may be paired with
     align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
 
-    # far beyond what anybody trains; they bound what a stranger's checkpoint can make this machine allocate
+    # far beyond sizes in use; they bound the memory that an untrusted checkpoint can make this process allocate
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         "channels": (2, 64),
         "z_dim": (1, 128),

@@ -1,7 +1,7 @@
-"""Contact sheets: arrays become one composed, lossless picture with its labels drawn in.
+"""Contact sheets: compose arrays into one lossless picture with labels.
 
-One picture instead of dozens of charts: 72 tiles reach the browser in half a second and not in five.
-Knows neither streamlit nor torch; train.py draws its progress with it too.
+One picture is much faster than dozens of charts: 72 tiles load in 0.5 s instead of 5 s. Needs neither streamlit nor
+torch; training draws its contact sheets with it too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-# Okabe and Ito's colours, told apart with any colour vision; the first is for class 1
-WIDTH_SHOWN = 900  # pixels that a page has for a sheet; wider ones are shrunk by the browser
-
+WIDTH_SHOWN = 900  # width of a sheet on a page in pixels; the browser shrinks wider ones
+# Okabe and Ito's palette, distinguishable with any colour vision; the first is for class 1
 OKABE_ITO = ("#D55E00", "#009E73", "#56B4E9", "#F0E442", "#CC79A7", "#0072B2", "#E69F00")
 
 
@@ -177,7 +176,7 @@ def sheet(
 
 
 def png(picture: Image.Image, about: Mapping[str, object] | None = None) -> bytes:
-    """Lossless bytes of a picture; `about` says inside the file, as text chunks, what made it."""
+    """PNG bytes of a picture, with `about` as text chunks."""
     buffer, text = io.BytesIO(), PngInfo()
     for key, value in (about or {}).items():
         text.add_itxt(key, str(value))

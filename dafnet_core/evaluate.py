@@ -1,7 +1,7 @@
 """Every number of a checkpoint on a data set, as JSON: python -m dafnet_core.evaluate --help
 
-The pages show the same numbers, made by the same functions. A method that is not trained, such as copy, is named in
-place of a checkpoint.
+The pages show the same numbers, computed by the same functions. A method without training, such as copy, can be named
+in place of a checkpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dafnet_core.files import atomic_write, check_writable, describe_os_error
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.typed_json import to_json
 
-UNTRAINED_SIZE = 128  # pixels a side of the grid on which methods without training are judged
+UNTRAINED_SIZE = 128  # side in pixels of the grid on which methods without training are evaluated
 
 
 def evaluate_checkpoint(
@@ -57,10 +57,12 @@ def evaluate_checkpoint(
         if has != wants:
             raise ValueError(f"the checkpoint knows the {what} {', '.join(wants)}; {spec} holds {', '.join(has)}")
     if not len(data):
-        raise ValueError(f"{spec} has no slice that all of {', '.join(config.modalities)} show; nothing can be judged")
-    found = evaluate_method(checkpoint.method, data, **options)
+        raise ValueError(
+            f"{spec} has no slice that all of {', '.join(config.modalities)} show; nothing can be evaluated"
+        )
+    evaluation = evaluate_method(checkpoint.method, data, **options)
     version = source.version | checkpoint.versions
-    return replace(found, result=replace(found.result, data=spec, split=split, version=version))
+    return replace(evaluation, result=replace(evaluation.result, data=spec, split=split, version=version))
 
 
 def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> EvaluationResult:
@@ -75,12 +77,12 @@ def evaluate_untrained(name: str, spec: str, *, split: str = "all", warp_seed: i
         ValueError: data that cannot be read.
     """
     source, data = evaluation_data(spec, split, size=UNTRAINED_SIZE, spacing=None, modalities=(), warp_seed=warp_seed)
-    found = evaluate_method(METHODS[name](data.modalities, data.classes), data, **options)
-    return replace(found, result=replace(found.result, data=spec, split=split, version=dict(source.version)))
+    evaluation = evaluate_method(METHODS[name](data.modalities, data.classes), data, **options)
+    return replace(evaluation, result=replace(evaluation.result, data=spec, split=split, version=dict(source.version)))
 
 
 def _check_comparable(checkpoints: Sequence[Checkpoint]) -> None:
-    """Refuse, before minutes of judging, checkpoints of other modalities or classes than the first one's."""
+    """Check, before minutes of evaluation, that all checkpoints have the modalities and classes of the first one."""
     first, *others = ((c.config.modalities, c.config.classes) for c in checkpoints)
     for modalities, classes in others:
         if (modalities, classes) != first:
@@ -104,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--split",
         default="test",
         choices=("train", "val", "test", "all"),
-        help="by the split stored in the checkpoint; the phantom and data that it does not name are judged whole",
+        help="by the split stored in the checkpoint; the phantom and data that it does not name are used whole",
     )
     parser.add_argument("--against", metavar="OTHER", help="another checkpoint, compared subject by subject")
     parser.add_argument(
@@ -140,15 +142,15 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]
     _check_comparable(checkpoints)
     evaluated, *others = (evaluate_checkpoint(checkpoint, options.data, **arguments) for checkpoint in checkpoints)
-    found = {"checkpoint": Path(options.checkpoint).name} | evaluated.result.to_json()
+    numbers = {"checkpoint": Path(options.checkpoint).name} | evaluated.result.to_json()
     for other in others:
         theirs = other.by_subject
         shared = {k: difference(v, theirs[k]) for k, v in evaluated.by_subject.items() if k in theirs}
-        found["against"] = {
+        numbers["against"] = {
             "checkpoint": Path(options.against).name,
             "difference": {k: to_json(v) for k, v in shared.items() if v is not None},
         }
-    return found
+    return numbers
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost, and saying what the operating system refused."""
+"""Atomic writing of files, and readable messages for errors of the operating system."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Ask before long work whether a file can be written in the end; nothing is left.
+    """Check before long work that a file can be written; leaves nothing behind.
 
     Raises:
         OSError: it cannot.
@@ -37,14 +37,14 @@ def check_writable(path: Path) -> None:
     if not there.is_dir():
         raise NotADirectoryError(f"{path} cannot be written: {there} is a file, and no folder; choose another place")
     try:
-        with tempfile.TemporaryFile(dir=there):  # permissions alone say yes on a disk that is read-only
+        with tempfile.TemporaryFile(dir=there):  # permissions do not reveal a read-only disk
             pass
     except OSError as error:
         raise PermissionError(f"{path} cannot be written: {there} takes no files; choose another place") from error
 
 
 def describe_os_error(error: OSError) -> str:
-    """What the operating system refused, as a sentence with a remedy."""
+    """Message for an error of the operating system, with a remedy."""
     if error.strerror is None:
         return str(error)
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place, or mend this"

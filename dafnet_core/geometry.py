@@ -2,7 +2,7 @@
 
 Frames: grids are (x, y) in [-1, 1] with align_corners=False; grid[b, y, x] is where in the MOVING image the output
 pixel (y, x) is sampled. Offsets of control points are in the same units, row by row from the top left. Functions of
-NumPy arrays speak of pixels: (x, y), 0 is the centre of the first one. Everything geometric is float32 or float64.
+NumPy arrays use pixels: (x, y), 0 is the centre of the first one. Everything geometric is float32 or float64.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def spline_grid(offsets: Tensor, height: int, width: int) -> Tensor:
 
 
 def warp(moving: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of (B, C, H, W) at (B, H', W', 2) xy; the border continues outwards. float32."""
+    """Bilinear samples of (B, C, H, W) at (B, H', W', 2) xy; borders are extended. float32 (B, C, H', W')."""
     return F.grid_sample(moving.float(), grid.float(), padding_mode="border", align_corners=False)
 
 
@@ -107,7 +107,7 @@ def grid_to_pixels(grid: np.ndarray) -> np.ndarray:
 
 
 def identity_pixels(height: int, width: int) -> np.ndarray:
-    """The positions (H, W, 2) xy in pixels of a warp that does nothing."""
+    """Sampling positions (H, W, 2) xy in pixels of the identity warp."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x, y], -1).astype(np.float64)
 
@@ -126,7 +126,7 @@ def _least_squares(height: int, width: int, side: int) -> np.ndarray:
 def nearest_offsets(positions: np.ndarray, side: int = 5) -> np.ndarray:
     """Offsets (side^2, 2) xy in [-1, 1] units of the spline nearest to sampling positions (H, W, 2) xy in pixels.
 
-    Nearest in the mean square over all pixels: what the aligner could do at best about a known warp.
+    Nearest in the mean square over all pixels: the best possible correction of a known warp by the aligner.
     """
     height, width = positions.shape[:2]
     displacement = (positions - identity_pixels(height, width)) * (2 / np.array([width, height]))

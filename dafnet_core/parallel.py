@@ -1,4 +1,4 @@
-"""What several training processes must agree on; everything is the identity in a single process."""
+"""Reductions over training processes; the identity in a single process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import distributed as dist
 
 
 def rank_and_size() -> tuple[int, int]:
-    """This process's number and how many there are."""
+    """Rank of this process and number of processes; (0, 1) without torch.distributed."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 

@@ -9,14 +9,14 @@ import torch
 
 
 def autocast(device: torch.device, low: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Convolutions in `low` precision inside of it, or float32 for None; any device, also torch's meta device."""
+    """Context in which convolutions run in `low` precision, or in float32 for None; any device, also meta."""
     if device.type == "meta":
         return nullcontext()
     return torch.autocast(device.type, low or torch.bfloat16, enabled=low is not None)
 
 
 def inference_autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[None]:
-    """The arithmetic that `predict` runs its convolutions in, for who repeats a part of it and wants the same masks.
+    """The precision in which `predict` runs convolutions, for code that repeats a part of it and needs identical masks.
 
     Raises:
         ValueError: precision is none of auto, fp32 and bf16.

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, strictly: what a stranger's file says has the shape that its types promise.
+"""Frozen dataclasses to JSON and back, strictly: values from untrusted files are checked against the types.
 
 Types may be str, int, float, bool, None, unions with None, tuple[X, ...], tuple[X, Y], dict[str, X], Any, dataclasses,
 and `Name` for text that is never shown. Keys that a dataclass does not know are left out: newer versions add some.
@@ -35,10 +35,10 @@ def from_json(kind: Any, value: Any, where: str) -> Any:
 
     Args:
         kind: a type as above; a dataclass may refuse more in its `__post_init__`.
-        where: what messages call the place, such as "metrics".
+        where: name of the place in messages, such as "metrics".
 
     Raises:
-        ValueError: naming the place, what stands there and what was expected.
+        ValueError: naming the place, the value and what was expected.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -94,14 +94,14 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _object(kind: type, value: Any, where: str) -> Any:
     need(isinstance(value, dict), value, where, "an object")
-    found = {}
+    arguments = {}
     for f in fields(kind):
         if f.name in value:
-            found[f.name] = from_json(_hints(kind)[f.name], value[f.name], f"{where}.{f.name}")
+            arguments[f.name] = from_json(_hints(kind)[f.name], value[f.name], f"{where}.{f.name}")
         elif f.default is MISSING and f.default_factory is MISSING:
             raise ValueError(f"{where}.{f.name} is missing")
     try:
-        return kind(**found)
+        return kind(**arguments)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

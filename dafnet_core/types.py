@@ -1,4 +1,4 @@
-"""The few types that flow between data, model, losses and analysis.
+"""Types shared by data, networks, losses and analysis.
 
 Axes: B batch, M modalities, K candidates, P ordered pairs, C anatomy channels, L classes, n_z, H, W.
 Model results lead with the modality (or the ordered pair), so that `s[i]` is modality i.
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees.
+    """Input of one training step.
 
     Attributes:
         images: (B, M, K, H, W) in [-1, 1]; candidate 0 is the image itself, the others are further
@@ -55,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Noise:
-    """All that is random in a training forward.
+    """Random numbers of a training forward pass.
 
     Attributes:
         z: (M, B, n_z) standard normal, for the sample of q(z | x, s).
@@ -79,7 +79,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Alignment:
-    """A moving anatomy in a fixed one's frame (geometry: alignment.py).
+    """A moving anatomy in the frame of a fixed one (frames: geometry.py).
 
     Attributes:
         deformed: (B, C, H, W) float32, channels sum to 1.
@@ -94,7 +94,7 @@ class Alignment:
 
 @dataclass(frozen=True)
 class PairOutputs:
-    """All that one training forward gives; pair p of P is `pairs[p] = (fixed i, moving j)`.
+    """Outputs of one training forward pass; pair p of P is `pairs[p] = (fixed i, moving j)`.
 
     Attributes:
         pairs: ordered pairs of modalities.
@@ -106,7 +106,7 @@ class PairOutputs:
         weights: (P, B, K) pair weights, summing to 1 over K.
         logits: (M, B, L, H, W) from own anatomies.
         deformed_logits: (P, B, K, L, H, W).
-        fused_logits: (M, B, K, L, H, W) from fused anatomies that are cut off from all gradients, so that only the
+        fused_logits: (M, B, K, L, H, W) from detached fused anatomies, so that only the
             segmentor learns from them (the paper's footnote 6 says why the aligner must not).
         images: (M, B, H, W) reconstructions g(s_i, z_i).
         deformed_images: (P, B, K, H, W) g(s_j in frame i, z_i).
@@ -137,7 +137,7 @@ class PairOutputs:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What inference finds for n >= 1 modalities; pair p is `pairs[p] = (fixed, moving)`, positions in `modalities`.
+    """Results of inference for n >= 1 modalities; pair p is `pairs[p] = (fixed, moving)`, positions in `modalities`.
 
     Attributes:
         modalities: index in the model of each given modality.
@@ -171,7 +171,7 @@ class Reconstruction:
     Attributes:
         mean, logvar: (n, B, n_z) of q(z | x, s).
         own: (n, B, H, W) g(s_i, z_i) in [-1, 1].
-        cross: (P, B, K, H, W) g(s_j in frame i, z_i): what modality i would show of j's anatomy.
+        cross: (P, B, K, H, W) g(s_j in frame i, z_i): synthetic image of modality i with j's anatomy.
         swapped: (P, B, H, W) g(s_i, z_j): the anatomy of i in the style of j.
     """
 

@@ -38,7 +38,7 @@ def main(out):
             # by its address and not by a click: nothing of the page before can then be taken for this one
             page.goto(url if name == "start" else f"{url}/{name}")
             own = page.get_by_alt_text(PAGES[name]).or_(page.get_by_text(PAGES[name]))
-            # pages that judge a checkpoint go on for a while: what they show meanwhile is enough here
+            # pages that evaluate a checkpoint take a while: what they show meanwhile is enough here
             own.or_(page.get_by_test_id("stProgress")).locator("visible=true").first.wait_for()
             page.wait_for_timeout(300)
             seen[name] = page.get_by_test_id("stException").count() + page.get_by_text("Unexpected error").count()

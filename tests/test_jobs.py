@@ -1,4 +1,4 @@
-"""Long work beside the pages: shared, one at a time, cancelled when nobody waits, forgotten in the end."""
+"""Background jobs: shared, one at a time, cancelled when no session waits, evicted in the end."""
 
 import gc
 import threading
@@ -82,7 +82,7 @@ def test_work_queues_and_says_how_many_are_ahead(gate):
     assert second.future.cancelled()
 
 
-def test_results_that_nobody_uses_are_forgotten():
+def test_unused_results_are_evicted():
     jobs = Jobs(max_results=2)
     for n in range(5):
         job = jobs.submit(n, "a", lambda progress, n=n: n)
@@ -157,7 +157,7 @@ def test_work_goes_on_for_those_who_stay_and_its_result_is_kept(gate):
 
 def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
     class Model:
-        def judge(self, progress):
+        def evaluate(self, progress):
             return gate.work(progress)
 
     models = [Model(), Model()]

@@ -11,7 +11,7 @@ manual outline of the FLAIR abnormality.
    candidates for five places the third is taken twice; of three for two, the second.
 3. Images are halved by the mean of 2 x 2 pixels, rounded to whole grey levels; masks where at least half is abnormal.
    Intensities are not changed otherwise: they differ widely between patients.
-4. Every third patient of each institution, in the order of the names that step 1 leaves, is left out, for judging by
+4. Every third patient of each institution, in the order of the names that step 1 leaves, is left out, for evaluation by
    data that training never saw; --all keeps them. Of the whole source 68 patients should remain, with 473 slices,
    337 of them abnormal: the part that training uses.
 
@@ -20,8 +20,8 @@ of patients per institution allows no other third to be left out, could be check
 that patients are dropped before every third is left out, could not.
 
 OUT gets imagesTr/CASE_0000 (T1), _0001 (FLAIR), _0002 (T1post) and labelsTr/CASE, uint8, axes (column, row, slice).
-The source says nothing of voxel sizes: 1.8 x 1.8 x 6 mm is nominal, no side of the patient can be told from it, and
-slices that follow each other here did not in the patient.
+The source does not state voxel sizes: 1.8 x 1.8 x 6 mm is nominal, the sides of the patient are unknown, and slices
+that follow each other here need not be adjacent in the patient.
 
 Licence of the data: treat it as CC BY-NC-SA 4.0 (name the source, not for commerce, share alike), and say so of what
 is trained on it. Cite M. Buda, A. Saha, M. A. Mazurowski, "Association of genomic subtypes of lower-grade gliomas with

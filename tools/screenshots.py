@@ -89,8 +89,8 @@ def settle(page: Page, url: str, name: str) -> None:
     page.goto(url if name == "start" else f"{url}/{name}")
     # Streamlit draws a button with help twice, once for narrow screens, and hides one of them
     last = page.get_by_alt_text(PAGES[name]).or_(page.get_by_text(PAGES[name])).locator("visible=true").first
-    last.wait_for(timeout=240_000)  # judging takes a while
-    page.get_by_test_id("stProgress").first.wait_for(state="hidden", timeout=240_000)  # what stands beside it, too
+    last.wait_for(timeout=240_000)  # evaluation takes a while
+    page.get_by_test_id("stProgress").first.wait_for(state="hidden", timeout=240_000)  # also that of the other column
     page.wait_for_function("e => e.tagName != 'IMG' || e.naturalWidth > 100", arg=last.element_handle())
     page.wait_for_timeout(1500)  # charts draw themselves after the last picture
 

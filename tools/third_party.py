@@ -1,8 +1,8 @@
 """Every package of requirements.txt with its licence: python -m tools.third_party writes THIRD_PARTY.md
 
 --check writes nothing, and fails where the file is out of date, or where requirements.txt lacks a package that another
-one there needs. Versions are those of the lock, licences those that the installed packages state; who needs whom is
-said for the lock's Python, 3.11.
+one there needs. Versions are those of the lock, licences those that the installed packages state; dependencies are
+those for the lock's Python, 3.11.
 """
 
 from __future__ import annotations

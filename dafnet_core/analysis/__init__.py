@@ -1,1 +1,1 @@
-"""Measurements on factors, masks and images, as pure functions of arrays."""
+"""Analyses of factors, masks and images, most of which need a model with factors (Sec. V)."""

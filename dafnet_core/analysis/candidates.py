@@ -17,11 +17,11 @@ class Weighed:
     """Candidates j of one slice i.
 
     Attributes:
-        overlap: (K,) Dice of each deformed anatomy with that of i, which is what the pairing network looks at.
+        overlap: (K,) Dice of each deformed anatomy with that of i, the input of the pairing network, in [0, 1].
         deformed: (K, C, H, W) anatomy of each candidate in frame i.
         masks: (K, H, W) uint8 labels from each of them alone.
-        weights: (K,) of the pairing network, summing to 1; None where the model has none for so many candidates.
-        weighted: (H, W) uint8 labels of the weighted sum of class probabilities; None with them.
+        weights: (K,) of the pairing network, summing to 1; None if the model takes another number of candidates.
+        weighted: (H, W) uint8 labels of the weighted sum of class probabilities; None if `weights` is None.
     """
 
     overlap: np.ndarray
@@ -33,7 +33,7 @@ class Weighed:
 
 @torch.inference_mode()
 def weigh(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...], pair: tuple[int, int]) -> Weighed:
-    """Deform every candidate of modality j into the frame of slice i, and weigh its mask.
+    """Deform every candidate of modality j into the frame of slice i, and weight its mask (Sec. III-F).
 
     Args:
         model: in eval mode.
@@ -50,13 +50,13 @@ def weigh(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...], p
     k = images.shape[1]
     both = np.stack([np.repeat(images[i, :1], k, 0), images[j]], 1)  # (K, 2, H, W)
     x = torch.from_numpy(np.ascontiguousarray(both, np.float32)).to(next(iter(model.parameters())).device)
-    found = model.predict(x, (modalities[i], modalities[j]))
-    p = found.pairs.index((0, 1))
-    fixed, deformed, probs = found.s[0, :1, 0], found.deformed[p, :, 0], found.deformed_masks[p]
+    prediction = model.predict(x, (modalities[i], modalities[j]))
+    p = prediction.pairs.index((0, 1))
+    fixed, deformed, probs = prediction.s[0, :1, 0], prediction.deformed[p, :, 0], prediction.deformed_masks[p]
     weights: np.ndarray | None = None
     weighted: np.ndarray | None = None
     if k == model.config.candidates:
-        with inference_autocast(x.device):  # as in `predict`, so that its weights are these
+        with inference_autocast(x.device):  # as in `predict`, so that the weights are the same
             shares = model.pairing(fixed, deformed[None])[0]
         weighted = (probs * shares[:, None, None, None]).sum(0).argmax(0).to(torch.uint8).cpu().numpy()
         weights = shares.cpu().numpy()

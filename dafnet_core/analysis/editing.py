@@ -1,4 +1,4 @@
-"""Factors taken in hand: another warp, a painted anatomy, and what follows from them (Sec. III-B to III-D)."""
+"""Edited factors: another warp or a painted anatomy, segmented and decoded again (Sec. III-B to III-D)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 from dafnet_core.networks.aligner import fuse
 from dafnet_core.precision import inference_autocast
 
-ERASE = -1  # as a stroke's channel: give the pixels back to the channels they had
+ERASE = -1  # channel of a stroke that restores the original channel of its pixels
 
 
 def _tensor(model: FactorModel, values: np.ndarray) -> torch.Tensor:
@@ -32,15 +32,15 @@ def segment(model: FactorModel, s: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Realigned:
-    """What one pair (fixed i, moving j) gives under another warp.
+    """Results of one pair (fixed i, moving j) under another warp.
 
     Attributes:
         offsets: (control points, 2) xy in [-1, 1] units.
         positions: (H, W, 2) xy in pixels: where in j each pixel of frame i is sampled.
-        deformed: (C, H, W) anatomy of j in frame i; fused: (C, H, W), with it in place of the predicted one.
+        deformed: (C, H, W) anatomy of j in frame i; fused: (C, H, W), computed with it.
         deformed_mask, fused_mask: (H, W) uint8 labels.
         cross: (H, W) g(s_j in frame i, z_i) in [-1, 1].
-        folded: pixels where the warp folds.
+        folded: number of pixels where the warp folds (Jacobian <= 0).
     """
 
     offsets: np.ndarray
@@ -54,27 +54,33 @@ class Realigned:
 
 
 @torch.inference_mode()
-def realign(model: FactorModel, found: Decomposition, pair: int, offsets: np.ndarray) -> Realigned:
-    """Deform, fuse, segment and decode again with offsets of one's own (Sec. III-B).
+def realign(model: FactorModel, decomposition: Decomposition, pair: int, offsets: np.ndarray) -> Realigned:
+    """Deform, fuse, segment and decode again with given offsets (Sec. III-B).
 
     Args:
-        model: that made `found`.
-        pair: index in `found.pairs`.
-        offsets: (control points, 2) xy in [-1, 1] units; those of `found` give its own results again.
+        model: that made `decomposition`.
+        pair: index in `decomposition.pairs`.
+        offsets: (control points, 2) xy in [-1, 1] units; those of `decomposition` reproduce its results.
 
     Raises:
         ValueError: a number of offsets that is not the model's.
     """
-    i, j = found.pairs[pair]
-    if np.shape(offsets) != found.offsets[pair].shape:
-        raise ValueError(f"offsets are {np.shape(offsets)}; expected {found.offsets[pair].shape} for this model")
-    height, width = found.images.shape[1:]
+    i, j = decomposition.pairs[pair]
+    if np.shape(offsets) != decomposition.offsets[pair].shape:
+        raise ValueError(
+            f"offsets are {np.shape(offsets)}; expected {decomposition.offsets[pair].shape} for this model"
+        )
+    height, width = decomposition.images.shape[1:]
     grid = spline_grid(_tensor(model, offsets)[None], height, width)
-    deformed = warp(_tensor(model, found.s[j])[None], grid)
-    rest = [_tensor(model, found.deformed[p])[None] for p, (a, _) in enumerate(found.pairs) if a == i and p != pair]
-    both = torch.cat([deformed, fuse([_tensor(model, found.s[i])[None], deformed, *rest])]).cpu().numpy()
+    deformed = warp(_tensor(model, decomposition.s[j])[None], grid)
+    rest = [
+        _tensor(model, decomposition.deformed[p])[None]
+        for p, (a, _) in enumerate(decomposition.pairs)
+        if a == i and p != pair
+    ]
+    both = torch.cat([deformed, fuse([_tensor(model, decomposition.s[i])[None], deformed, *rest])]).cpu().numpy()
     deformed_mask, fused_mask = segment(model, both)
-    cross = model.decode(deformed, _tensor(model, found.z_mean[i])[None])[0, 0].cpu().numpy()
+    cross = model.decode(deformed, _tensor(model, decomposition.z_mean[i])[None])[0, 0].cpu().numpy()
     positions = grid_to_pixels(grid[0].double().cpu().numpy())
     folded = int((jacobian(positions) <= 0).sum())
     return Realigned(np.asarray(offsets), positions, both[0], both[1], deformed_mask, fused_mask, cross, folded)
@@ -85,9 +91,9 @@ class Stroke:
     """One stroke of a round brush.
 
     Attributes:
-        channel: that the pixels go to; ERASE for the one that they had.
+        channel: new channel of the pixels; ERASE restores the original one.
         radius: pixels; a pixel is painted if its centre is at most this far from one of the points.
-        points: (x, y) pixel centres that the brush passed, whole numbers.
+        points: (x, y) centres of the brush in pixels, whole numbers.
     """
 
     channel: int
@@ -96,11 +102,11 @@ class Stroke:
 
 
 def paint(labels: np.ndarray, strokes: Sequence[Stroke], channels: int) -> np.ndarray:
-    """An anatomy after strokes, one after the other; one-hot stays one-hot, as labels cannot be anything else.
+    """Apply strokes to an anatomy in order. Labels in, labels out, so the anatomy stays one-hot.
 
     Args:
         labels: (H, W) channel of each pixel.
-        strokes: earlier ones first; parts outside the image paint nothing.
+        strokes: earlier ones first; parts outside the image are ignored.
         channels: C.
 
     Returns:
@@ -148,11 +154,11 @@ def matching_channels(mine: np.ndarray, theirs: np.ndarray, channels: int) -> tu
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What painting changed.
+    """Effects of an edited anatomy.
 
     Attributes:
         pixels: (C, 2) pixels of each channel before and after.
-        changed: (H, W) bool, pixels whose channel is another one.
+        changed: (H, W) bool, pixels whose channel changed.
         masks: (2, H, W) uint8, of the anatomy before and after.
         images: (2, H, W) float32, g(s, z) before and after in [-1, 1]; only s differs.
         dice: (2,) mean Dice of the masks against a truth; NaN without one.

@@ -15,16 +15,16 @@ from dafnet_core.methods.decomposition import Decomposition
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What is kept of one slice in M modalities once it was taken apart.
+    """What is kept of one decomposed slice in M modalities.
 
     Attributes:
-        subject, position: whose slice and which one.
+        subject, position: id of the subject and index of the slice.
         images: (M, H, W) float32 in [-1, 1].
         anatomies: (M, H, W) uint8, the channel that is 1 at each pixel.
         z_mean, z_std: (M, n_z) of q(z | x, s).
         masks: (M, H, W) uint8 labels; None unless those of all modalities are known.
-        ground_truth: what else is true of the slice or its subject, by name.
-        offsets: (M, d) of the control points onto each modality, xy in [-1, 1] units, those of all others in a row.
+        ground_truth: other true properties of the slice or its subject, by name.
+        offsets: (M, d) control-point offsets of all other modalities onto each modality, xy in [-1, 1] units.
     """
 
     subject: str
@@ -38,11 +38,24 @@ class Encoded:
     offsets: np.ndarray | None = None
 
     @classmethod
-    def of(cls, found: Decomposition, subject: str, position: int, **truth: Any) -> Encoded:
-        anatomies = found.s.argmax(1).astype(np.uint8)
-        fixed = np.array([i for i, _ in found.pairs])
-        offsets = np.stack([found.offsets[fixed == m].ravel() for m in range(len(found.s))]) if found.pairs else None
-        return cls(subject, position, found.images, anatomies, found.z_mean, found.z_std, offsets=offsets, **truth)
+    def of(cls, decomposition: Decomposition, subject: str, position: int, **truth: Any) -> Encoded:
+        anatomies = decomposition.s.argmax(1).astype(np.uint8)
+        fixed = np.array([i for i, _ in decomposition.pairs])
+        offsets = (
+            np.stack([decomposition.offsets[fixed == m].ravel() for m in range(len(decomposition.s))])
+            if decomposition.pairs
+            else None
+        )
+        return cls(
+            subject,
+            position,
+            decomposition.images,
+            anatomies,
+            decomposition.z_mean,
+            decomposition.z_std,
+            offsets=offsets,
+            **truth,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +128,7 @@ class Encodings:
 
     @cached_property
     def ground_truth(self) -> dict[str, np.ndarray]:
-        """(n,) values of what else is true of each row, by name: bool or float64."""
+        """(n,) values of other true properties of each row, by name: bool or float64."""
         names = self.slices[0].ground_truth
         return {name: np.repeat([s.ground_truth[name] for s in self.slices], len(self.names)) for name in names}
 
@@ -130,5 +143,5 @@ class Encodings:
 
     @property
     def z_is(self) -> str:
-        """What z is, in words, for exports."""
+        """Description of z for exports: posterior mean, or sample."""
         return "posterior mean" if self.sample_z is None else f"sample of the posterior, seed {self.sample_z}"

@@ -1,7 +1,7 @@
-"""How far an aligner carries: one modality is deformed by a known warp, more and more (Sec. III-B).
+"""Range of misregistration that an aligner corrects, under known warps of growing amplitude (Sec. III-B).
 
-What the paper asks of an aligner is a mask in the other modality's frame, so both are followed: the error of the
-sampling position in pixels, and the Dice of masks made with the aligner and without it.
+Reported are the error of the sampling position in pixels, and, since the paper uses the aligner to bring masks to the
+other modality's frame, the Dice of masks with and without alignment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.registration import position_error
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 
-BREAKS = 0.1  # of Dice: an aligner that has lost more than this against no warp is called broken
+BREAKS = 0.1  # loss of Dice against no warp, above which the aligner is considered to fail
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Misregistered:
         amount: RMS length of the warp's displacement, pixels.
         applied: (H, W, 2) xy in pixels: the deformed image shows at p what the image showed at p + applied(p).
         true: (H, W, 2) xy in pixels: where in the deformed image each pixel of frame i is to be sampled.
-        found: the slice with the deformed image, taken apart.
-        error_before, error_after: mean Euclidean error of the sampling position in pixels, doing nothing and aligned,
+        decomposition: of the slice with the deformed image.
+        error_before, error_after: mean Euclidean error of the sampling position in pixels, without and with alignment,
             over the organs in frame i.
         aligned, unaligned: mean Dice, in frame i, of the mask of j's anatomy deformed by the aligner, and as it is.
     """
@@ -39,7 +39,7 @@ class Misregistered:
     amount: float
     applied: np.ndarray
     true: np.ndarray
-    found: Decomposition
+    decomposition: Decomposition
     error_before: float
     error_after: float
     aligned: float
@@ -81,8 +81,8 @@ def misregister(
     moved[j] = deform(torch.from_numpy(moved[j][None, None]), applied[None])[0, 0].numpy()
     base = still if base is None else base
     true = sampling((base - still).astype(np.float32), applied)
-    found = decompose(model, moved, modalities)
-    p, organs = found.pairs.index(pair), reference > 0
+    decomposition = decompose(model, moved, modalities)
+    p, organs = decomposition.pairs.index(pair), reference > 0
     organs = organs if organs.any() else np.ones_like(organs)
     classes = len(model.config.classes)
 
@@ -93,17 +93,17 @@ def misregister(
         amount,
         applied,
         true,
-        found,
+        decomposition,
         position_error(still, true, organs),
-        position_error(found.positions[p], true, organs),
-        dice(found.deformed_masks[p]),
-        dice(found.single[j]),
+        position_error(decomposition.positions[p], true, organs),
+        dice(decomposition.deformed_masks[p]),
+        dice(decomposition.single[j]),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """What an aligner does over growing warps; rows are amounts, columns are shapes of the warp.
+    """Errors and Dice over amounts (rows) and shapes (columns) of the warp.
 
     Attributes:
         amounts: (A,) RMS displacement, pixels, rising from 0.
@@ -118,15 +118,15 @@ class Range:
 
     @property
     def breaks_at(self) -> float | None:
-        """Pixels at which the mean Dice of aligned masks has fallen by BREAKS, between amounts on a straight line.
+        """Pixels at which the mean Dice of aligned masks has fallen by BREAKS, linearly interpolated between amounts.
 
-        None where it never falls that far, or has no Dice.
+        None if it never falls by that much, or there is no Dice.
         """
         return _falls_below(self.amounts, nanmean(self.aligned, axis=1))
 
     @property
     def breaks_unaligned_at(self) -> float | None:
-        """The same of masks that are not aligned."""
+        """Same as `breaks_at`, for masks without alignment."""
         return _falls_below(self.amounts, nanmean(self.unaligned, axis=1))
 
 
@@ -143,10 +143,10 @@ def _falls_below(amounts: np.ndarray, dice: np.ndarray) -> float | None:
 def misregistration_range(
     one: Callable[[float, int], Misregistered], amounts: Sequence[float], seeds: Sequence[int]
 ) -> Range:
-    """Follow errors and Dice over amounts, several shapes of the warp each.
+    """Evaluate errors and Dice over amounts, with several shapes of the warp each.
 
     Args:
-        one: `misregister` of everything but the amount and the seed.
+        one: `misregister` with all arguments bound except the amount and the seed.
         amounts: RMS displacement in pixels, rising, the first one 0.
         seeds: of the shapes.
 

@@ -1,6 +1,6 @@
-"""Any anatomy with any modality factor, and whether both are there when the image is encoded again (Sec. V-H).
+"""Combine any anatomy with any modality factor and encode the images again (Sec. V-H).
 
-Content and style are apart where g(s, z) keeps the anatomy of s and takes the modality of z, whatever is put together.
+Content and style are disentangled if g(s, z) keeps the anatomy of s and shows the modality of z for every combination.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Mixture:
 
 @torch.inference_mode()
 def mix(model: FactorModel, s: np.ndarray, z: np.ndarray, modalities: Sequence[int]) -> Mixture:
-    """Put every anatomy together with every modality factor, and encode each image again.
+    """Decode every anatomy with every modality factor, and encode each image again.
 
     Args:
         model: in eval mode.
@@ -72,13 +72,13 @@ def mix(model: FactorModel, s: np.ndarray, z: np.ndarray, modalities: Sequence[i
         for start in range(0, len(cells), BATCH):
             part = cells[start : start + BATCH]
             x = torch.from_numpy(np.stack([images[cell] for cell in part]))[:, None].to(device)
-            found = model.predict(x, (m,))
-            mean, _ = model.encode_modality(found.s[0, :, 0], x)
-            found_labels = found.s[0, :, 0].argmax(1).cpu().numpy()
-            found_masks = found.single[0].argmax(1).cpu().numpy()
+            prediction = model.predict(x, (m,))
+            mean, _ = model.encode_modality(prediction.s[0, :, 0], x)
+            labels_again = prediction.s[0, :, 0].argmax(1).cpu().numpy()
+            masks_again = prediction.single[0].argmax(1).cpu().numpy()
             for n, (r, k) in enumerate(part):
-                agreement[r, k] = (found_labels[n] == labels[r]).mean()
-                counts = overlap_counts(found_masks[n], masks[r], classes)
+                agreement[r, k] = (labels_again[n] == labels[r]).mean()
+                counts = overlap_counts(masks_again[n], masks[r], classes)
                 dice[r, k] = nanmean(dice_from_counts(counts))
                 again[r, k] = mean[n].cpu().numpy()
     return Mixture(images, agreement, dice, again)
@@ -86,11 +86,11 @@ def mix(model: FactorModel, s: np.ndarray, z: np.ndarray, modalities: Sequence[i
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
-    """A mixture of slices of a data set, with the probe's verdict.
+    """A mixture of slices of a data set, with the probe's classification.
 
     Attributes:
         made: the images.
-        modalities: (K,) index of each column's modality: that of its image, or the one that the probe names.
+        modalities: (K,) index of each column's modality: that of its image, or the one predicted by the probe.
         reached: (R, K) the probe's probability that the z of an image, encoded again, is of its column's modality.
         z: (K, n_z) of the columns.
     """
@@ -102,33 +102,39 @@ class Mixed:
 
     @property
     def means(self) -> tuple[float, float, float]:
-        """Over all cells: Dice of kept masks, probability of the modality, share of channels that stay."""
+        """Over all cells: Dice of the masks, probability of the modality, share of pixels that keep their channel."""
         return float(nanmean(self.made.dice)), float(self.reached.mean()), float(self.made.agreement.mean())
 
 
 def mix_rows(
-    model: FactorModel, found: Encodings, probe: Probe, rows: Sequence[int], columns: Sequence[int], *, seed: int = 0
+    model: FactorModel,
+    encodings: Encodings,
+    probe: Probe,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    *,
+    seed: int = 0,
 ) -> Mixed:
-    """Anatomies of some rows of encodings put together with z of some rows.
+    """Combine anatomies of some rows of encodings with z of some rows.
 
-    Every verdict is by the classifier that never saw the subject of the anatomy.
+    Probabilities come from the classifier that was not fitted on the subject of the anatomy.
 
     Args:
-        model: the one that made `found`, for which the index of a modality is the same.
-        probe: of the modality in `found`.
+        model: the one that made `encodings`, for which the index of a modality is the same.
+        probe: of the modality in `encodings`.
         rows: of the anatomies, at least one.
         columns: of the modality factors; one below 0 is a random z from N(0, I), -1 the first of `seed`.
         seed: of random z.
     """
     rng = np.random.default_rng(seed)
-    drawn = rng.standard_normal((max([0, *(-k for k in columns)]), found.z.shape[1]))
-    z = np.stack([found.z[k] if k >= 0 else drawn[-k - 1] for k in columns])
-    subjects = found.subjects[list(rows)]
+    drawn = rng.standard_normal((max([0, *(-k for k in columns)]), encodings.z.shape[1]))
+    z = np.stack([encodings.z[k] if k >= 0 else drawn[-k - 1] for k in columns])
+    subjects = encodings.subjects[list(rows)]
     named = probe.classify(z, np.repeat(subjects[0], len(z)))
-    modalities = tuple(int(found.modality[k]) if k >= 0 else int(named[n]) for n, k in enumerate(columns))
-    s = np.eye(found.channels, dtype=np.float32)[found.anatomies[list(rows)]].transpose(0, 3, 1, 2)
+    modalities = tuple(int(encodings.modality[k]) if k >= 0 else int(named[n]) for n, k in enumerate(columns))
+    s = np.eye(encodings.channels, dtype=np.float32)[encodings.anatomies[list(rows)]].transpose(0, 3, 1, 2)
     made = mix(model, np.ascontiguousarray(s), z, modalities)
-    told = probe.probability(made.z.reshape(-1, z.shape[1]), np.repeat(subjects, len(z)))
+    probabilities = probe.probability(made.z.reshape(-1, z.shape[1]), np.repeat(subjects, len(z)))
     places = [probe.classes.index(m) for m in modalities]
-    reached = told.reshape(len(rows), len(z), -1)[:, np.arange(len(z)), places]
+    reached = probabilities.reshape(len(rows), len(z), -1)[:, np.arange(len(z)), places]
     return Mixed(made, modalities, reached, z)

@@ -1,6 +1,6 @@
-"""Questions for a class: ONE factor of an image is changed, and it is to be said which (Sec. III, Fig. 2).
+"""Questions for teaching: one factor of an image is changed, and the user identifies which (Sec. III, Fig. 2).
 
-Every question is made from its seed and number alone, so that whoever opens the same link is asked the same.
+A question depends on its seed and number alone, so that the same link always gives the same question.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 
 QUESTION_KINDS = ("z", "anatomy", "warp", "decoder")
-SEEN = 0.2  # intensities in [-1, 1]: a place that changes by a tenth of the range is seen to change
-PLACE = 3  # pixels on a side that a change is averaged over, or single pixels of texture would count as seen
-LEAST = 0.04  # share of places that must be seen to change: 26 x 26 of 128 x 128 pixels, as large as a ventricle
-DRAWS = 32  # changes of one kind that are tried before another kind is asked
-PIECE = 0.005, 0.5  # share of the image that a piece of anatomy holds for being taken away
+SEEN = 0.2  # intensities in [-1, 1]: a change by a tenth of the range counts as visible
+PLACE = 3  # side in pixels of the window that a change is averaged over, so that texture does not count as visible
+LEAST = 0.04  # least share of pixels with a visible change: 26 x 26 of 128 x 128, the size of a ventricle
+DRAWS = 32  # attempts with one kind before the next kind is tried
+PIECE = 0.005, 0.5  # least and largest share of the image of a region that may be erased
 WARP = 0.04  # RMS displacement as a share of the side: 5 pixels of 128, without folds
-TURNS = 2  # times that every kind is asked in a block: with one, the last of a block could be told from the others
+TURNS = 2  # occurrences of each kind in a block: with one, the last kind of a block would be predictable
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Question:
 
     @property
     def seen(self) -> float:
-        """Share of places that change by SEEN or more; never below LEAST."""
+        """Share of pixels that change by SEEN or more, in [LEAST, 1]."""
         return _seen(*self.images)
 
     @property
@@ -84,7 +84,7 @@ class Question:
 
     @property
     def moved(self) -> tuple[int, float]:
-        """Dimension of z that moved farthest, from 0, and its |dz|; the distance is NaN between two models."""
+        """Index of the dimension of z that changed most, and its |dz|; (0, NaN) between two models."""
         if self.kind == "decoder":
             return 0, float("nan")
         distances = np.abs(self.z[1] - self.z[0])
@@ -112,57 +112,61 @@ def planned(seed: int, n: int, kinds: tuple[str, ...]) -> str:
 
 
 def ask(
-    model: FactorModel, found: Decomposition, seed: int, n: int, other: tuple[FactorModel, Decomposition] | None = None
+    model: FactorModel,
+    decomposition: Decomposition,
+    seed: int,
+    n: int,
+    other: tuple[FactorModel, Decomposition] | None = None,
 ) -> Question:
     """Question n of a seed about one slice.
 
-    A change that is hard to see is drawn again; where no change of the planned kind is seen, the next kind is asked.
+    A change that is hardly visible is drawn again; if none of the planned kind is visible, the next kind is tried.
 
     Args:
-        model: in eval mode, the one that made `found`.
+        model: in eval mode, the one that made `decomposition`.
         seed, n: 0 or more.
         other: a model with another decoder and what it made of the same images; without it kind "decoder" is not
             asked.
 
     Raises:
-        ValueError: a seed or number below 0, another model of other images, or no change of any kind is seen.
+        ValueError: a seed or number below 0, another model of other images, or no visible change of any kind.
     """
     if seed < 0 or n < 0:
         raise ValueError(f"seed is {seed}, number {n}; expected 0 or more")
-    if other and (other[1].names != found.names or not np.array_equal(other[1].images, found.images)):
-        raise ValueError("the other model's decomposition is of other images; take the same ones apart with it")
+    if other and (other[1].names != decomposition.names or not np.array_equal(other[1].images, decomposition.images)):
+        raise ValueError("the other model's decomposition is of other images; decompose the same images with it")
     kinds = QUESTION_KINDS if other else QUESTION_KINDS[:-1]
     first = kinds.index(planned(seed, n, kinds))
     for kind in (*kinds[first:], *kinds[:first]):
         rng = np.random.default_rng([seed, n])
-        i = int(rng.integers(len(found.names)))
-        for after, s, z, displacement in _ways(kind, rng, model, found, i, other):
-            if _seen(found.own[i], after) >= LEAST:
-                before = _labels(found, i), found.z_mean[i]
+        i = int(rng.integers(len(decomposition.names)))
+        for after, s, z, displacement in _ways(kind, rng, model, decomposition, i, other):
+            if _seen(decomposition.own[i], after) >= LEAST:
+                before = _labels(decomposition, i), decomposition.z_mean[i]
                 makers = model, other[0] if other and kind == "decoder" else model
                 return Question(
                     kind,
                     kinds,
-                    found.names[i],
-                    np.stack([found.own[i], after]),
-                    found.fused_masks[i] > 0,
+                    decomposition.names[i],
+                    np.stack([decomposition.own[i], after]),
+                    decomposition.fused_masks[i] > 0,
                     np.stack([before[0], s]),
                     (before[1], z),
                     displacement,
-                    _dice(makers, (found.own[i], after), found.names[i]),
+                    _dice(makers, (decomposition.own[i], after), decomposition.names[i]),
                 )
-    raise ValueError("no change of any factor is seen in this image; choose another one")
+    raise ValueError("no change of any factor is visible in this image; choose another one")
 
 
-def _labels(found: Decomposition, i: int) -> np.ndarray:
-    return found.s[i].argmax(0).astype(np.uint8)
+def _labels(decomposition: Decomposition, i: int) -> np.ndarray:
+    return decomposition.s[i].argmax(0).astype(np.uint8)
 
 
 def _ways(
     kind: str,
     rng: np.random.Generator,
     model: FactorModel,
-    found: Decomposition,
+    decomposition: Decomposition,
     i: int,
     other: tuple[FactorModel, Decomposition] | None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
@@ -170,9 +174,11 @@ def _ways(
     if other and kind == "decoder":
         yield other[1].own[i], _labels(other[1], i), other[1].z_mean[i], None
         return
-    changes = {"z": _moves, "anatomy": _erasures, "warp": _warps}[kind](rng, _labels(found, i), found.z_mean[i])
+    changes = {"z": _moves, "anatomy": _erasures, "warp": _warps}[kind](
+        rng, _labels(decomposition, i), decomposition.z_mean[i]
+    )
     for s, z, displacement in islice(changes, DRAWS):
-        yield render(model, one_hot(s, found.s.shape[1]), z[None])[0], s, z, displacement
+        yield render(model, one_hot(s, decomposition.s.shape[1]), z[None])[0], s, z, displacement
 
 
 _Changes = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]

@@ -1,4 +1,4 @@
-"""What z and s tell of everything that is known of the subjects: classifiers and regressions on held-out subjects."""
+"""Predict known properties of subjects from z and s: classifiers and regressions on held-out subjects (Sec. V-H)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dafnet_core.metrics.probe import occupancies, probe, regress
 
 @dataclass(frozen=True)
 class Reading:
-    """How well one factor of the model tells something that is known of the subjects.
+    """How well a known property of the subjects is predicted from one factor of the model.
 
     Attributes:
-        target: its name; modality: whose rows were read; factor: the representation that it was read from.
+        target: name of the property; modality: of the rows used; factor: name of the representation.
         measure: "accuracy", or "R²" for a number; value and ci95 are held out (Probe, Regression).
-        chance: what knowing nothing gives: the most frequent answer's share, or 0 for R^2.
-        why: the reason where value is None.
+        chance: score without information: the share of the most frequent class, or 0 for R^2.
+        why: the reason if value is None, else "".
     """
 
     target: str
@@ -33,21 +33,21 @@ class Reading:
 
 
 def read_ground_truth(
-    found: Encodings, representations: Mapping[str, np.ndarray] | None = None, only: str | None = None
+    encodings: Encodings, representations: Mapping[str, np.ndarray] | None = None, only: str | None = None
 ) -> list[Reading]:
-    """Read everything that is known of the subjects (bool or number) from representations, one modality at a time.
+    """Predict every known property of the subjects (bool or number) from representations, one modality at a time.
 
     Args:
         representations: features (n, d) of every row, by name; z and the occupancies of s by default.
-        only: a modality whose rows alone are read.
+        only: name of a modality, to use its rows alone.
     """
-    parts = representations or {"z": found.z, "s": occupancies(found.anatomies, found.channels)}
+    parts = representations or {"z": encodings.z, "s": occupancies(encodings.anatomies, encodings.channels)}
     return [
-        _read(name, values[rows], modality, factor, features[rows], found.subjects[rows])
-        for name, values in found.ground_truth.items()
-        for i, modality in enumerate(found.names)
+        _read(name, values[rows], modality, factor, features[rows], encodings.subjects[rows])
+        for name, values in encodings.ground_truth.items()
+        for i, modality in enumerate(encodings.names)
         if only in (None, modality)
-        for rows in [found.modality == i]
+        for rows in [encodings.modality == i]
         for factor, features in parts.items()
     ]
 
@@ -56,12 +56,12 @@ def _read(
     name: str, values: np.ndarray, modality: str, factor: str, features: np.ndarray, subjects: np.ndarray
 ) -> Reading:
     is_class = values.dtype == bool
-    asked = name, modality, factor, "accuracy" if is_class else "R²"
+    labels = name, modality, factor, "accuracy" if is_class else "R²"
     try:
         if is_class:
-            told = probe(features, values.astype(int), subjects, each=False)
-            return Reading(*asked, told.accuracy, told.ci95, told.chance)
+            classifier = probe(features, values.astype(int), subjects, each=False)
+            return Reading(*labels, classifier.accuracy, classifier.ci95, classifier.chance)
         fit = regress(features, values, subjects)
-        return Reading(*asked, fit.r2, fit.ci95, 0.0)
+        return Reading(*labels, fit.r2, fit.ci95, 0.0)
     except ValueError as error:
-        return Reading(*asked, None, None, None, str(error))
+        return Reading(*labels, None, None, None, str(error))

@@ -1,4 +1,4 @@
-"""A method's estimate of one slice against what is known of it: overlap of masks, error of images and of warps."""
+"""Scores of a method's estimate of one slice against the truth: overlap of masks, errors of images and warps."""
 
 from __future__ import annotations
 
@@ -48,12 +48,16 @@ def warp_errors(
     """Error of sampling positions in pixels over a region of the fixed image: (i, j, before aligning, after).
 
     Args:
-        positions: found for ordered pairs (fixed, moving), (H, W, 2) xy in pixels.
+        positions: predicted for ordered pairs (fixed, moving), (H, W, 2) xy in pixels.
         regions: (H, W) of modalities by position, 0 outside: labels of organs, or a head.
         sampling: the true positions of pairs with a known warp.
     """
-    for pair, found in positions.items():
+    for pair, predicted in positions.items():
         if pair in sampling and pair[0] in regions:
             inside = regions[pair[0]] > 0
-            still = identity_pixels(*found.shape[:2])
-            yield *pair, position_error(still, sampling[pair], inside), position_error(found, sampling[pair], inside)
+            still = identity_pixels(*predicted.shape[:2])
+            yield (
+                *pair,
+                position_error(still, sampling[pair], inside),
+                position_error(predicted, sampling[pair], inside),
+            )

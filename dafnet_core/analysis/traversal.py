@@ -1,6 +1,6 @@
-"""What each dimension of the modality factor z does to an image (Sec. V-H.2, Fig. 9).
+"""Latent traversals: the effect of each dimension of z on an image (Sec. V-H.2, Fig. 9).
 
-One anatomy is conditioned on once, whatever the number of z that it is then rendered with.
+The decoder is conditioned on an anatomy once, however many z are rendered with it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import torch
 from dafnet_core.methods.base import FactorModel
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
-STILL = 0.01  # intensities in [-1, 1]: a pixel that moves by less has no correlation
+STILL = 0.01  # intensities in [-1, 1]: no correlation is computed for pixels that change by less
 BATCH = 2  # images rendered at once on a CPU; more leave its caches and are slower
 
 
 @dataclass(frozen=True, eq=False)
 class Traversal:
-    """Images of one anatomy while one dimension of z moves at a time.
+    """Images of one anatomy while one dimension of z varies at a time.
 
     Attributes:
-        values: (steps,) that the dimension takes, rising.
+        values: (steps,) of the dimension, ascending, in standard deviations of the prior.
         z: (n_z,) the other dimensions.
         images: (n_z, steps, H, W) float32 in [-1, 1].
     """
@@ -33,13 +33,13 @@ class Traversal:
 
     @property
     def correlation(self) -> np.ndarray:
-        """(n_z, H, W) Pearson correlation of value and intensity; NaN where a pixel moves by less than STILL."""
+        """(n_z, H, W) Pearson correlation of value and intensity; NaN where a pixel changes by less than STILL."""
         v = self.values - self.values.mean()
         x = self.images.astype(np.float64)
         x = x - x.mean(1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.einsum("s,dshw->dhw", v, x) / np.sqrt((v**2).sum() * (x**2).sum(1))
-        return np.where(np.ptp(self.images, axis=1) < STILL, np.nan, found)
+            values = np.einsum("s,dshw->dhw", v, x) / np.sqrt((v**2).sum() * (x**2).sum(1))
+        return np.where(np.ptp(self.images, axis=1) < STILL, np.nan, values)
 
     @property
     def difference(self) -> np.ndarray:
@@ -48,7 +48,7 @@ class Traversal:
 
     @property
     def effect(self) -> np.ndarray:
-        """(n_z,) mean absolute difference over the image: how much each dimension does."""
+        """(n_z,) mean absolute difference over the image: the effect of each dimension."""
         return np.abs(self.difference).mean((1, 2))
 
 
@@ -118,7 +118,7 @@ def traverse(model: FactorModel, s: np.ndarray, z: np.ndarray, values: np.ndarra
 
 
 def interpolate(model: FactorModel, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
-    """Images of one anatomy while z goes from one to another on a straight line, both included: (steps, H, W)."""
+    """Images (steps, H, W) of one anatomy for z interpolated linearly from `start` to `end` (n_z,), both included."""
     return render(model, s, np.linspace(start, end, steps))
 
 

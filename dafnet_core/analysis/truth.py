@@ -1,8 +1,8 @@
-"""How well do the factors know what is true of the subjects? A matrix, and DCI-style scores from it.
+"""How well ground-truth factors are predicted from the model's factors: a score matrix, and DCI-style scores from it.
 
-The paper has no truth to ask; the phantom has. Every known thing is read from every representation by a linear model on
-subjects that it never saw (probe.py). Disentanglement, completeness and informativeness follow Eastwood and Williams
-(2018), with what one dimension alone tells as its importance, so that they need no further model.
+The paper's data have no such truth; the phantom does. Every true factor is predicted from every representation by a
+linear model on held-out subjects (metrics/probe.py). Disentanglement, completeness and informativeness follow Eastwood
+and Williams (2018); the importance of a dimension is the score from that dimension alone, which needs no further model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dafnet_core.metrics.segmentation import nanmean
 
 
 def shape_moments(labels: np.ndarray, channels: int) -> np.ndarray:
-    """Where each channel is and how far it spreads: (n, H, W) channel indices -> (n, 5 * channels).
+    """Centroid and second moments of each channel: (n, H, W) channel indices -> (n, 5 * channels).
 
     Centroid (x, y) and second moments (xx, yy, xy) about it, in halves of the image's sides from its centre; 0 for an
     empty channel.
@@ -35,29 +35,29 @@ def shape_moments(labels: np.ndarray, channels: int) -> np.ndarray:
     return np.stack(parts, 1)
 
 
-def representations(found: Encodings) -> dict[str, np.ndarray]:
-    """What things can be read from, (n, d) each: dimensions of z, all of z, s by occupancies and by shape, the warp."""
-    alone = {f"z{d + 1}": found.z[:, [d]] for d in range(found.z.shape[1])}
+def representations(encodings: Encodings) -> dict[str, np.ndarray]:
+    """Features (n, d) for prediction, by name: dimensions of z, all of z, occupancies and shapes of s, the warp."""
+    alone = {f"z{d + 1}": encodings.z[:, [d]] for d in range(encodings.z.shape[1])}
     return alone | {
-        "z": found.z,
-        "s occupancies": occupancies(found.anatomies, found.channels),
-        "s shapes": shape_moments(found.anatomies, found.channels),
-        "warp": found.offsets,
+        "z": encodings.z,
+        "s occupancies": occupancies(encodings.anatomies, encodings.channels),
+        "s shapes": shape_moments(encodings.anatomies, encodings.channels),
+        "warp": encodings.offsets,
     }
 
 
-def controls(found: Encodings) -> dict[str, np.ndarray]:
-    """Two representations whose answer is known: what is known itself, and s with a style written into it.
+def controls(encodings: Encodings) -> dict[str, np.ndarray]:
+    """Control representations (n, d): the ground truth itself, and occupancies of s concatenated with z.
 
-    The oracle must be told everything; "leaky s" must be told what "s occupancies" are not, the style's first number.
+    "oracle" must score near 1 everywhere; "leaky s" must reveal modality information that "s occupancies" do not.
     """
-    values = np.stack([np.asarray(v, np.float64) for v in found.ground_truth.values()], 1)
-    s = occupancies(found.anatomies, found.channels)
-    return {"oracle": values, "leaky s": np.concatenate([s, found.z], 1)}
+    values = np.stack([np.asarray(v, np.float64) for v in encodings.ground_truth.values()], 1)
+    s = occupancies(encodings.anatomies, encodings.channels)
+    return {"oracle": values, "leaky s": np.concatenate([s, encodings.z], 1)}
 
 
 def score(reading: Reading) -> float:
-    """How much is told, from 0 (chance, or nothing) to 1 (all); NaN where it could not be asked."""
+    """Normalised score in [0, 1]: 0 at or below chance, 1 perfect prediction; NaN where it could not be computed."""
     if reading.value is None or reading.chance is None:
         return float("nan")
     return max(0.0, (reading.value - reading.chance) / (1 - reading.chance)) if reading.chance < 1 else float("nan")
@@ -65,14 +65,15 @@ def score(reading: Reading) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Dci:
-    """Scores of D dimensions for F known things, of one modality; NaN where nothing is told.
+    """DCI scores of D dimensions for F true factors, of one modality; NaN where undefined.
 
     Attributes:
-        importance: (D, F) how much each dimension alone tells.
-        disentanglement: mean over dimensions of 1 - entropy of what they tell, weighted by how much that is: 1 where
-            each tells one thing only.
-        completeness: mean over things of 1 - entropy of where they are told: 1 where one dimension tells each.
-        informativeness: (F,) how much all dimensions together tell.
+        importance: (D, F) score from each dimension alone, in [0, 1].
+        disentanglement: mean over dimensions of 1 - entropy of their importance over factors, weighted by their total
+            importance; 1 if each dimension predicts one factor only.
+        completeness: mean over factors of 1 - entropy of importance over dimensions, weighted likewise; 1 if one
+            dimension predicts each factor.
+        informativeness: (F,) score from all dimensions together, in [0, 1].
     """
 
     importance: np.ndarray
@@ -82,7 +83,7 @@ class Dci:
 
     @property
     def mean_informativeness(self) -> float:
-        """Mean of `informativeness` over what could be asked."""
+        """Mean of `informativeness` over the factors with a score."""
         return float(nanmean(self.informativeness))
 
 

@@ -1,1 +1,1 @@
-"""Checkpoints: the file, the typed schema of what it tells, and its card."""
+"""Checkpoints: the file, the typed schema of its metadata, and its model card."""

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint, written from what the checkpoint itself carries."""
+"""The model card of a checkpoint, generated from its own metadata."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dafnet_core.metrics.paired import Paired
 
 
 def card(checkpoint: Checkpoint, name: str) -> str:
-    """Markdown: what it is, how it was trained, every number with the command that gives it, and its weaknesses."""
+    """Markdown card: the model, its training, every number with the command that reproduces it, and its weaknesses."""
     lines = [f"# {name}", "", _title(checkpoint), "", "| | |", "|---|---|", *_facts(checkpoint)]
-    for title, found in checkpoint.metrics.items():
-        lines += ["", f"## Subjects never trained on: {title}", "", *_tables(found)]
-        lines += ["", f"`python -m dafnet_core.evaluate checkpoints/{name} --data {found.data}`"]
+    for title, result in checkpoint.metrics.items():
+        lines += ["", f"## Subjects never trained on: {title}", "", *_tables(result)]
+        lines += ["", f"`python -m dafnet_core.evaluate checkpoints/{name} --data {result.data}`"]
     if not checkpoint.metrics:
         best = checkpoint.training.validation.segmentation or {}
         shown = ", ".join(f"{m} {_n(list(kinds.values())[-1].dice_mean)}" for m, kinds in best.items())
-        lines += ["", f"Not judged yet. Fused Dice of its validation subjects: {shown}."]
+        lines += ["", f"Not evaluated yet. Fused Dice of its validation subjects: {shown}."]
     lines += ["", "## Weaknesses", ""]
-    for title, found in checkpoint.metrics.items():
-        lines += [f"- {title}: {weakness}" for weakness in weaknesses(found)]
+    for title, result in checkpoint.metrics.items():
+        lines += [f"- {title}: {weakness}" for weakness in weaknesses(result)]
     if checkpoint.training.option("w_warp"):
-        lines += ["- Its aligner was taught with the known warps; the paper's learns without them."]
+        lines += ["- Its aligner was supervised with known warps; the paper's is trained without them."]
     if source_class(checkpoint.training.option("data")).synthetic:
         lines += [
             "- Trained on synthetic images only: on real ones its masks and numbers mean little, though its factors",
@@ -68,79 +68,80 @@ def _facts(checkpoint: Checkpoint) -> list[str]:
         f"| steps, seed | {training.step}, {training.option('seed')} |",
         f"| time | {training.minutes} minutes, validation included; {training.machine} |",
         f"| command | `{training.command} --out RUN` |",
-        *_begun_with(training.start),
+        *_fine_tuned_from(training.start),
     ]
 
 
-def _begun_with(start: StartRecord | None) -> list[str]:
-    """Rows for the checkpoint that a run began with, and for what that one began with."""
+def _fine_tuned_from(start: StartRecord | None) -> list[str]:
+    """Rows for the checkpoint that a run was fine-tuned from, and recursively for that one's."""
     if not start:
         return []
     row = (
-        f"| begun with | `{start.name}` (digest {start.digest[:8]}), made in {start.step} steps and "
+        f"| fine-tuned from | `{start.name}` (digest {start.digest[:8]}), trained for {start.step} steps and "
         f"{start.minutes} minutes by `{start.command} --out RUN` |"
     )
-    return [row, *_begun_with(start.start)]
+    return [row, *_fine_tuned_from(start.start)]
 
 
-def weaknesses(found: EvaluationResult) -> Iterator[str]:
-    """What the numbers of `evaluate` say against a model, in words."""
-    for name, kinds in (found.segmentation or {}).items():
-        better = (found.paired or {}).get(name, {}).get("fused_minus_single")
+def weaknesses(result: EvaluationResult) -> Iterator[str]:
+    """Weaknesses that the numbers of `evaluate` show, one sentence each."""
+    for name, kinds in (result.segmentation or {}).items():
+        better = (result.paired or {}).get(name, {}).get("fused_minus_single")
         if better and better.ci95[1] < 0:
             yield f"fusing costs {name} {-better.difference:.3f} Dice ({_interval(better)}) against {name} alone."
         kind, last = list(kinds.items())[-1]
         rate = last.false_positive.rate
         if rate and rate > 0.1:
-            yield f"{name}: in {rate:.0%} of slices without a class, the {kind} mask shows some of it."
-    if r := found.registration:
+            yield f"{name}: in {rate:.0%} of slices without a class, the {kind} mask contains that class."
+    if r := result.registration:
         before, after = r.error_before_px, r.error_after_px
         if before and after is not None and after > 0.5 * before:
             yield f"alignment leaves {after:.2f} of {before:.2f} pixels."
-    for name, shares in (found.channel_occupancy or {}).items():
+    for name, shares in (result.channel_occupancy or {}).items():
         if empty := sum(share < 1e-3 for share in shares):
             yield f"{empty} of {len(shares)} anatomy channels are empty in {name}."
-    kl = found.kl_per_dimension or ()
+    kl = result.kl_per_dimension or ()
     if idle := sum(value < 0.1 for value in kl):
-        yield f"{idle} of {len(kl)} z dimensions say less than 0.1 nats."
-    for way, swap in (found.swap or {}).items():
+        yield f"{idle} of {len(kl)} z dimensions carry less than 0.1 nats."
+    for way, swap in (result.swap or {}).items():
         if swap.accuracy is not None and swap.accuracy < 0.95:
-            yield f"swapped style ({way.replace('_', ' ')}) is taken for its own modality in only {swap.accuracy:.0%}."
+            pair = way.replace("_", " ")
+            yield f"swapped style ({pair}) is classified as the style's modality in only {swap.accuracy:.0%}."
 
 
 TITLES = {"single": "single", "deformed": "deformed from the other", "fused": "fused"}
 
 
-def _tables(found: EvaluationResult) -> list[str]:
-    rows = [f"{found.n_subjects} subjects, {found.n_slices} slices; deviations are over subjects."]
-    if found.warp.rms_px:
+def _tables(result: EvaluationResult) -> list[str]:
+    rows = [f"{result.n_subjects} subjects, {result.n_slices} slices; deviations are over subjects."]
+    if result.warp.rms_px:
         rows[0] += (
             f" Every modality and its mask was deformed by a known smooth warp of its own (relative displacement "
-            f"{found.warp.rms_px:.2f} pixels RMS, seed {found.warp.seed}); all numbers are under it."
+            f"{result.warp.rms_px:.2f} pixels RMS, seed {result.warp.seed}); all numbers are under it."
         )
-    rows += _dice_tables(found)
-    if found.reconstruction is not None:
+    rows += _dice_tables(result)
+    if result.reconstruction is not None:
         rows += ["", "| absolute error, intensities in [-1, 1] | own image | own, inside the organs | crosswise |"]
         rows += ["|---|---|---|---|"]
         rows += [
             f"| {name} | {_n(v.own_l1)} | {_n(v.own_l1_inside)} | {_n(v.cross_l1)} |"
-            for name, v in found.reconstruction.items()
+            for name, v in result.reconstruction.items()
         ]
-    return [*rows, "", *_statements(found)]
+    return [*rows, "", *_statements(result)]
 
 
-def _dice_tables(found: EvaluationResult) -> list[str]:
-    segmentation: dict[str, dict[str, DiceSummary]] = found.segmentation or {}
+def _dice_tables(result: EvaluationResult) -> list[str]:
+    segmentation: dict[str, dict[str, DiceSummary]] = result.segmentation or {}
     if not segmentation:
         return []
     kinds = next(iter(segmentation.values()))
     titles = " | ".join(TITLES.get(kind, kind) for kind in kinds)
-    rows = ["", f"| Dice | {titles} | the other's mask, unmoved |", "|---" * (len(kinds) + 2) + "|"]
+    rows = ["", f"| Dice | {titles} | the other's mask, undeformed |", "|---" * (len(kinds) + 2) + "|"]
     for name, by_kind in segmentation.items():
         cells = " | ".join(f"{_n(v.dice_mean)} ± {_n(v.dice_std)}" for v in by_kind.values())
-        copied = (found.copy or {}).get(name)
+        copied = (result.copy or {}).get(name)
         rows.append(f"| {name} | {cells} | {_n(copied.dice_mean if copied else None)} |")
-    paired = found.paired or {}
+    paired = result.paired or {}
     rows += ["", "| difference by subject (95 % interval, p) | " + " | ".join(paired) + " |"]
     rows += ["|---" * (1 + len(paired)) + "|"]
     for kind in next(iter(paired.values()), {}):
@@ -154,28 +155,28 @@ def _dice_tables(found: EvaluationResult) -> list[str]:
     return rows
 
 
-def _statements(found: EvaluationResult) -> Iterator[str]:
-    if r := found.registration:
+def _statements(result: EvaluationResult) -> Iterator[str]:
+    if r := result.registration:
         yield f"- Error of alignment: {_n(r.error_before_px)} pixels before, {_n(r.error_after_px)} after."
-    if (probe := found.probe) and probe.ci95 is not None and probe.per_dimension is not None:
+    if (probe := result.probe) and probe.ci95 is not None and probe.per_dimension is not None:
         low, high = probe.ci95
         each = ", ".join(_n(v) for v in probe.per_dimension)
         yield (
-            f"- Modality told from z by logistic regression: {_n(probe.accuracy)} (95 % interval {low:.3f} to "
+            f"- Modality classified from z by logistic regression: {_n(probe.accuracy)} (95 % interval {low:.3f} to "
             f"{high:.3f}, chance {_n(probe.chance)}); from one dimension alone: {each}."
         )
-    if found.swap:
-        swaps = ", ".join(f"{way.replace('_', ' ')} {_n(v.accuracy)}" for way, v in found.swap.items())
-        yield f"- Images with swapped style that are taken for the style's modality: {swaps}."
-    if (d := found.dependence) and d.dcor is not None:
+    if result.swap:
+        swaps = ", ".join(f"{way.replace('_', ' ')} {_n(v.accuracy)}" for way, v in result.swap.items())
+        yield f"- Images with swapped style that are classified as the style's modality: {swaps}."
+    if (d := result.dependence) and d.dcor is not None:
         yield (
             f"- Distance correlation of s and z: {_n(d.dcor)} (biased, as in the paper), squared and "
             f"unbiased {_n(d.dcor_squared_unbiased)}, p = {d.p_value:.3g} "
             f"({d.n} anatomies of {d.n_subjects} subjects)."
         )
-    if found.kl_per_dimension:
-        yield "- KL of each z dimension, nats: " + ", ".join(f"{v:.2f}" for v in found.kl_per_dimension) + "."
-    for name, shares in (found.channel_occupancy or {}).items():
+    if result.kl_per_dimension:
+        yield "- KL of each z dimension, nats: " + ", ".join(f"{v:.2f}" for v in result.kl_per_dimension) + "."
+    for name, shares in (result.channel_occupancy or {}).items():
         yield f"- Share of pixels in each anatomy channel, {name}: " + ", ".join(f"{v:.3f}" for v in shares) + "."
 
 

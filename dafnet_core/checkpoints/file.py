@@ -1,4 +1,4 @@
-"""Checkpoints: weights and all that is needed to use them, in one safetensors file, never a pickle."""
+"""Checkpoints: weights and everything needed to use them, in one safetensors file, never a pickle."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ MAX_MAP = 32 * 2**20  # values of the largest feature map of one slice: 128 MB i
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint of this project, or not a whole one; the message says what to do."""
+    """A file is not a checkpoint of this project, or is truncated; the message names the remedy."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Networks and what must be known to use them.
+    """Networks and the metadata needed to use them.
 
     Attributes:
         model: networks of a method, in eval mode, float32, channels_last.
         preparation: how its inputs are made from raw slices.
         colours: one hex colour a class; the background's is ignored.
         training: facts of the run.
-        metrics: numbers on data never trained on, by title; {} where none were measured.
+        metrics: results on data never trained on, by title; {} if not evaluated.
         versions: of python, torch and this project when it was written.
         digest: blake2b of the file, "" for one that was never saved.
         method_name: one of METHODS.
@@ -92,7 +92,7 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
         "preparation": checkpoint.preparation.to_dict(),
         "colours": checkpoint.colours,
         "training": checkpoint.training.to_json(),
-        "metrics": {title: found.to_json() for title, found in checkpoint.metrics.items()},
+        "metrics": {title: result.to_json() for title, result in checkpoint.metrics.items()},
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -112,7 +112,7 @@ def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint, strictly.
 
     Raises:
-        CheckpointError: not there, or as in `from_bytes`.
+        CheckpointError: no such file, or as in `from_bytes`.
     """
     path = Path(path)
     if not path.is_file():
@@ -133,17 +133,17 @@ def _check_size(size: int, path: str | Path) -> None:
 def from_bytes(data: bytes, path: str) -> Checkpoint:
     """A checkpoint from the content of its file, strictly; nothing is executed.
 
-    What the file claims is checked before anything of that size is made: first its header, then the networks that it
-    describes, which exist without memory until its weights are found to fit them.
+    Sizes are checked before memory is allocated: first the header, then the networks that it describes, which are
+    created on torch's meta device until the weights are known to fit them.
 
     Args:
-        path: what messages call it.
+        path: name of the file in messages.
 
     Raises:
         CheckpointError: too large, not safetensors, truncated, another format, a description that is wrong, or
             weights that do not fit it.
     """
-    path = sanitize(path)  # of a file that somebody named
+    path = sanitize(path)  # may be an uploaded file's name
     _check_size(len(data), path)
     try:
         header = _header(data)
@@ -173,7 +173,7 @@ def from_bytes(data: bytes, path: str) -> Checkpoint:
 
 
 def _header(data: bytes) -> dict[str, Any]:
-    """What stands before the weights; its length is known to be sane before it is read."""
+    """The file's header; its length is checked before it is read."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > len(data) - 8:
         raise ValueError(f"{len(data)} bytes, of which the header claims {length}")
@@ -189,7 +189,7 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
     """The configuration, the preparation and the other attributes of a Checkpoint from its metadata, JSON by name.
 
     Raises:
-        ValueError: another format, something missing, or something that cannot be.
+        ValueError: another format, something missing, or an invalid value.
     """
     try:
         values = {key: parse(text) for key, text in texts.items()}
@@ -197,9 +197,9 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
         raise ValueError("its metadata are no text") from None
     except ValueError as error:
         raise ValueError(f"its metadata are not JSON ({error})") from error
-    found = values.get("dafnet_format", "none")
-    if type(found) is not int or found != FORMAT:
-        raise ValueError(f"format {sanitize(str(found), 20)}, expected {FORMAT}")
+    version = values.get("dafnet_format", "none")
+    if type(version) is not int or version != FORMAT:
+        raise ValueError(f"format {sanitize(str(version), 20)}, expected {FORMAT}")
     method = values.get("method", "dafnet")
     need(method in trainable(), method, "method", f"one of {', '.join(trainable())}")
     if missing := sorted({"model", "preparation", "colours", "training", "metrics", "versions"} - set(values)):
@@ -238,10 +238,10 @@ def _preparation(values: Any) -> Preparation:
 
 
 def check_maps(config: ModelConfig, preparation: Preparation) -> None:
-    """Refuse networks that cannot see their input, or whose feature maps would fill the memory.
+    """Check that the networks accept their input, and that their feature maps fit in memory.
 
     Raises:
-        ValueError: saying what is too large.
+        ValueError: a size that does not fit the poolings, or maps that are too large.
     """
     height, width = preparation.height, preparation.width
     if height % config.multiple or width % config.multiple or min(height, width) < 2 * config.multiple:
@@ -268,8 +268,8 @@ def _check_weights(header: dict[str, Any], expected: dict[str, torch.Tensor]) ->
             raise ValueError(f"{name} is not described")
         kind, shape = header[name].get("dtype"), header[name].get("shape")
         if shape != list(wanted.shape):
-            found = tuple(shape) if isinstance(shape, list) else shape
-            raise ValueError(f"{name} is {sanitize(str(found), 60)}, expected {tuple(wanted.shape)}")
+            actual = tuple(shape) if isinstance(shape, list) else shape
+            raise ValueError(f"{name} is {sanitize(str(actual), 60)}, expected {tuple(wanted.shape)}")
         kinds = ("F32", "F16") if wanted.is_floating_point() else ("I64",)
         if kind not in kinds:
             raise ValueError(f"{name} is of type {sanitize(str(kind), 20)}, expected {' or '.join(kinds)}")

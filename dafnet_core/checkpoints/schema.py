@@ -1,4 +1,4 @@
-"""What a checkpoint tells about itself, typed, and checked before it is used: cards and pages rely on these shapes.
+"""Typed schema of a checkpoint's metadata, validated on reading: cards and pages rely on these shapes.
 
 Files of earlier versions are converted here and nowhere else: `method` was always "dafnet", metrics had fewer keys.
 """
@@ -20,17 +20,17 @@ MAX_DEPTH, MAX_VALUES = 16, 200_000
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON without NaN, without keys that stand twice, neither deep nor endless.
+    """Parse JSON without NaN, duplicate keys or integers beyond 64 bits, limited in depth and size.
 
     Raises:
-        ValueError: it is not that; RecursionError where it is thousands of lists deep.
+        ValueError: invalid JSON; RecursionError: thousands of nested lists.
     """
     value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     level, depth = [value], 0
     while level:
         depth += 1
         if any(abs(v) >= 2**63 if type(v) is int else type(v) is float and not math.isfinite(v) for v in level):
-            raise ValueError("it holds a number that no computer has")
+            raise ValueError("it holds a number that does not fit in 64 bits")
         if depth > MAX_DEPTH or len(level) > MAX_VALUES:
             raise ValueError(f"it is more than {MAX_DEPTH} levels deep, or has more than {MAX_VALUES} values")
         level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
@@ -38,11 +38,11 @@ def parse(text: str | bytes) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
-        raise ValueError(f"the key {sanitize(repr(twice), 60)} stands there twice")
-    return found
+        raise ValueError(f"the key {sanitize(repr(twice), 60)} appears twice")
+    return members
 
 
 def _no_number(name: str) -> None:
@@ -51,7 +51,7 @@ def _no_number(name: str) -> None:
 
 @dataclass(frozen=True)
 class StartRecord:
-    """The checkpoint that a run began with, and the one that this began with."""
+    """The checkpoint that a run was fine-tuned from, and that one's own start."""
 
     step: int
     minutes: float
@@ -82,14 +82,14 @@ class TrainingRecord:
     """Facts of a run.
 
     Attributes:
-        step, minutes, command, machine: how it was made; the command without a path of that machine.
-        data, data_licence: names for people.
-        target: the modality whose annotations were rationed.
-        split: of its subjects; annotated_target_subjects: those of the training part whose target masks it used.
+        step, minutes, command, machine: how it was trained; the command contains no local path.
+        data, data_licence: readable names.
+        target: the modality with limited annotations.
+        split: of its subjects; annotated_target_subjects: training subjects whose target masks were used.
         configuration: every option of the command line.
         validation: numbers of its validation subjects.
         registered: whether the modalities of a subject lie on one grid; None in older files.
-        start: None for weights that were drawn.
+        start: None if trained from scratch.
     """
 
     step: int
@@ -112,49 +112,49 @@ class TrainingRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The inverse of `training_from_json`."""
-        found = to_json(self) | {"validation": self.validation.to_json()}
-        found["validation"].pop("data")
-        return {k: v for k, v in found.items() if v is not None or k == "start"}
+        record = to_json(self) | {"validation": self.validation.to_json()}
+        record["validation"].pop("data")
+        return {k: v for k, v in record.items() if v is not None or k == "start"}
 
 
 def training_from_json(value: Any, config: ModelConfig) -> TrainingRecord:
     """Facts of a run from JSON.
 
     Raises:
-        ValueError: naming the place, what stands there and what was expected.
+        ValueError: naming the place, the value and what was expected.
     """
     need(isinstance(value, dict), value, "training", "an object")
     validation = value.get("validation")
     if isinstance(validation, dict):
         need("segmentation" in validation, None, "training.validation.segmentation is missing; it", "an object")
         value = value | {"validation": {"data": "validation"} | validation}
-    found = from_json(TrainingRecord, value, "training")
+    record = from_json(TrainingRecord, value, "training")
     for name, kind, expected in (("seed", int, "a whole number"), ("data", str, "text")):
-        if name not in found.configuration:
+        if name not in record.configuration:
             raise ValueError(f"training.configuration.{name} is missing")
         place = f"training.configuration.{name}"
-        need(isinstance(found.configuration[name], kind), found.configuration[name], place, expected)
+        need(isinstance(record.configuration[name], kind), record.configuration[name], place, expected)
     need(
-        type(found.option("w_warp", 0)) in (int, float),
-        found.option("w_warp"),
+        type(record.option("w_warp", 0)) in (int, float),
+        record.option("w_warp"),
         "training.configuration.w_warp",
         "a number",
     )
     for name in ("data", "pairing"):
-        from_json(str, found.option(name, ""), f"training.configuration.{name}")
-    _keys(found.validation.segmentation, config.modalities, "training.validation.segmentation")
-    return found
+        from_json(str, record.option(name, ""), f"training.configuration.{name}")
+    _keys(record.validation.segmentation, config.modalities, "training.validation.segmentation")
+    return record
 
 
 def metrics_from_json(value: Any, config: ModelConfig) -> dict[str, EvaluationResult]:
     """Numbers of `evaluate` by data set; errors as in `training_from_json`."""
-    found = from_json(dict[str, EvaluationResult], value, "metrics")
-    for title, result in found.items():
+    metrics = from_json(dict[str, EvaluationResult], value, "metrics")
+    for title, result in metrics.items():
         for where, has, wants in _shapes(result, config):
             _keys(has, wants, f"metrics.{title}.{where}")
         for where, row, length in _lengths(result, config):
             need(len(row) == length, row, f"metrics.{title}.{where}", f"a list of {length}")
-    return found
+    return metrics
 
 
 def _keys(has: Mapping[str, Any] | None, wants: tuple[str, ...], where: str) -> None:
@@ -174,8 +174,8 @@ def _shapes(
     for name, by_kind in (r.segmentation or {}).items():
         kinds = kinds or tuple(by_kind)
         yield f"segmentation.{name}", by_kind, kinds
-        for kind, found in by_kind.items():
-            yield f"segmentation.{name}.{kind}.per_class", found.per_class, config.classes[1:]
+        for kind, summary in by_kind.items():
+            yield f"segmentation.{name}.{kind}.per_class", summary.per_class, config.classes[1:]
     compared: tuple[str, ...] = ()
     for name, differences in (r.paired or {}).items():
         compared = compared or tuple(differences)

@@ -1,1 +1,1 @@
-"""Where slices come from: the phantom, files of all kinds, and their preparation for a model."""
+"""Data sources: the phantom and medical image files, their preparation, pairing and splits."""

@@ -1,11 +1,11 @@
-"""Abdominal MR of the CHAOS challenge, in the tree that it is given out in.
+"""Abdominal MR of the CHAOS challenge, in its original folder structure.
 
     SUBJECT/T1DUAL/DICOM_anon/InPhase/*.dcm, OutPhase/*.dcm    SUBJECT/T1DUAL/Ground/*.png
     SUBJECT/T2SPIR/DICOM_anon/*.dcm                            SUBJECT/T2SPIR/Ground/*.png
 
-T1 and T2 are different acquisitions: other numbers of slices, other resolution, moved between the two. Files are
-read one by one, so that a label stays with its slice wherever the geometry puts the slice in the stack, and so
-that anonymisers that gave each file a series of its own do no harm.
+T1 and T2 are separate acquisitions with different numbers of slices and resolutions, and motion between them. Files
+are read one by one, so that a label stays with its slice wherever the geometry puts the slice in the stack, and so
+that files which an anonymiser put into separate series can be read too.
 """
 
 import re
@@ -105,11 +105,13 @@ def _find(folder: Path) -> Path:
     if _has_subjects(folder):
         return folder
     below = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_dir())
-    found = [path for path in below if _has_subjects(path)]
-    if len(found) > 1:
-        raise DataError(f"{folder}: several folders hold MR subjects, {', '.join(map(str, found))}; give one of them.")
-    if found:
-        return found[0]
+    folders = [path for path in below if _has_subjects(path)]
+    if len(folders) > 1:
+        raise DataError(
+            f"{folder}: several folders hold MR subjects, {', '.join(map(str, folders))}; give one of them."
+        )
+    if folders:
+        return folders[0]
     raise DataError(
         f"{folder}: no MR subject of CHAOS here or two levels down; a folder with subjects such as 1/T1DUAL and "
         "1/T2SPIR is needed, Train_Sets/MR in the original."
@@ -180,8 +182,8 @@ def _one_slice(path: Path, mask: bool = False) -> Scan:
     return scan
 
 
-def _check_sizes(paths: Sequence[Path], found: Sequence[Scan], others: Sequence[Path], wanted: Sequence[Scan]) -> None:
-    for path, scan, other, expected in zip(paths, found, others, wanted, strict=True):
+def _check_sizes(paths: Sequence[Path], scans: Sequence[Scan], others: Sequence[Path], wanted: Sequence[Scan]) -> None:
+    for path, scan, other, expected in zip(paths, scans, others, wanted, strict=True):
         sizes = [" x ".join(map(str, item.values.shape[2:])) for item in (scan, expected)]
         if sizes[0] != sizes[1]:
             raise DataError(f"{path}: it has {sizes[0]} pixels, {other} has {sizes[1]}; they need the same.")
@@ -190,7 +192,7 @@ def _check_sizes(paths: Sequence[Path], found: Sequence[Scan], others: Sequence[
 def _order(pictures: Sequence[Scan]) -> tuple[list[int], np.ndarray | None]:
     """Order along the patient, as readers.read orders a series, and the first slice's affine.
 
-    Where headers are silent or slices are not parallel, the order of the files' numbers, and None.
+    Without geometry in the headers, or if slices are not parallel: the order of the file numbers, and None.
     """
     affines = [picture.affine for picture in pictures if picture.affine is not None]
     if len(affines) < len(pictures):

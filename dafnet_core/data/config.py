@@ -1,4 +1,4 @@
-"""The data section of a training run: which slices, whose annotations, how they are paired and augmented."""
+"""The data section of a training run: source, annotations, pairing and augmentation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dafnet_core.config import Config, ModelConfig, option, short
 class DataConfig(Config):
     """Data, annotations (Sec. V-A, V-B), pairing (Sec. III-F) and augmentation of a training run.
 
-    Which options mean something depends on the source: `sources.check_options` refuses the others.
+    Which options apply depends on the source: `sources.check_options` raises for the others.
     """
 
     source: str = option("phantom", "phantom, chaos:PATH, chaos-out:PATH, or an nnU-Net v2 folder", flag="data")
     modalities: tuple[str, ...] = option((), "channels of an nnU-Net folder, in this order; all of them by default")
     fold: int = option(0, "which split of the subjects: the data's own folds where they have some, else 0 to 2")
-    target: str = option("", "modality whose annotations are rationed; the last one by default")
+    target: str = option("", "modality with limited annotations; the last one by default")
     annotations: float = option(1.0, "share of subjects whose target masks are used, 0 to 1 (Sec. V-A, V-B)")
     pairing: str = option(
         "expert",

@@ -1,4 +1,4 @@
-"""Subjects as samples: slices paired across modalities, their candidates, and how they become batches."""
+"""Subjects as samples: slices paired across modalities, their candidates, augmentation and batches."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Sample:
         images: (M, K, H, W) float32 in [-1, 1]; candidate 0 is the slice itself.
         masks: (M, H, W) uint8 labels, each in its modality's own frame.
         annotated: (M,) bool.
-        subject, position: whose slice and which one.
-        displacements: (M, H, W, 2) float32 xy in pixels, by which images and masks were deformed; None for not at all.
+        subject, position: id of the subject, index of the slice in its first modality.
+        displacements: (M, H, W, 2) float32 xy in pixels, of images and masks by known deformations; None without.
         regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
     """
 
@@ -43,7 +43,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to each training sample anew in each epoch; the amounts of TrainConfig."""
+    """Random augmentation of each training sample, drawn again in each epoch."""
 
     rotation: float = 0.0  # largest angle, degrees; one a sample
     warp: float = 0.0  # RMS of the displacement between two modalities, pixels of a 96-pixel side; one field a modality
@@ -77,7 +77,7 @@ def deformed(sample: Sample, displacements: np.ndarray) -> Sample:
 
 
 def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
-    """A sample turned by one random angle, then warped by one random field a modality."""
+    """Rotate a sample by a random angle, then warp each modality by its own random field."""
     m, height, width = sample.masks.shape
     turn = rotation(np.deg2rad(rng.uniform(-augmentation.rotation, augmentation.rotation)), height, width)
     fields = np.repeat(turn[None], m, 0)
@@ -109,11 +109,11 @@ class PairedSlices:
     Args:
         modalities, classes: names; class 0 is the background.
         preparation: how the studies' slices were made.
-        studies: subjects; their arrays may be made when first indexed, as those of synthetic data.
+        studies: subjects; their arrays may be generated on first access, as those of synthetic data.
         pairing: "expert" (by position), "neighbours" (candidates are the nearest slices) or "shuffled" (every
-            modality but the first is up to two positions off, anew in each epoch; Sec. V-C).
+            modality but the first is shifted by up to two positions, drawn in each epoch; Sec. V-C).
         candidates: K; with "expert" the further candidates are frames of the same slice.
-        unannotated: for a modality's index, subjects whose masks of it must never be used.
+        unannotated: by index of the modality, subjects whose masks of it are hidden.
         warp: evaluate registered data under known smooth warps of this amount (Augmentation), seeded by
             `warp_seed`; 0 for none.
     """
@@ -152,7 +152,7 @@ class PairedSlices:
         return deformed(sample, self._fields(index)) if self.warp else sample
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """One sample; `rng` decides by how much shuffled pairs are off."""
+        """One sample; `rng` draws the shifts of shuffled pairs."""
         number, slices = self._index[index]
         study = self.studies[number]
         images, masks, annotated = [], [], []
@@ -162,7 +162,7 @@ class PairedSlices:
             frames, depth = study.images[i].shape[:2]
             chosen = self._candidates(frames, depth, at)
             images.append(np.stack([study.images[i][frame, position] for frame, position in chosen]))
-            # a mask that must not be used is not even handed on
+            # hidden masks are replaced by background, so that nothing can use them
             labels = None if study.name in self.unannotated.get(i, ()) else study.masks[i]
             masks.append(np.zeros(images[-1].shape[1:], np.uint8) if labels is None else labels[at])
             annotated.append(labels is not None)
@@ -174,16 +174,16 @@ class PairedSlices:
         """(frame, slice) of K candidates, nearest first; the last is repeated where there are fewer."""
         if self.pairing == "expert":
             order = sorted(range(frames), key=lambda f: min(f, frames - f))
-            found = [(f, at) for f in order]
+            nearest = [(f, at) for f in order]
         else:
-            found = [(0, j) for j in sorted(range(slices), key=lambda j: abs(j - at))]
-        found = found[: self.candidates]
-        return found + [found[-1]] * (self.candidates - len(found))
+            nearest = [(0, j) for j in sorted(range(slices), key=lambda j: abs(j - at))]
+        nearest = nearest[: self.candidates]
+        return nearest + [nearest[-1]] * (self.candidates - len(nearest))
 
     def _fields(self, index: int) -> np.ndarray:
         size = self.preparation.height, self.preparation.width
         number, slices = self._index[index]
-        # by name and place, so that a slice is warped alike whichever other subjects are judged with it
+        # seeded by name and position, so that a slice's warp does not depend on the other subjects evaluated
         name = zlib.crc32(self.studies[number].name.encode())
         rng = np.random.default_rng([self.warp_seed, name, slices[0]])
         return random_fields(rng, len(self.modalities), *size, self.warp)
@@ -192,8 +192,8 @@ class PairedSlices:
         """The known misregistration of a sample whose slices pair by position: ({}, {}) where it is unknown.
 
         Returns:
-            For each ordered pair (fixed, moving) the position (H, W, 2) xy in pixels of the moving image to look
-            at; for each modality the region (H, W) bool over which errors are judged: with `warp` the head or body
+            For each ordered pair (fixed, moving) the sampling position (H, W, 2) xy in pixels of the moving
+            image; for each modality the region (H, W) bool over which errors are computed: with `warp` the head or body
             of registered data, else what `Study.truth` gives.
         """
         if self.warp:
@@ -218,19 +218,19 @@ class PairedSlices:
         augmentation: Augmentation = UNCHANGED,
         shard: tuple[int, int] = (0, 1),
     ) -> Batch:
-        """The batch of a training step: shuffled anew each epoch, a function of its arguments alone.
+        """The batch of a training step: shuffled in each epoch, a deterministic function of its arguments.
 
         Args:
-            augmentation: augmentation.
-            shard: (r, n): only samples r, r + n, ... of the batch, for one of n processes.
+            augmentation: applied to every sample.
+            shard: (r, n): samples r, r + n, ... of the batch only, for process r of n.
         """
         epoch, chosen = self.epoch_of(step, batch_size), self._order(step, batch_size, seed)
-        found = []
+        samples = []
         for n in range(shard[0], batch_size, shard[1]):
             rng = np.random.default_rng([seed, epoch, int(chosen[n])])
             sample = self.sample(int(chosen[n]), rng)
-            found.append(augment(sample, augmentation, rng) if augmentation != UNCHANGED else sample)
-        return collate(found)
+            samples.append(augment(sample, augmentation, rng) if augmentation != UNCHANGED else sample)
+        return collate(samples)
 
     def epoch_of(self, step: int, batch_size: int) -> int:
         """The epoch, from 0, that a training step belongs to."""
@@ -243,12 +243,12 @@ class PairedSlices:
 
 
 def _matched(positions: tuple[np.ndarray, ...]) -> list[tuple[int, ...]]:
-    """Slices of all modalities that lie at the same place: one tuple of slice indices a position."""
+    """Tuples of slice indices, one index a modality, that lie at the same position."""
     most = max(range(len(positions)), key=lambda i: len(positions[i]))
-    found = []
+    matches = []
     for place in positions[most]:
         nearest = [int(np.abs(p - place).argmin()) for p in positions]
         reach = [0.5 * np.abs(np.diff(p)).max() if len(p) > 1 else np.inf for p in positions]
         if all(abs(p[n] - place) <= r + 1e-6 for p, n, r in zip(positions, nearest, reach, strict=True)):
-            found.append(tuple(nearest))
-    return found
+            matches.append(tuple(nearest))
+    return matches

@@ -1,4 +1,4 @@
-"""Known deformations: rotations, and smooth random warps that registered data need to teach and judge an aligner.
+"""Known deformations: rotations, and smooth random warps to train and evaluate an aligner on registered data.
 
 Frame: displacements are (x, y) in pixels; a deformed image shows at pixel p what the original shows at
 p + displacement(p).
@@ -47,7 +47,7 @@ def smooth_displacement(rng: np.random.Generator, height: int, width: int, rms: 
 
 
 def rotation(angle: float, height: int, width: int) -> np.ndarray:
-    """Displacement (H, W, 2) xy in pixels that turns an image about its centre by `angle` radians, clockwise."""
+    """Displacement (H, W, 2) xy in pixels that rotates an image about its centre by `angle` radians, clockwise."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     x, y = x - (width - 1) / 2, y - (height - 1) / 2
     c, s = math.cos(angle), math.sin(angle)
@@ -55,10 +55,10 @@ def rotation(angle: float, height: int, width: int) -> np.ndarray:
 
 
 def deform(images: torch.Tensor, displacement: np.ndarray, *, labels: bool = False) -> torch.Tensor:
-    """Images (N, C, H, W) deformed by displacements (N or 1, H, W, 2); their border continues outwards.
+    """Images (N, C, H, W) deformed by displacements (N or 1, H, W, 2); border values are extended outwards.
 
     Args:
-        labels: take the nearest pixel, so that no label is invented.
+        labels: nearest-neighbour interpolation, so that no new labels appear.
     """
     height, width = images.shape[-2:]
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -74,7 +74,7 @@ def deform(images: torch.Tensor, displacement: np.ndarray, *, labels: bool = Fal
 
 
 def sampling(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """Where in the moving image to look for what each pixel of the fixed image shows.
+    """Sampling position in the moving image for each pixel of the fixed image.
 
     Solves p + fixed(p) = q + moving(q) for q by fixed-point iteration, which converges because no displacement
     changes by a pixel from one pixel to the next.
@@ -109,6 +109,6 @@ def foreground(images: np.ndarray) -> np.ndarray:
         between = (sums[-1] * below / total - sums) ** 2 / (below * (total - below))
     regions, n = ndimage.label(mean > centres[np.nan_to_num(between).argmax()])
     if n == 0:
-        return np.ones(mean.shape, bool)  # a constant image has no background to tell apart
+        return np.ones(mean.shape, bool)  # a constant image has no background
     largest = 1 + np.bincount(regions[regions > 0] - 1).argmax()
     return ndimage.binary_fill_holes(regions == largest)

@@ -1,4 +1,4 @@
-"""Folders of studies: nnU-Net v2 data sets here, the CHAOS challenge's tree in chaos.py.
+"""nnU-Net v2 data sets as sources of data.
 
 An nnU-Net v2 folder holds dataset.json, imagesTr/CASE_000i.ENDING for channel i, and labelsTr/CASE.ENDING for all
 channels of a case, which lie on one grid. Our extension: labelsTr/CASE_000i.ENDING is the mask of channel i in
@@ -255,7 +255,7 @@ def _check_label(path: Path, label: Scan, image_path: Path, image: Scan) -> None
 
 
 def _check_grid(path: Path, scan: Scan, other_path: Path, other: Scan, remedy: str) -> None:
-    """Refuse scans whose pixels do not lie on each other.
+    """Check that two scans lie on the same grid.
 
     Headers count too: pictures are turned upright by them, so where two of them disagree one picture may be
     flipped against the other, at the same size.

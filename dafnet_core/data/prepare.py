@@ -1,4 +1,4 @@
-"""From a slice as read to a model's input, and the way back to the user's own pixels.
+"""Convert a slice as read to a model's input, and results back to the original pixels.
 
 Arrays are indexed (row, column). Resampling keeps the outer edges of the picture in place: pixel i of n
 covers [i, i + 1) / n, so its centre is (i + 0.5) / n, as Pillow and align_corners=False have it. Pictures are
@@ -98,7 +98,7 @@ def _percentiles(pixels: np.ndarray, percentiles: tuple[float, float]) -> tuple[
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the model's grid lies on the user's own pixels.
+    """Position of the model's grid on the original pixels.
 
     Attributes:
         native: (rows, columns) of the slice as read.
@@ -153,7 +153,7 @@ class Prepared:
 
     Attributes:
         image: (H, W) float32 in [-1, 1]; padding is -1.
-        placement: where the grid lies on the slice, and the way back.
+        placement: position of the grid on the slice, and the inverse mapping.
         notes: what was chosen or doubtful, each a plain sentence.
     """
 
@@ -257,7 +257,7 @@ def prepare_mask(item: Slice, placement: Placement, table: dict[int, int]) -> np
 
 
 def default_label_table(labels: Iterable[int], classes: int) -> dict[int, int]:
-    """Propose which class each label means; the user sees it and may change it.
+    """Propose the class of each label, for the user to confirm or change.
 
     Labels below the number of classes mean themselves; otherwise 0 is background and the others count up in
     order, as in 0/255 masks (255 is class 1) and CHAOS (63, 126, 189, 252 are classes 1 to 4).
@@ -265,10 +265,10 @@ def default_label_table(labels: Iterable[int], classes: int) -> dict[int, int]:
     Raises:
         ReadError: more labels than classes.
     """
-    found = sorted({int(label) for label in labels})
-    if not found or found[-1] < classes:
+    present = sorted({int(label) for label in labels})
+    if not present or present[-1] < classes:
         return {label: label for label in range(classes)}
-    others = [label for label in found if label != 0]
+    others = [label for label in present if label != 0]
     if len(others) >= classes:
         raise ReadError(
             f"The mask holds {len(others)} labels besides background ({', '.join(map(str, others[:8]))}), "
@@ -279,11 +279,10 @@ def default_label_table(labels: Iterable[int], classes: int) -> dict[int, int]:
 
 
 def position_note(image: Slice, other: Slice) -> str | None:
-    """Say so when two slices' headers put them at different places in the patient; None where they agree or
-    are silent.
+    """Sentence that two slices' headers place them at different positions in the patient; None if they agree or
+    give no position.
 
-    The pixels are used as they are; a mask or a second modality shifted in its header may be shifted in
-    truth.
+    The pixels are used unchanged; a mask or a second modality that its header shifts may really be shifted.
     """
     if image.centre is None or other.centre is None:
         return None

@@ -1,9 +1,9 @@
-"""Read files in processes apart, so that a decoder that crashes or hangs takes nothing else down.
+"""Read files in separate processes, so that a decoder that crashes or hangs affects nothing else.
 
-Decoders are C libraries that meet whatever somebody uploads. A reader process waits with its imports done, is
-given one file after the other through a pipe, and answers with the numbers or with the sentence of the refusal.
-It has limits on memory and time; one that dies is replaced, and whoever asked is told so in a sentence. Plain
-numbers and JSON come back: nothing is unpickled. What it prints is thrown away: a decoder may quote a patient.
+Decoders are C libraries that parse untrusted uploads. A reader process imports them in advance, receives one file
+after the other through a pipe, and returns the decoded values or an error message. Its memory and time are limited;
+a process that dies is replaced, and the caller gets an error. Answers are raw numbers and JSON: nothing is
+unpickled. Its output is discarded: a decoder may quote a patient.
 """
 
 import json
@@ -30,11 +30,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class ReaderDied(ReadError):
-    """The process apart crashed, or was ended because it took too long."""
+    """The reader process crashed, or was killed after the time limit."""
 
 
 class Reader:
-    """One process that reads, replaced when it dies. For one thread at a time."""
+    """One reader process, replaced when it dies. Not thread-safe."""
 
     def __init__(self, seconds: float = SECONDS, program: str = _PROGRAM) -> None:
         self._seconds, self._program = seconds, program
@@ -53,12 +53,12 @@ class Reader:
             ReadError: as `readers.read`.
         """
         if self._process.poll() is not None:
-            self._restart()  # it died while it was idle, which is no fault of these files
+            self._restart()  # it died while idle, not because of these files
         late = Event()
         timer = Timer(self._seconds, self._stop, (late,))
         timer.start()
         try:
-            found = self._ask(files, mask)
+            answer = self._ask(files, mask)
         except (EOFError, OSError, ValueError, MemoryError):
             self._restart()
             what = "crashed the decoder, and nothing else"
@@ -69,9 +69,9 @@ class Reader:
             ) from None
         finally:
             timer.cancel()
-        if isinstance(found, str):
-            raise ReadError(found)
-        return found
+        if isinstance(answer, str):
+            raise ReadError(answer)
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -89,7 +89,7 @@ class Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # each thread of OpenBLAS would claim addresses; and what is imported is what runs here
+            # each OpenBLAS thread would use address space; and import this very package
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
         )
 
@@ -121,7 +121,7 @@ class Reader:
 
 
 class Readers:
-    """A few reader processes for any number of threads: who finds all of them busy waits."""
+    """A pool of reader processes for any number of threads; callers block while all are busy."""
 
     def __init__(self, count: int = 2, seconds: float = SECONDS, program: str = _PROGRAM) -> None:
         self._idle: queue.LifoQueue[Reader] = queue.LifoQueue()  # the one that read last is warm
@@ -151,9 +151,9 @@ def _receive(stream: BinaryIO) -> dict[str, Any]:
 def serve(read: Callable[..., Scan] = readers.read) -> None:
     """Answer requests on standard input until it ends: what a reader process runs."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     _limit_memory()
-    # imported while nobody waits for it
+    # imported before the first request
     import nibabel.nifti1  # noqa: F401
     import PIL.Image
     import pydicom.pixels  # noqa: F401

@@ -1,6 +1,6 @@
-"""Read a slice, a volume or a mask from whatever file a user has, or say plainly why not.
+"""Read a slice, a volume or a mask from any supported file, or explain why it cannot be read.
 
-The only public door to the formats. The content decides what a file is, never its name. `python -m
+The public entry point to all formats. The format is detected from the content, never from the name. `python -m
 dafnet_core.data.readers FILE...` answers "why does my file not load?": one JSON line per file, with what was
 read or the sentence that the app shows. Heavy libraries are imported where they are needed, so that this
 starts quickly.
@@ -30,7 +30,7 @@ def read(*files: Source, mask: bool = False) -> Scan:
 
     Args:
         files: paths, or (name, content) pairs as an uploader gives them. A lone .hdr or .img on disk finds
-            its partner beside it.
+            its partner in the same folder.
         mask: read integer labels instead of intensities.
 
     Returns:
@@ -55,9 +55,9 @@ def read(*files: Source, mask: bool = False) -> Scan:
     except MemoryError:
         raise ReadError(f"{name}: it needs more memory than one file may have; cut out the part you need.") from None
     except Exception as error:
-        # The last resort: decoders meet files that nobody foresaw, and no upload may end in a traceback
+        # Last resort: decoders raise unforeseen errors on damaged files, and no upload may end in a traceback
         # (a RecursionError inside a decoder is such a case, too).
-        # Their own words are left out: they may quote local paths, or what the file says about a patient.
+        # Their messages are left out: they may quote local paths, or what the file says about a patient.
         raise ReadError(
             f"{name}: it could not be read as an image ({type(error).__name__} in the decoder); "
             "it is damaged or of an unusual kind, export it again."
@@ -65,7 +65,7 @@ def read(*files: Source, mask: bool = False) -> Scan:
 
 
 def _with_partner(blobs: list[Blob], files: Sequence[Source]) -> list[Blob]:
-    """Add the .img beside a lone .hdr on disk, or the .hdr beside a lone .img."""
+    """Add the .img of a lone .hdr on disk from its folder, or the .hdr of a lone .img."""
     path = blobs[0].path
     if len(files) != 1 or path is None or path.suffix.lower() not in (".hdr", ".img"):
         return blobs

@@ -1,4 +1,4 @@
-"""What a source of data offers: subjects by name, read when they are asked for, and how they are split and judged."""
+"""The interface of data sources: subjects by name, read on demand, and their splits for training and evaluation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dafnet_core.data.studies import DataError, StudyLike
 
 @dataclass(frozen=True)
 class SampleSet:
-    """The slices that a source offers for a look, by the numbers of their subjects.
+    """Example slices of a source, by the numbers of their subjects.
 
     Attributes:
         subjects: how many, never trained on.
         slices: of each subject.
         variants: versions of every subject, the usual one first; at least one.
-        about: what they are, as "built-in ..." for people.
+        about: readable description, to follow "built-in".
         slice_help, variant_help: one sentence each about the choice of a slice and of a variant.
     """
 
@@ -37,10 +37,10 @@ class SampleSet:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One slice of one subject on a model's grid, with what is known of it; M modalities.
+    """One slice of one subject on a model's grid, with its ground truth; M modalities.
 
     Attributes:
-        title: for people; never a patient's name.
+        title: readable; never a patient's name.
         images: (M, H, W) float32 in [-1, 1].
         masks: labels (H, W) of those of the M that have any, by position.
         sampling: of ordered pairs (fixed, moving), where in the moving image each pixel of the fixed one is found,
@@ -67,15 +67,15 @@ class DataSource(Protocol):
         kind: its name before the colon on the command line.
         help: how the command line writes it.
         own_options: options of DataConfig that mean something for some sources, this one among them.
-        synthetic: whether its images are made and not measured.
+        synthetic: whether its images are synthetic.
         built_in: whether it needs no files, so that the app can show it at once; its kind alone then opens it.
-        evaluated_whole: whether all its subjects are judged, whatever split a checkpoint had.
+        evaluated_whole: whether evaluation uses all subjects, whatever the checkpoint's split.
         spec: as on the command line; public_name: without a path of this machine.
-        name, licence: for people.
+        name, licence: readable.
         modalities, classes: in the order of every study's images; class 0 is the background.
         registered: whether the modalities of a subject lie on one grid, so that one mask serves all of them.
         version: of what makes or describes the data, by name; {} for files.
-        samples: what it offers for a look; None for a source that offers nothing.
+        samples: example slices; None for a source without any.
     """
 
     kind: ClassVar[str]
@@ -113,25 +113,25 @@ class DataSource(Protocol):
         ...
 
     def preparation(self, size: int, spacing: float | None) -> Preparation:
-        """How images are brought to a grid of `size` pixels, `spacing` mm each, or fitted to it for None."""
+        """Preparation to a grid of `size` x `size` pixels of `spacing` mm; images are resized to fit it if None."""
         ...
 
     def study(self, name: str, preparation: Preparation) -> StudyLike:
-        """Read or make one subject; raises DataError."""
+        """Read or generate one subject; raises DataError."""
         ...
 
     def split(self, config: DataConfig, seed: int) -> Split:
-        """Names of the subjects of a run's parts; raises ValueError for a fold that there is not."""
+        """Names of the subjects of a run's parts; raises ValueError for a fold that does not exist."""
         ...
 
     def evaluation_specs(self, split: Split) -> dict[str, str]:
-        """What an exported checkpoint is judged on: specs by title; {} where no subject is left for it."""
+        """Data to evaluate an exported checkpoint on: specs by title; {} if no test subjects are left."""
         ...
 
     def sample(
         self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
     ) -> Sample:
-        """A slice for a look; only of a source with `samples`, which bounds the first three.
+        """An example slice; only for sources with `samples`, which bounds the first three.
 
         Args:
             number: of the subject, from 0; position: of its slice, from 0.
@@ -146,7 +146,7 @@ class DataSource(Protocol):
 
 
 class FileSource:
-    """What sources of files share: a split by subject, a path, one test part, no samples."""
+    """Base of sources of files: a split by subject, a path, one test part, no samples."""
 
     kind: ClassVar[str]
     own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing"})
@@ -174,7 +174,7 @@ class FileSource:
         raise NotImplementedError
 
     def split(self, config: DataConfig, seed: int) -> Split:
-        """The data's own split where they bring one, else 70 / 15 / 15."""
+        """The data's own split if there is one, else 70 / 15 / 15 per cent."""
         if not self.folds:
             return split_subjects(self.names(), seed, config.fold)
         if config.fold >= len(self.folds):

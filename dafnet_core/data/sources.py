@@ -1,4 +1,4 @@
-"""Data by the name that the command line gives them; to add a source, write its file and a line here."""
+"""Data sources by their names on the command line; to add one, write its file and add a line here."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ SOURCES: dict[str, Any] = {
 }
 FOLDER = "nnunet"  # a path without a name before it
 DATA_HELP = f"{', '.join(s.help for k, s in SOURCES.items() if k != FOLDER)}, or {SOURCES[FOLDER].help}"
-EVALUATION_WARP = 4.0  # pixels of a 96-pixel side: relative RMS displacement under which registered data are judged
+EVALUATION_WARP = 4.0  # pixels of a 96-pixel side: relative RMS displacement of registered data in evaluation
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run trains on.
+    """Training and validation data of a run.
 
     Attributes:
         source: where it came from.
-        train, val: samples; masks that the run may not use are not annotated in either.
+        train, val: samples; hidden masks are marked as not annotated in both.
         split: names of the subjects of each part.
-        target: index of the modality that `annotations` is about.
+        target: index of the modality with limited annotations.
         annotated: names of training subjects whose target masks are used.
     """
 
@@ -62,14 +62,14 @@ def open_source(spec: str, modalities: tuple[str, ...] = ()) -> DataSource:
 
 
 def public_name(spec: str) -> str:
-    """A source's name without a path of this machine, which has no business in what is shared."""
+    """A source's name without its local path, for files that are shared."""
     kind, colon, _ = spec.partition(":")
-    found = source_class(spec)
-    return spec if found.built_in else f"{kind}:FOLDER" if colon and kind in SOURCES else "FOLDER"
+    source = source_class(spec)
+    return spec if source.built_in else f"{kind}:FOLDER" if colon and kind in SOURCES else "FOLDER"
 
 
 def check_options(config: DataConfig) -> None:
-    """Refuse options that mean nothing for a source: somebody thinks that they do something.
+    """Check that no option is set that has no effect for the source.
 
     Raises:
         ValueError: naming the first one.
@@ -85,13 +85,13 @@ def check_options(config: DataConfig) -> None:
 
 
 def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = False) -> TrainingData:
-    """Training and validation subjects of a run (Sec. IV-A); they never overlap, nor do they with those that judge.
+    """Training and validation subjects of a run (Sec. IV-A); disjoint from each other and from the test subjects.
 
     Args:
         warp_supervised: whether the run needs the known warps of registered data (w_warp above 0).
 
     Raises:
-        ValueError: the data, the split or the annotations cannot be what the configuration asks for.
+        ValueError: the data, the split or the annotations do not fit the configuration.
     """
     source = source_class(config.source).for_training(config, seed)
     if warp_supervised and not (source.registered and config.warp and config.pairing == "expert"):
@@ -145,15 +145,15 @@ def evaluation_data(
     seen: Mapping[str, str] | None = None,
     warp_seed: int = 0,
 ) -> tuple[DataSource, PairedSlices]:
-    """Data to judge a checkpoint on.
+    """Data to evaluate a checkpoint on.
 
     Args:
         spec: as on the command line.
-        part: train, val, test or all. Data of which no subject stands in `seen` are judged whole, and so are sources
-            that say so; subjects that `seen` does not know count as test.
-        size, spacing, modalities, pairing, candidates: of the checkpoint; shuffled pairs are judged as expert ones.
+        part: train, val, test or all. All subjects are used if none is in `seen`, or if the source is
+            `evaluated_whole`; subjects not in `seen` count as test.
+        size, spacing, modalities, pairing, candidates: of the checkpoint; "shuffled" is evaluated as "expert".
         seen: the part of each subject in the checkpoint's split.
-        warp_seed: of the known warps that registered data are judged under.
+        warp_seed: of the known warps applied to registered data.
 
     Raises:
         ValueError: naming what was found and what was expected.

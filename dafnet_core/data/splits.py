@@ -1,4 +1,4 @@
-"""Which subjects are trained on, which choose the best weights, and which judge; always whole subjects."""
+"""Splits into training, validation and test subjects; always whole subjects."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ def split_subjects(names: Sequence[str], seed: int, fold: int = 0) -> Split:
 def draw_annotated(names: Sequence[str], share: float, seed: int) -> frozenset[str]:
     """Subjects whose target masks may be used: a share of them drawn by subject, never by image.
 
-    The same seed draws nested sets: whoever is annotated at 25 % is so at 50 %. At least one at any share
+    The same seed draws nested sets: subjects annotated at 25 % also are at 50 %. At least one at any share
     above 0.
+
+    Raises:
+        ValueError: a share outside [0, 1].
     """
     if not 0 <= share <= 1:
         raise ValueError(f"annotations is {share}; expected a share from 0 to 1")

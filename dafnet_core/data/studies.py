@@ -1,7 +1,7 @@
-"""Subjects on a model's grid, in whatever kind of folder they lay.
+"""Subjects prepared to a model's grid, whatever their source.
 
 A stack is one modality of one subject; its slices need not lie where another modality's do, nor be as many.
-What is the same place in two stacks is a matter of their positions along a common axis.
+Slices of two stacks correspond by their positions along a common axis.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ _PARALLEL = 0.95  # cosine: stacks tilted more than 18 degrees against each othe
 
 
 class DataError(ValueError):
-    """A data set that cannot be trained or judged on: the file, what was found, what was expected, what to do."""
+    """A data set cannot be used. The message names the file, the value, what was expected and the remedy."""
 
 
 class StackLike(Protocol):
-    """An array of images (frames, slices, H, W) or masks (slices, H, W), or what makes its slices when indexed."""
+    """An array of images (frames, slices, H, W) or masks (slices, H, W), or a lazy equivalent."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -67,7 +67,7 @@ class Study:
     positions: tuple[np.ndarray, ...]
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
-        """The known misregistration of a slice. It is unknown for data that were read; a synthetic study knows it.
+        """The known misregistration of a slice. Unknown for files; known for synthetic studies.
 
         Args:
             position: index of the slice in the first modality's stack.
@@ -75,7 +75,7 @@ class Study:
         Returns:
             For each ordered pair of modalities (fixed, moving) the sampling position (H, W, 2), xy in pixels of the
             moving image, of what each pixel of the fixed image shows; for each modality the region (H, W) bool over
-            which errors are judged. ({}, {}) where it is unknown.
+            which errors are computed. ({}, {}) where it is unknown.
         """
         return {}, {}
 
@@ -107,7 +107,7 @@ class Stack:
 
 @contextmanager
 def reading(folder: Path, remedy: str = "") -> Iterator[None]:
-    """Turn a reader's refusal, which names a file and what to do, into one that says where the file lies."""
+    """Convert a ReadError to a DataError that also names the folder."""
     try:
         yield
     except ReadError as error:
@@ -115,15 +115,15 @@ def reading(folder: Path, remedy: str = "") -> Iterator[None]:
 
 
 def read_finite(path: Path, *, mask: bool = False) -> Scan:
-    """Read a file of a data set; what a page repairs for a look is refused here, where numbers come from it.
+    """Read a file of a data set; unlike for display, values that are not finite are an error.
 
     Raises:
         DataError: it cannot be read, or holds NaN or infinite values.
     """
     with reading(path.parent):
         scan = readers.read(path, mask=mask)
-    if found := [note for note in scan.notes if NOT_FINITE in note]:
-        count = found[0].partition(" ")[0]
+    if not_finite := [note for note in scan.notes if NOT_FINITE in note]:
+        count = not_finite[0].partition(" ")[0]
         raise DataError(f"{path}: {count} {NOT_FINITE}; put numbers there, such as that of the background.")
     return scan
 

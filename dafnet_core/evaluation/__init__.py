@@ -1,1 +1,1 @@
-"""A method judged on a data set: measures, each slice by slice and then summarised, and their typed results."""
+"""Evaluation of a method on a data set: measures, computed by slice and then summarised, and their typed results."""

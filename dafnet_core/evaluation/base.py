@@ -1,4 +1,4 @@
-"""What a measure is, and what it is given.
+"""The interface of measures, and their inputs.
 
 To add one, write a class as `Measure` describes, in a file of its own with the dataclass of its result, and a field of
 `EvaluationResult` that names it.
@@ -22,16 +22,16 @@ from dafnet_core.metrics.segmentation import mean_by_subject, nanmean, number
 
 @dataclass(frozen=True, eq=False)
 class ScoredSlice:
-    """One slice, what a method found in it, and what is true of it.
+    """One slice, a method's estimate of it, and the truth.
 
     Attributes:
         method: that made the estimate.
-        subject, position: whose slice, and which one.
+        subject, position: id of the subject, and index of the slice.
         images: (n, K, H, W) float32 in [-1, 1].
         truth: labels (H, W) of the modalities that have any, by index.
         estimate: of all modalities.
         positions: true sampling positions of ordered pairs, (H, W, 2) xy in pixels; {} where unknown.
-        regions: (H, W) bool by modality, over which errors of warps count.
+        regions: (H, W) bool by modality, over which errors of warps are averaged.
     """
 
     method: Method
@@ -68,13 +68,13 @@ class Context:
     """A whole data set, for summaries.
 
     Attributes:
-        method: that was judged.
+        method: that is evaluated.
         encoded: factors of every slice; [] for a method without factors.
         sample_z: seed of a sample of the posterior, None for its mean.
         subjects: in the order in which they came.
         by_subject: numbers of every subject, (n_subjects,) with NaN, by dotted path; measures add theirs.
-        reasons: for what is unknown, by dotted path; measures add theirs.
-        details: what pages draw beyond the numbers, by name of a field; measures add theirs.
+        reasons: for unknown values, by dotted path; measures add theirs.
+        details: objects that pages draw, by name of a field; measures add theirs.
     """
 
     method: Method
@@ -103,8 +103,8 @@ class Measure(Protocol):
     """One or more numbers of a method on a data set.
 
     Attributes:
-        needs: of "masks" (a truth), "images", "positions" and "factors": what the estimate must have, or the measure
-            is left out.
+        needs: of "masks" (a truth), "images", "positions" and "factors": required parts of the estimate; without
+            them the measure is skipped.
         costly: whether it is left out while training.
         why: the reason for each unknown number, by dotted path; the longest path that fits counts.
     """
@@ -114,11 +114,11 @@ class Measure(Protocol):
     why: ClassVar[Mapping[str, str]]
 
     def observe(self, seen: ScoredSlice) -> Any:
-        """What is kept of one slice."""
+        """Intermediate values of one slice."""
         ...
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        """Values of fields of EvaluationResult, from what was kept of every slice."""
+        """Values of fields of EvaluationResult, from the intermediate values of all slices."""
         ...
 
 

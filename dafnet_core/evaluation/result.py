@@ -20,13 +20,13 @@ from dafnet_core.typed_json import all_or_nothing, from_json, to_json
 
 
 def measured_by(measure: type[Measure]) -> Any:
-    """A field whose value a measure gives; None where it was not asked for, or the method lacks what it needs."""
+    """A field that a measure fills; None if it was not computed, or the method lacks its requirements."""
     return field(default=None, metadata={"measure": measure})
 
 
 @dataclass(frozen=True)
 class KnownWarp:
-    """The known random warps that registered data are judged under: RMS of their difference in pixels, and the seed."""
+    """The known random warps applied to registered data: RMS of their difference in pixels, and the seed."""
 
     rms_px: float | None = None
     seed: int | None = None
@@ -42,8 +42,8 @@ class EvaluationResult:
     Attributes:
         data, split: as on the command line.
         version: of the data, python, torch and this project.
-        n_subjects, n_slices: that were judged.
-        warp: under which registered data were judged.
+        n_subjects, n_slices: that were evaluated.
+        warp: that was applied to registered data.
         why: the reason for each null, by dotted path.
     """
 
@@ -74,24 +74,24 @@ class EvaluationResult:
     @classmethod
     def measures(cls) -> dict[type[Measure], tuple[str, ...]]:
         """Every measure and the fields that it fills."""
-        found: dict[type[Measure], tuple[str, ...]] = {}
+        measures: dict[type[Measure], tuple[str, ...]] = {}
         for f in fields(cls):
             if measure := f.metadata.get("measure"):
-                found[measure] = (*found.get(measure, ()), f.name)
-        return found
+                measures[measure] = (*measures.get(measure, ()), f.name)
+        return measures
 
     def to_json(self) -> dict[str, Any]:
-        """JSON with the keys of the fields; what was not asked for is left out, what is unknown is null."""
+        """JSON with the keys of the fields; measures that were not computed are left out, unknown values are null."""
         optional = {name for names in self.measures().values() for name in names}
-        found = to_json(self)
-        return {k: v for k, v in found.items() if v is not None or k not in optional or k in self.why}
+        values = to_json(self)
+        return {k: v for k, v in values.items() if v is not None or k not in optional or k in self.why}
 
     @classmethod
     def from_json(cls, value: Any, where: str = "metrics") -> EvaluationResult:
         """The inverse of `to_json`; also of what earlier versions wrote, which had fewer keys.
 
         Raises:
-            ValueError: naming the place, what stands there and what was expected.
+            ValueError: naming the place, the value and what was expected.
         """
         return from_json(cls, value, where)
 

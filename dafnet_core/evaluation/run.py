@@ -1,4 +1,4 @@
-"""Judge a method on slices: every measure, slice by slice, then summarised."""
+"""Evaluate a method: every measure, slice by slice, then summarised."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dafnet_core.methods.base import Method, SliceInput, predict_all
 from dafnet_core.metrics.dependence import Dependence
 from dafnet_core.metrics.probe import Leakage, Probe
 
-WHY = {"warp": "these data are not registered: nobody warped them"}
+WHY = {"warp": "these data are not registered: no known warp is applied"}
 
 
 @dataclass(frozen=True, eq=False)
 class FactorStatistics:
-    """What the statistics of z and s stand on, for figures.
+    """Objects behind the statistics of z and s, for figures.
 
     Attributes:
         encodings: the factors of every slice.
@@ -38,7 +38,7 @@ class FactorStatistics:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A judged data set.
+    """Evaluation of a method on a data set.
 
     Attributes:
         result: every number.
@@ -61,14 +61,14 @@ def evaluate_method(
     progress: Callable[[float], None] = lambda share: None,
     result: type[EvaluationResult] = EvaluationResult,
 ) -> Evaluation:
-    """Every number of a method on subjects that it was not trained on.
+    """Evaluate a method on subjects that it was not trained on.
 
     Args:
         method: for the data's modalities and classes; networks in eval mode.
-        data: judged whole, or its first `limit` slices.
+        data: all slices, or the first `limit`.
         statistics: also costly measures: probe, swap, leakage, dependence, cycle.
-        sample_z: statistics of z take a sample of q(z | x, s) by this seed, and not its mean.
-        progress: called with the share that is done, in [0, 1]; what it raises ends the work.
+        sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
+        progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
         result: which measures there are.
     """
     measures = {m(): names for m, names in result.measures().items() if statistics or not m.costly}
@@ -84,7 +84,7 @@ def evaluate_method(
         if seen.estimate.factors is not None:
             encoded.append(_encoded(data, index, seen))
         for measure in measures:
-            if absent := measure.needs - _what_there_is(seen):
+            if absent := measure.needs - _available(seen):
                 lacking[measure] = f"{method.title} has no {', '.join(sorted(absent))}"
             else:
                 rows[measure].append(measure.observe(seen))
@@ -95,7 +95,7 @@ def evaluate_method(
         context.reasons |= dict.fromkeys(names, lacking[measure]) if measure in lacking else dict(measure.why)
         values |= {} if measure in lacking else measure.summarise(rows[measure], context)
     progress(1.0)
-    found = result(
+    numbers = result(
         data="",
         method=method.name,
         n_subjects=len(context.subjects),
@@ -103,20 +103,20 @@ def evaluate_method(
         warp=known_warp(data),
         **values,
     )
-    why = _reasons(found, {name for names in measures.values() for name in names}, context.reasons)
+    why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
-    return Evaluation(replace(found, why=why), context.by_subject, details)
+    return Evaluation(replace(numbers, why=why), context.by_subject, details)
 
 
 def _statistics(context: Context) -> FactorStatistics:
-    found = context.details
+    details = context.details
     return FactorStatistics(
-        context.encodings, found.get("probe"), found.get("leakage", {}), found.get("dependence", {})
+        context.encodings, details.get("probe"), details.get("leakage", {}), details.get("dependence", {})
     )
 
 
 def known_warp(data: PairedSlices) -> KnownWarp:
-    """The warps that data are judged under, in pixels of their own grid."""
+    """The known warps applied to the data, in pixels of their grid."""
     if not data.warp:
         return KnownWarp()
     return KnownWarp(data.warp * max(data.preparation.height, data.preparation.width) / 96, data.warp_seed)
@@ -145,15 +145,15 @@ def _encoded(data: PairedSlices, index: int, seen: ScoredSlice) -> Encoded:
     return Encoded.of(seen.factors, seen.subject, seen.position, masks=masks, ground_truth=data.ground_truth(index))
 
 
-def _what_there_is(seen: ScoredSlice) -> set[str]:
+def _available(seen: ScoredSlice) -> set[str]:
     estimate = seen.estimate
     has = {"masks": seen.truth, "images": estimate.images, "positions": estimate.positions}
     return {name for name, value in has.items() if value} | ({"factors"} if estimate.factors is not None else set())
 
 
-def _reasons(found: EvaluationResult, asked: set[str], reasons: Mapping[str, str]) -> dict[str, str]:
+def _reasons(result: EvaluationResult, asked: set[str], reasons: Mapping[str, str]) -> dict[str, str]:
     """The reason for every None of a result, and of the fields that were asked for."""
-    shown = replace(found, why=dict.fromkeys(asked, "")).to_json()
+    shown = replace(result, why=dict.fromkeys(asked, "")).to_json()
     why = {}
     for path in unknown({key: value for key, value in shown.items() if key != "why"}):
         if path.endswith("false_positive.rate"):

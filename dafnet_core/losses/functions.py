@@ -59,12 +59,12 @@ def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
 
 
 def modality_reconstruction_loss(z_reencoded: Tensor, z: Tensor) -> Tensor:
-    """L_rec^z (Sec. III-E): mean absolute difference of z and what is encoded from its image; 0 for none."""
+    """L_rec^z (Sec. III-E): mean absolute difference of z and its re-encoding, both (..., n_z); scalar, 0 if empty."""
     return (z_reencoded - z).abs().sum() / max(z.numel(), 1)
 
 
 def warp_error(grid: Tensor, fixed: Tensor, moving: Tensor, region: Tensor) -> Tensor:
-    """How far sampling positions are from where known warps of registered images say; not in the paper.
+    """Error of sampling positions under known warps of registered images; not in the paper.
 
     A position q found for pixel p of the fixed image is right where both show the same point of the registered
     images: p + fixed(p) = q + moving(q).
@@ -85,10 +85,10 @@ def warp_error(grid: Tensor, fixed: Tensor, moving: Tensor, region: Tensor) -> T
 
 
 def mean_where(values: Tensor, keep: Tensor) -> Tensor:
-    """Mean of `values` where `keep`; 0 if nothing is kept. What is not kept has no gradient.
+    """Mean of `values` where `keep`; 0 if nothing is kept. Excluded values have no gradient.
 
     With several processes the sum is divided by their mean count, so that the mean of their gradients is that
-    of one process with the whole batch, also where one of them keeps nothing.
+    of one process with the whole batch, even if one of them keeps nothing.
     """
     keep = keep.to(values.dtype)
     total = summed(keep.sum()).clamp_min(1)

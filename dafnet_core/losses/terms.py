@@ -1,4 +1,4 @@
-"""The loss terms of DAFNet (Sec. III): one function each, from what a training forward gave to a scalar.
+"""The loss terms of DAFNet (Sec. III): one function each, from the outputs of a training forward pass to a scalar.
 
 Every term is a mean over modalities plus, where the paper uses deformed anatomies too, a mean over ordered pairs; so
 terms keep their size whatever the number of modalities. `weights.py` names each term and its default weight.
@@ -27,7 +27,7 @@ from dafnet_core.types import Batch, PairOutputs
 
 @dataclass(frozen=True)
 class Forward:
-    """What a term may use: one training forward, its batch, and the discriminators.
+    """Inputs of loss terms: one training forward pass, its batch, and the discriminators.
 
     `masks` (M, B, H, W) are labels, background where nothing is annotated, so that no unannotated value is ever read;
     `annotated` (M, B) bool; `x` (M, B, H, W) the images; `fixed` (P,) the modality that each pair is deformed onto.
@@ -94,9 +94,9 @@ def known_warp(f: Forward) -> Tensor | None:
     displacements, regions = f.batch.displacements, f.batch.regions
     if displacements is None or regions is None:
         return None
-    known, regions = displacements.transpose(0, 1), regions.transpose(0, 1)
-    moving = torch.stack([known[j] for _, j in f.outputs.pairs])
-    parts = (f.outputs.grid, known[f.fixed], moving, regions[f.fixed])
+    fields, regions = displacements.transpose(0, 1), regions.transpose(0, 1)
+    moving = torch.stack([fields[j] for _, j in f.outputs.pairs])
+    parts = (f.outputs.grid, fields[f.fixed], moving, regions[f.fixed])
     return warp_error(*(t.flatten(0, 1) for t in parts)).mean()
 
 

@@ -1,4 +1,4 @@
-"""Which loss terms there are: a field each, with its function, its default weight and its meaning.
+"""The loss terms: one field each, with its function, default weight and description.
 
 To add a loss, write a function of `Forward` and a field here; the command line, logs and cards follow.
 """
@@ -27,7 +27,7 @@ def weight(default: float, term: Term, help: str, *, costly: bool = False) -> An
         default: its weight, 0 or more.
         term: gives the unweighted scalar, or None where the batch does not allow it.
         help: of the command line.
-        costly: left out while its weight is 0; other terms are computed, and logged, all the same.
+        costly: not computed while its weight is 0; other terms are always computed and logged.
     """
     return field(default=default, metadata={"help": f"weight of {help}", "term": term, "costly": costly})
 
@@ -38,11 +38,11 @@ class LossWeights(Config):
 
     sup: float = weight(10.0, terms.supervised, "L_sup: Dice and cross entropy of annotated masks")
     adv_mask: float = weight(
-        1.0, adversarial.masks, "L_adv^M: masks that the discriminator takes for real", costly=True
+        1.0, adversarial.masks, "L_adv^M: masks that the discriminator classifies as real", costly=True
     )
     rec: float = weight(1.0, terms.reconstruction, "L_rec: absolute error of own and crosswise reconstructions")
     adv_image: float = weight(
-        1.0, adversarial.images, "L_adv^I: images that the image discriminators take for real", costly=True
+        1.0, adversarial.images, "L_adv^I: images that the image discriminators classify as real", costly=True
     )
     rec_z: float = weight(1.0, terms.modality_reconstruction, "L_rec^z: z encoded again from an image made from it")
     kl: float = weight(0.1, terms.divergence, "L_KL: divergence of q(z | x, s) from N(0, I)")
@@ -121,7 +121,7 @@ def discriminator_terms(
     """
     weights = weights or LossWeights.all_on()
     forward = Forward(outputs, batch, discriminators)
-    found = {"masks": adversarial.mask_discriminator(forward)} if weights.adv_mask else {}
+    losses = {"masks": adversarial.mask_discriminator(forward)} if weights.adv_mask else {}
     for i in range(len(discriminators.images) if weights.adv_image else 0):
-        found[f"images_{i}"] = adversarial.image_discriminator(forward, i)
-    return found
+        losses[f"images_{i}"] = adversarial.image_discriminator(forward, i)
+    return losses

@@ -1,7 +1,7 @@
-"""What every method gives, and what a method that learns offers to training (Sec. V: DAFNet and its rivals).
+"""Interfaces of methods and of trainable methods (Sec. V: DAFNet and the methods compared with it).
 
-A method takes one slice in n modalities and predicts masks; it may also predict images, warps and factors. What it has
-not, it leaves out, and measures and pages say so.
+A method takes one slice in n modalities and predicts masks; it may also predict images, warps and factors. Measures and
+pages that need a missing part are skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dafnet_core.types import Alignment, Batch, Noise, Prediction, Reconstructio
 
 @dataclass(frozen=True, eq=False)
 class SliceInput:
-    """What a method is given of one slice.
+    """Input of a method: one slice.
 
     Attributes:
         images: (n, K, H, W) float32 in [-1, 1]; candidate 0 is the slice itself (Sec. III-F).
@@ -60,14 +60,14 @@ class PredictedImage(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What a method finds in one slice.
+    """A method's estimate of one slice.
 
     Attributes:
         masks: of any kinds.
         images: of any kinds; () for none.
         positions: of ordered pairs (fixed, moving), (H, W, 2) xy in pixels: where in the moving image each pixel of
             the fixed one is sampled; {} for none.
-        factors: anatomy and modality factors and all that is made of them; None for a method without factors.
+        factors: anatomy and modality factors, and results derived from them; None for methods without factors.
     """
 
     masks: tuple[PredictedMask, ...]
@@ -82,10 +82,10 @@ class Method(Protocol):
 
     Attributes:
         name: on the command line and in checkpoints.
-        title: for people.
+        title: readable name.
         kinds: of masks that it predicts, in the order of tables.
         needs_source_masks: whether it predicts from another modality's true mask (copy, registration).
-        modalities, classes: that it knows; class 0 is the background.
+        modalities, classes: of its predictions; class 0 is the background.
     """
 
     name: ClassVar[str]
@@ -106,7 +106,7 @@ class Method(Protocol):
 class FactorModel(Protocol):
     """Networks with an anatomy factor s and a modality factor z: what the analyses of factors need (Sec. III).
 
-    `networks/dafnet.py` says the shapes.
+    Shapes: see `networks/dafnet.py`.
     """
 
     config: ModelConfig
@@ -131,10 +131,10 @@ class FactorMethod(Method, Protocol):
 
 
 class Trainable(Method, Protocol):
-    """A method that learns; training, averaging, resuming, checkpoints and cards know only this.
+    """A trainable method: the interface for training, averaging, resuming, checkpoints and cards.
 
     Attributes:
-        config: all that decides the networks' shapes.
+        config: determines the shapes of the networks.
         networks: what a checkpoint holds and what is averaged; its keys name the weights in the file.
         discriminators: what only training needs; None at inference and for methods without adversarial terms.
     """
@@ -152,7 +152,7 @@ class Trainable(Method, Protocol):
 
     @classmethod
     def networks_of(cls, config: ModelConfig) -> nn.Module:
-        """New networks with drawn weights."""
+        """New networks with random weights."""
         ...
 
     @classmethod
@@ -170,7 +170,7 @@ class Trainable(Method, Protocol):
 
         Args:
             draws: (B, 2, M, n_z) standard normal numbers, drawn by sample.
-            weights: final loss weights, which say what is needed.
+            weights: final loss weights, which determine the noise needed.
             share: of the batch that costly terms are computed on.
         """
         ...
@@ -178,7 +178,7 @@ class Trainable(Method, Protocol):
     def terms(
         self, networks: nn.Module, batch: Batch, noise: Noise, weights: LossWeights
     ) -> tuple[dict[str, Tensor], Any]:
-        """Named loss terms, unweighted, and what the networks made.
+        """Named loss terms, unweighted, and the networks' outputs.
 
         Args:
             networks: these, perhaps compiled or wrapped.
@@ -199,17 +199,17 @@ class Trainable(Method, Protocol):
 
 
 def predict_all(method: Method, given: SliceInput) -> Estimate:
-    """What a method finds in a slice, all its modalities being targets in turn.
+    """Predict a slice with every modality as a target.
 
     Args:
-        given: `source_masks` may hold masks of all modalities: a method that needs them is asked for one target at a
-            time, without the target's own.
+        given: `source_masks` may hold masks of all modalities: a method that needs them predicts one target at a
+            time, without the target's own mask.
     """
     if not method.needs_source_masks:
         return method.predict(SliceInput(given.images, given.modalities))
-    found = []
+    masks = []
     for target in range(len(given.modalities)):
         sources = {i: mask for i, mask in given.source_masks.items() if i != target}
         estimate = method.predict(SliceInput(given.images, given.modalities, sources))
-        found += [mask for mask in estimate.masks if mask.fixed == target]
-    return Estimate(tuple(found))
+        masks += [mask for mask in estimate.masks if mask.fixed == target]
+    return Estimate(tuple(masks))

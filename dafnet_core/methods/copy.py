@@ -1,4 +1,4 @@
-"""Copy: the other modality's true mask as it lies, the paper's lower bound (Table I)."""
+"""Copy: the other modality's true mask, undeformed, the paper's lower bound (Table I)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dafnet_core.methods.base import Estimate, PredictedMask, SliceInput
 
 @dataclass(frozen=True)
 class Copy:
-    """A mask of each source modality, unmoved, for each modality without one of its own."""
+    """A mask of each source modality, undeformed, for each modality without one of its own."""
 
     modalities: tuple[str, ...]
     classes: tuple[str, ...]

@@ -98,20 +98,20 @@ class DAFNetMethod:
         self.networks(batch, Noise.draw(m, b, self.config.z_dim, rec_z_share=0).to(batch.images.device))
 
 
-def estimate_of(found: Decomposition) -> Estimate:
+def estimate_of(decomposition: Decomposition) -> Estimate:
     """A decomposition as an estimate, with itself as its factors."""
-    pairs = list(enumerate(found.pairs))
-    images = [PredictedImage("own", i, None, found.own[i]) for i in range(len(found.names))]
-    images += [PredictedImage("cross", i, j, found.cross[p]) for p, (i, j) in pairs]
-    positions = {pair: found.positions[p] for p, pair in pairs}
-    return Estimate(tuple(masks_of(found)), tuple(images), positions, found)
+    pairs = list(enumerate(decomposition.pairs))
+    images = [PredictedImage("own", i, None, decomposition.own[i]) for i in range(len(decomposition.names))]
+    images += [PredictedImage("cross", i, j, decomposition.cross[p]) for p, (i, j) in pairs]
+    positions = {pair: decomposition.positions[p] for p, pair in pairs}
+    return Estimate(tuple(masks_of(decomposition)), tuple(images), positions, decomposition)
 
 
-def masks_of(found: Decomposition) -> Iterator[PredictedMask]:
+def masks_of(decomposition: Decomposition) -> Iterator[PredictedMask]:
     """Every predicted mask, by modality."""
-    for i in range(len(found.names)):
-        yield PredictedMask("single", i, None, found.single[i])
-        for p, (fixed, moving) in enumerate(found.pairs):
+    for i in range(len(decomposition.names)):
+        yield PredictedMask("single", i, None, decomposition.single[i])
+        for p, (fixed, moving) in enumerate(decomposition.pairs):
             if fixed == i:
-                yield PredictedMask("deformed", i, moving, found.deformed_masks[p])
-        yield PredictedMask("fused", i, None, found.fused_masks[i])
+                yield PredictedMask("deformed", i, moving, decomposition.deformed_masks[p])
+        yield PredictedMask("fused", i, None, decomposition.fused_masks[i])

@@ -1,6 +1,6 @@
 """One slice decomposed by a model with factors, as plain arrays.
 
-The pages and `python -m dafnet_core.evaluate` both stand on this, so they cannot disagree.
+Used by the pages and by `python -m dafnet_core.evaluate`, so that both show the same numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """All that a model finds in n modalities of one slice; pair p is `pairs[p] = (fixed i, moving j)`.
+    """Factors, masks and images of one slice in n modalities; pair p is `pairs[p] = (fixed i, moving j)`.
 
     Attributes:
         names: of the n modalities.
@@ -56,7 +56,7 @@ class Decomposition:
 
 
 def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...] | None = None) -> Decomposition:
-    """Decompose one slice into factors, and make masks and images of them.
+    """Decompose one slice into factors, and compute masks and images from them (Sec. III).
 
     Args:
         model: in eval mode.
@@ -69,8 +69,8 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
     """
     device = next(iter(model.parameters())).device
     x = torch.from_numpy(np.array(images, np.float32, order="C"))[None].to(device)
-    found = model.predict(x, modalities)
-    made = model.reconstruct(found, x)
+    prediction = model.predict(x, modalities)
+    reconstruction = model.reconstruct(prediction, x)
 
     def array(values: torch.Tensor) -> np.ndarray:
         return values.cpu().numpy()
@@ -79,21 +79,21 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
         return array(probs[:, 0].argmax(1).to(torch.uint8))
 
     return Decomposition(
-        names=tuple(model.config.modalities[m] for m in found.modalities),
-        pairs=found.pairs,
+        names=tuple(model.config.modalities[m] for m in prediction.modalities),
+        pairs=prediction.pairs,
         images=np.asarray(images if images.ndim == 3 else images[:, 0], np.float32),
-        s=array(found.s[:, 0, 0]),
-        deformed=array(found.deformed[:, 0, 0]),
-        fused=array(found.fused[:, 0, 0]),
-        positions=grid_to_pixels(array(found.grid[:, 0, 0]).astype(np.float64)),
-        offsets=array(found.offsets[:, 0, 0]),
-        weights=array(found.weights[:, 0]),
-        z_mean=array(made.mean[:, 0]),
-        z_std=array(torch.exp(made.logvar[:, 0] / 2)),
-        single=labels(found.single),
-        deformed_masks=labels(found.deformed_masks),
-        fused_masks=labels(found.fused_masks),
-        own=array(made.own[:, 0]),
-        cross=array(made.cross[:, 0, 0]),
-        swapped=array(made.swapped[:, 0]),
+        s=array(prediction.s[:, 0, 0]),
+        deformed=array(prediction.deformed[:, 0, 0]),
+        fused=array(prediction.fused[:, 0, 0]),
+        positions=grid_to_pixels(array(prediction.grid[:, 0, 0]).astype(np.float64)),
+        offsets=array(prediction.offsets[:, 0, 0]),
+        weights=array(prediction.weights[:, 0]),
+        z_mean=array(reconstruction.mean[:, 0]),
+        z_std=array(torch.exp(reconstruction.logvar[:, 0] / 2)),
+        single=labels(prediction.single),
+        deformed_masks=labels(prediction.deformed_masks),
+        fused_masks=labels(prediction.fused_masks),
+        own=array(reconstruction.own[:, 0]),
+        cross=array(reconstruction.cross[:, 0, 0]),
+        swapped=array(reconstruction.swapped[:, 0]),
     )

@@ -1,8 +1,8 @@
-"""Do anatomy and modality factors depend on each other? Distance correlation of s and z (Sec. V-H.3).
+"""Distance correlation of anatomy and modality factors, as a measure of their dependence (Sec. V-H.3).
 
-The paper's number is the square root of the plug-in (V) statistic, which is above 0 for independent factors too, the
-more so the fewer the rows and the larger the factors. So the bias-corrected squared statistic and a permutation test
-stand beside it.
+The paper's statistic is the square root of the plug-in (V) statistic, which is above 0 even for independent factors,
+with a bias that grows with fewer rows and larger factors. So the bias-corrected squared statistic and a permutation
+test are reported as well.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Dependence:
 
     Attributes:
         dcor: the paper's dCor, in [0, 1]; biased upwards.
-        dcor_squared_unbiased: bias-corrected estimate of dCor^2, about 0 for independent factors, also below it.
+        dcor_squared_unbiased: bias-corrected estimate of dCor^2, about 0 for independent factors; may be negative.
         dcor_ci95, dcor_squared_unbiased_ci95: leave-one-subject-out jackknife intervals (see `dependence`).
         p_value: of independence between subjects (see `dependence`).
-        null_dcor, null_dcor_squared_unbiased: both statistics of each permutation, what independence between
-            subjects looks like in these very data.
+        null_dcor, null_dcor_squared_unbiased: both statistics of each permutation: their null distribution
+            under independence between subjects.
         n: rows.
-        n_subjects: whom they come from.
+        n_subjects: number of subjects.
     """
 
     dcor: float
@@ -106,8 +106,8 @@ def dependence(
 
     >>> z = np.random.default_rng(0).standard_normal((40, 2))
     >>> subjects = np.arange(40) // 4
-    >>> found = dependence(euclidean_distances(z), euclidean_distances(2 * z), subjects, permutations=99)
-    >>> round(found.dcor, 6), found.p_value
+    >>> result = dependence(euclidean_distances(z), euclidean_distances(2 * z), subjects, permutations=99)
+    >>> round(result.dcor, 6), result.p_value
     (1.0, 0.01)
     """
     import dcor  # here, since numba compiles for seconds when it is imported and only this function needs it
@@ -236,21 +236,21 @@ def dependence_curve(
     rng = np.random.default_rng(seed)
     rows = []
     for k in counts:
-        found = []
+        statistics = []
         for _ in range(1 if k == len(blocks) else draws):
             chosen = np.concatenate([blocks[i] for i in np.sort(rng.permutation(len(blocks))[:k])])
             part_a, part_b = (np.asarray(x)[chosen][:, chosen] for x in (a, b))
             d = dependence(part_a, part_b, np.asarray(subjects)[chosen], permutations=permutations, seed=seed)
             null = np.mean([d.null_dcor, d.null_dcor_squared_unbiased], 1)
-            found.append((d.n, d.dcor, d.dcor_squared_unbiased, *null))
-        rows.append((k, *np.mean(found, 0).tolist()))
+            statistics.append((d.n, d.dcor, d.dcor_squared_unbiased, *null))
+        rows.append((k, *np.mean(statistics, 0).tolist()))
     return Curve(*zip(*rows, strict=True))
 
 
 def _root(squared: Any) -> Any:
     """Square roots of squared correlations, which are in [0, 1] in theory and by rounding not always."""
-    found = np.sqrt(np.clip(squared, 0, 1))
-    return float(found) if np.ndim(squared) == 0 else found
+    root = np.sqrt(np.clip(squared, 0, 1))
+    return float(root) if np.ndim(squared) == 0 else root
 
 
 def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.ndarray:
@@ -262,7 +262,7 @@ def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.
     pairs = ((a, b), (a, a), (b, b))
     whole = [np.vdot(x, y) for x, y in pairs]
     rows_a, rows_b = a.sum(1), b.sum(1)
-    found = np.full((len(blocks), 2), np.nan)
+    values = np.full((len(blocks), 2), np.nan)
     for k, block in enumerate(blocks):
         m = len(a) - len(block)
         keep = np.ones(len(a), bool)
@@ -281,8 +281,8 @@ def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.
         corrected = [s - 2 / (m - 2) * r + t / ((m - 1) * (m - 2)) for s, r, t in sums] if m > 3 else [0.0] * 3
         for column, (ab, aa, bb) in enumerate((biased, corrected)):
             if aa * bb > 1e-24 * (whole[1] * whole[2]):
-                found[k, column] = ab / np.sqrt(aa * bb)
-    return found
+                values[k, column] = ab / np.sqrt(aa * bb)
+    return values
 
 
 def _correlation(product: Callable[..., Any], a: np.ndarray, b: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Is one method better than another on the same subjects? Paired t interval and permutation test (Sec. V)."""
+"""Paired comparison of two methods on the same subjects: t interval and permutation test (Sec. V)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def paired(a: np.ndarray, b: np.ndarray, *, seed: int = 0, permutations: int = 9
     """Compare two methods on the same subjects.
 
     The paper assesses its paired t-tests via permutations. The sum of the squared differences does not change when
-    signs flip, so |mean| and |t| order the flips alike and give the same p.
+    signs flip, so |mean| and |t| rank the flips identically and give the same p.
 
     Args:
         a, b: (n,) one value a subject, the same subject at the same place; NaN where unknown.

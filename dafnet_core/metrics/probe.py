@@ -1,7 +1,7 @@
-"""Can the modality be read from the modality factor z, and from the anatomy? Logistic regression (Sec. V-H.1).
+"""Linear probes: classify the modality from z and from the anatomy by logistic regression (Sec. V-H.1).
 
 The paper trains on some subjects and tests on three. Here every subject is tested once, by cross-validation, which
-wastes none of few subjects; in both, no subject is on both sides.
+uses all subjects; in both, no subject is in training and test.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from dafnet_core.metrics.paired import Paired, jackknife, paired
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """How well a linear classifier reads the modality from z of subjects that it never saw.
+    """Accuracy of a linear classifier of the modality from z, on held-out subjects.
 
     Attributes:
-        accuracy: held-out share of right answers over all rows.
+        accuracy: held-out share of correctly classified rows, in [0, 1].
         ci95: Wilson score interval of the accuracy, as of n_subjects and not n trials (see `probe`).
         chance: share of the most frequent label.
         per_dimension: (n_z) the accuracy from each dimension alone; its intervals are per_dimension_ci95.
         classes: the labels, sorted.
         confusion: [true][predicted] counts of held-out rows, in the order of `classes`.
-        correct: (n,) bool, which rows were right.
+        correct: (n,) bool, which rows were classified correctly.
         n: rows.
-        n_subjects: whom they come from.
+        n_subjects: number of subjects.
     """
 
     accuracy: float
@@ -47,7 +47,7 @@ class Probe:
     correct: np.ndarray = field(repr=False)
     n: int
     n_subjects: int
-    _held_out: dict[int | str, Pipeline] = field(repr=False)  # subject -> the classifier that never saw it
+    _held_out: dict[int | str, Pipeline] = field(repr=False)  # subject -> the classifier that was not fitted on it
 
     def classify(self, z: np.ndarray, subjects: np.ndarray) -> np.ndarray:
         """Labels of further rows, such as z re-encoded from swapped images of the same subjects.
@@ -57,10 +57,10 @@ class Probe:
             subjects: (m,) ids, all among those the probe was made from.
 
         Returns:
-            (m,) labels, each by the classifier that never saw the row's subject.
+            (m,) labels, each by the classifier that was not fitted on the row's subject.
 
         Raises:
-            ValueError: an unknown subject. Any fold's classifier could answer, and they differ; none is the right one.
+            ValueError: an unknown subject. The classifiers of the folds differ, and none is preferred.
         """
         return np.array(self.classes)[self.probability(z, subjects).argmax(1)]
 
@@ -73,29 +73,29 @@ class Probe:
         unknown = sorted(set(ids) - set(self._held_out), key=str)
         if unknown:
             raise ValueError(f"subject {unknown[0]!r} was not among the {self.n_subjects} that the probe was made from")
-        found = np.zeros((len(z), len(self.classes)))
+        probabilities = np.zeros((len(z), len(self.classes)))
         for subject in dict.fromkeys(ids):
             rows = [row for row, other in enumerate(ids) if other == subject]
             model = self._held_out[subject]
             columns = [self.classes.index(label) for label in model.classes_.tolist()]
-            found[np.ix_(rows, columns)] = model.predict_proba(z[rows])
-        return found
+            probabilities[np.ix_(rows, columns)] = model.predict_proba(z[rows])
+        return probabilities
 
 
 def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int = 5, each: bool = True) -> Probe:
     """Predict the modality from z, cross-validated over subjects.
 
-    The interval takes each subject for one trial. Rows of a subject resemble each other, so n rows tell less than n
-    independent ones, by an unknown factor; were all rows of a subject right or wrong together, n_subjects would be
-    exact (for equally many rows each), and otherwise the interval is too wide rather than too narrow. Wilson's form
-    keeps a width where everything is right, and a bootstrap of all-right subjects would not.
+    The interval treats each subject as one trial. Rows of a subject are correlated, so n rows carry less information
+    than n independent ones. If all rows of a subject are correct or wrong together, n_subjects is exact (for equally
+    many rows each); otherwise the interval is conservative. Wilson's interval keeps a positive width at an accuracy of
+    1, where a bootstrap of subjects would not.
 
     Args:
         z: (n, n_z) means of q(z | x, s).
         labels: (n,) ints, the modality of each row.
         subjects: (n,) ids, ints or strings. All rows of one subject are on one side of every split.
         folds: parts to hold out in turn; as many as there are subjects if those are fewer.
-        each: whether to ask each dimension alone as well.
+        each: whether to probe each dimension alone as well.
 
     Raises:
         ValueError: shapes do not fit, fewer than 2 subjects, a single label in all rows or in a training part.
@@ -108,7 +108,7 @@ def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int
         raise ValueError(f"{len(ids)} subject in {len(z)} rows; held-out accuracy needs at least 2")
     values, counts = np.unique(labels, return_counts=True)
     if len(values) < 2:
-        raise ValueError(f"every row has the label {values[0]}; telling labels apart needs at least 2 of them")
+        raise ValueError(f"every row has the label {values[0]}; classification needs at least 2")
     splits = list(GroupKFold(min(folds, len(ids))).split(z, labels, subjects))
     for train, test in splits:
         if len(np.unique(labels[train])) < 2:
@@ -123,8 +123,8 @@ def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int
     accuracy = float((predicted == labels).mean())
     alone = []
     for d in range(z.shape[1] if each else 0):
-        found = cross_val_predict(_classifier(), z[:, [d]], labels, cv=splits)
-        alone.append(float((found == labels).mean()))
+        predictions = cross_val_predict(_classifier(), z[:, [d]], labels, cv=splits)
+        alone.append(float((predictions == labels).mean()))
     return Probe(
         accuracy=accuracy,
         ci95=_wilson(accuracy, len(ids)),
@@ -142,12 +142,13 @@ def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int
 
 @dataclass(frozen=True)
 class Regression:
-    """How well a linear model reads a number, such as a contrast parameter, from factors of subjects it never saw.
+    """Held-out R^2 of a linear regression from factors to a number, such as a contrast parameter.
 
     Attributes:
-        r2: held-out coefficient of determination against the mean of the training part; 0 says nothing, also below it.
+        r2: held-out coefficient of determination against the mean of the training part; 0: no better than
+            the mean; may be negative.
         ci95: leave-one-subject-out jackknife interval of `r2`.
-        n, n_subjects: rows, and whom they come from.
+        n, n_subjects: numbers of rows and subjects.
     """
 
     r2: float
@@ -206,10 +207,10 @@ def pooled(labels: np.ndarray, channels: int, grid: int = 8) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Leakage:
-    """How well the modality is read from anatomies, and from the true masks of the same slices.
+    """Accuracy of the modality from anatomies, and from the true masks of the same slices.
 
-    Where organs lie and how much of them is seen can tell modalities apart by itself (breathing, coverage), and a
-    perfect anatomy would tell as much. Leakage is what s tells beyond that.
+    Position and visible extent of organs can differ between modalities (breathing, coverage), and a perfect anatomy
+    contains this information too. Leakage is the modality information in s beyond that in true masks.
 
     Attributes:
         anatomy, truth: the two probes; truth is None where not every slice has a mask.
@@ -231,7 +232,7 @@ def leakage(
     *,
     features: Callable[[np.ndarray, int], np.ndarray] = occupancies,
 ) -> Leakage:
-    """Probe the modality in anatomies and in true masks, by the same features, folds and classifier.
+    """Probe the modality from anatomies and from true masks, with the same features, folds and classifier.
 
     Args:
         anatomies: (n, H, W) uint8 channel indices.
@@ -252,8 +253,8 @@ def leakage(
 
 def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two directions in which z varies most: coordinates (n, 2) of z (n, n_z >= 2), and their share of variance."""
-    found = PCA(2).fit(z)
-    return found.transform(z), found.explained_variance_ratio_
+    pca = PCA(2).fit(z)
+    return pca.transform(z), pca.explained_variance_ratio_
 
 
 def _classifier() -> Pipeline:
@@ -262,7 +263,7 @@ def _classifier() -> Pipeline:
 
 
 def _wilson(share: float, trials: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share; by hand because scipy's takes whole numbers of successes only."""
+    """95 % Wilson score interval of a share; scipy's accepts whole numbers of successes only."""
     q = float(stats.norm.ppf(0.975))
     centre = (share + q**2 / (2 * trials)) / (1 + q**2 / trials)
     half = q * np.sqrt(share * (1 - share) / trials + q**2 / (4 * trials**2)) / (1 + q**2 / trials)

@@ -1,4 +1,4 @@
-"""How far a synthetic image is from the real one."""
+"""Error of synthetic images."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def dice_per_class(pred: np.ndarray, truth: np.ndarray, classes: int) -> np.ndar
 
 
 def nanmean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Mean of what is known; NaN, without a warning, where nothing is."""
+    """Mean of the values that are not NaN; NaN, without a warning, if there are none."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0).sum(axis)
     count = known.sum(axis)
@@ -56,7 +56,7 @@ def nanmean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
 
 
 def mean_by_subject(rows: Sequence[tuple[str, float]], ids: Sequence[str]) -> np.ndarray:
-    """Mean over each subject's values, (len(ids),); NaN where it has none that is known."""
+    """Mean over each subject's values, (len(ids),); NaN if all of them are NaN."""
     subjects, values = np.array([s for s, _ in rows]), np.array([v for _, v in rows], np.float64)
     return np.array([nanmean(values[subjects == i]) for i in ids], np.float64)
 
@@ -87,7 +87,7 @@ def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ..
     Returns:
         dice_mean, dice_std (over subjects), dice_volume_mean (each subject's slices as one volume),
         per_class, n_subjects, and false_positive: slices whose truth lacks a class that was predicted.
-        None for what cannot be known.
+        None for undefined values.
     """
     ids = tuple(dict.fromkeys(s for s, _ in rows))
     if not rows:

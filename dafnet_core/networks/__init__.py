@@ -1,1 +1,1 @@
-"""The networks of the paper, one idea each (Fig. 3)."""
+"""The networks of the paper, one a file (Fig. 3)."""

@@ -45,21 +45,21 @@ class Aligner(nn.Module):
     def forward(self, moving: Tensor, fixed: Tensor) -> Alignment:
         """Deform `moving` into the frame of `fixed`, both (B, C, H, W).
 
-        Each further pass looks at the deformed anatomy and adds to the offsets, so that `moving` is sampled only
-        once in the end, by one spline.
+        Each further pass takes the deformed anatomy and refines the offsets; `moving` itself is always resampled by one
+        spline of the accumulated offsets.
         """
         deformed, offsets = moving, moving.new_zeros(())
         for _ in range(self.passes):
-            found = self.predict_offsets(deformed, fixed)
+            update = self.predict_offsets(deformed, fixed)
             # off is the ablation of Sec. V-D; times zero, so that every weight still has a gradient
-            offsets = offsets + (found if self.on else found * 0)
+            offsets = offsets + (update if self.on else update * 0)
             grid = spline_grid(offsets, *fixed.shape[-2:])
             deformed = warp(moving, grid)
         return Alignment(deformed, grid, offsets)
 
 
 class DenseAligner(Aligner):
-    """The paper's (Sec. III-B, Fig. 3c): both anatomies side by side, convolutions, two dense layers."""
+    """The paper's (Sec. III-B, Fig. 3c): both anatomies concatenated, convolutions, two dense layers."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -85,13 +85,13 @@ class DenseAligner(Aligner):
 
 
 def correlation_volume(moving: Tensor, fixed: Tensor, radius: int) -> Tensor:
-    """How alike two feature maps are at each shift: the mean over channels of their products.
+    """Correlation of two feature maps at each shift: the mean over channels of their products, as in optical flow.
 
-    A row of one is multiplied with a row of the other as matrices, all columns with all, and the band around the
-    diagonal is taken: more products than are needed, yet several times faster than one shift after the other.
+    Rows are multiplied as matrices, all columns with all, and the band around the diagonal is kept: more products
+    than needed, yet several times faster than a loop over shifts.
 
     Args:
-        moving, fixed: (B, C, H, W); beyond its borders `moving` goes on with the values of its edge.
+        moving, fixed: (B, C, H, W); border values of `moving` are extended outwards.
         radius: the largest shift, in cells.
 
     Returns:
@@ -105,15 +105,15 @@ def correlation_volume(moving: Tensor, fixed: Tensor, radius: int) -> Tensor:
     columns = fixed.movedim(1, -2) / fixed.shape[1]  # (B, H, C, W)
     band = torch.arange(shifts, device=fixed.device)[:, None] + torch.arange(width, device=fixed.device)
     band = band.expand(len(fixed), height, shifts, width)
-    found = [(rows[:, y : y + height] @ columns).gather(2, band) for y in range(shifts)]
-    return torch.stack(found, 1).movedim(3, 2).flatten(1, 2)
+    products = [(rows[:, y : y + height] @ columns).gather(2, band) for y in range(shifts)]
+    return torch.stack(products, 1).movedim(3, 2).flatten(1, 2)
 
 
 class MatchingAligner(Aligner):
-    """The compact model's: features of both anatomies are compared at small shifts, as optical flow networks do.
+    """The compact model's: features of both anatomies are correlated at small shifts, as in optical flow networks.
 
-    How alike the two are at each shift becomes a displacement for each cell of a grid, and the spline that fits
-    those displacements best in the least-squares sense gives the offsets. Shifts are counted in pixels, so what was
+    Convolutions turn the correlation volume into a displacement for each cell of a grid, and the least-squares spline
+    fit to those displacements gives the offsets. Shifts are counted in pixels, so what was
     learned at one image size holds at another.
     """
 

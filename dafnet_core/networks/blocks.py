@@ -83,7 +83,7 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
 
 
 def double_conv(kind: str, inputs: int, outputs: int) -> nn.Sequential:
-    """[conv3x3, norm, ReLU] x 2. No bias: the norm would take it away again."""
+    """[conv3x3, norm, ReLU] x 2. No bias: the norm would remove it."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         norm_layer(kind, outputs),
@@ -95,7 +95,7 @@ def double_conv(kind: str, inputs: int, outputs: int) -> nn.Sequential:
 
 
 def he_init(*layers: nn.Conv2d | nn.Linear) -> None:
-    """He initialisation for layers followed by a leaky ReLU and no norm; torch's default would fade the signal out."""
+    """He initialisation for layers followed by a leaky ReLU and no norm; torch's default lets activations vanish."""
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, a=SLOPE)
         if layer.bias is not None:
@@ -103,7 +103,7 @@ def he_init(*layers: nn.Conv2d | nn.Linear) -> None:
 
 
 def pool_to_grid(x: Tensor, side: int) -> Tensor:
-    """Average (B, C, H, W) to (B, C, side, side): dense layers behind it accept any image size."""
+    """Average (B, C, H, W) to (B, C, side, side): dense layers after it accept any image size."""
     return x if x.shape[-2:] == (side, side) else F.adaptive_avg_pool2d(x, side)
 
 

@@ -1,6 +1,6 @@
 """DAFNet: disentangle, align, fuse, segment, decode (Chartsias et al., Sec. III, Fig. 2).
 
-No state is kept on the module: every call returns all that it found.
+The module keeps no state: every call returns all of its results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dafnet_core.types import Alignment, Batch, Noise, PairOutputs, Prediction, 
 
 
 class DAFNet(nn.Module):
-    """All networks that a checkpoint holds; the discriminators of training stand in discriminator.py."""
+    """All networks that a checkpoint holds; discriminators are in discriminators.py."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class DAFNet(nn.Module):
         self.pairing = PairWeighting(config)
 
     def check_size(self, height: int, width: int) -> None:
-        """Raises ValueError unless height and width fit the poolings."""
+        """Check that an image size in pixels fits the poolings; raises ValueError if not."""
         least = 2 * self.config.multiple
         if height % self.config.multiple or width % self.config.multiple or min(height, width) < least:
             raise ValueError(
@@ -51,6 +51,9 @@ class DAFNet(nn.Module):
 
         Returns:
             (n, B, K, C, H, W) one-hot.
+
+        Raises:
+            ValueError: a size that does not fit the poolings, or another number of modalities.
         """
         b, n, k, height, width = images.shape
         modalities = range(len(self.config.modalities)) if modalities is None else modalities
@@ -83,8 +86,8 @@ class DAFNet(nn.Module):
         fixed = torch.stack([s[i, :, :1] for i, _ in pairs]).expand_as(moving)
         a = self.align(moving.flatten(0, 2), fixed.flatten(0, 2))
         weights = self.pairing(fixed[:, :, 0].flatten(0, 1), a.deformed.unflatten(0, (-1, lead[2])))
-        found = Alignment(*(t.unflatten(0, lead) for t in (a.deformed, a.grid, a.offsets)))
-        return found, weights.unflatten(0, lead[:2])
+        alignment = Alignment(*(t.unflatten(0, lead) for t in (a.deformed, a.grid, a.offsets)))
+        return alignment, weights.unflatten(0, lead[:2])
 
     def forward(self, batch: Batch, noise: Noise) -> PairOutputs:
         """Everything that the training losses need, in one pass (Sec. III, Fig. 2).
@@ -142,7 +145,7 @@ class DAFNet(nn.Module):
         )
 
     def _encode_again(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
-        """Means of z of synthetic images in a row, each anatomy encoded again by the encoder of a given modality."""
+        """Means of z of synthetic images, concatenated; each is encoded again by the encoders of its modality."""
         some = [(x, i) for x, i in zip(images, modalities, strict=True) if len(x)]
         if not some:
             return images[0].new_zeros(0, self.config.z_dim)
@@ -162,7 +165,10 @@ class DAFNet(nn.Module):
                 fp32 elsewhere (benchmarks/predict.json: fastest, and 0.02 % of mask pixels differ).
 
         Returns:
-            Prediction; with candidates, masks are the weighted sums of the paper.
+            Prediction; with candidates, masks are weighted sums (Sec. III-F).
+
+        Raises:
+            ValueError: as in `encode`, an unknown modality, or an unknown precision.
         """
         with inference_autocast(images.device, precision):
             return self._predict(images if images.ndim == 5 else images[:, :, None], modalities)

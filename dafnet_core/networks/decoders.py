@@ -1,6 +1,6 @@
-"""Decoders g(s, z): an anatomy and a modality factor become an image again (Sec. III-D, Fig. 3e, 3f).
+"""Decoders g(s, z): from an anatomy and a modality factor to an image (Sec. III-D, Fig. 3e, 3f).
 
-Each has two steps, so that one anatomy under many z shares all that does not depend on z:
+Each has two steps, so that rendering one anatomy with many z shares what does not depend on z:
 `condition(s)`, then `render(conditioning, z)`; `decode(s, z)` is the two in a row.
 """
 
@@ -25,7 +25,7 @@ def film(features: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
 
 
 class FilmBlock(nn.Module):
-    """a = conv(h); out = a + FiLM(conv(a)), leaky ReLUs between; the convolutions know nothing of z."""
+    """a = conv(h); out = a + FiLM(conv(a)), leaky ReLUs between; the convolutions do not depend on z."""
 
     def __init__(self, width: int, z_dim: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeDecoder(nn.Module):
-    """The SPADE decoder: z becomes a small map that grows under modulation by s (Fig. 3f).
+    """The SPADE decoder: z is projected to a small map that is upsampled under modulation by s (Fig. 3f).
 
     z always starts as a 6 x 6 grid, resized to what the first stage needs; stage k ends at
     ceil(H / 2^k) x ceil(W / 2^k), so H and W are free.

@@ -1,7 +1,7 @@
 """Encoding into anatomy and modality factors, and the segmentor (Sec. III-A and III-C, Fig. 3a, 3b, 3d).
 
 Differs from the published code: the anatomy is an exact one-hot (argmax), never the rounded softmax, and
-dense layers stand behind a pooling to a fixed grid so that the image size is free.
+dense layers follow a pooling to a fixed grid so that the image size is free.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dafnet_core.networks.blocks import SLOPE, double_conv, he_init, norm_layer,
 
 
 class DownPath(nn.Module):
-    """The U-Net's encoding path that each modality has for itself, phi_i."""
+    """The U-Net's encoding path of one modality, phi_i."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -83,11 +83,11 @@ class AnatomyEncoder(nn.Module):
         self.up = UpPath(config)
 
     def logits(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
-        """Channel logits of images of several modalities, all batches in a row.
+        """Channel logits of images of several modalities, batches concatenated.
 
         Args:
             images: for each entry of `modalities`, (N_i, 1, H, W) in [-1, 1].
-            modalities: whose encoding path each of them goes through.
+            modalities: index of the encoding path of each.
 
         Returns:
             (sum of N_i, C, H, W) float, before the softmax.

@@ -1,10 +1,10 @@
 """Train a DAFNet: python train.py --data phantom --decoder film --out RUN
 
 Everything is written inside RUN: config.json, split.json, log.csv (every term of every step), epochs.csv (their
-means), validation.csv, sheets/, state.pt (to go on with --resume), best.safetensors and last.safetensors with their
-cards (.md). --export writes the best checkpoint where the app finds it, and measures it on subjects that judge.
+means), validation.csv, sheets/, state.pt (for --resume), best.safetensors and last.safetensors with their
+cards (.md). --export writes the best checkpoint to a file and evaluates it on test subjects.
 
-Several processes: torchrun --nproc-per-node N train.py ...; each takes its part of every batch.
+Several processes: torchrun --nproc-per-node N train.py ...; each processes its shard of every batch.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
             **listed,
         )
     result.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of this run, new or empty")
-    result.add_argument("--resume", action="store_true", help="go on with the run in --out, with its own configuration")
+    result.add_argument("--resume", action="store_true", help="continue the run in --out, with its own configuration")
     result.add_argument("--export", type=Path, metavar="FILE", help="write the best checkpoint there when done (fp16)")
     result.add_argument("--force", action="store_true", help="let --export replace a file")
     return result
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_writable(run / "config.json")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             dist.init_process_group("nccl" if pick_device(config.machine.device).type == "cuda" else "gloo")
-            dist.barrier()  # nobody writes before everybody has looked at the folder
+            dist.barrier()  # no process writes before all have checked the folder
         specs = train(config, run, evaluated_after=bool(target))
         if target and rank_and_size()[0] == 0:
             export(run / "best.safetensors", target, specs)
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         said = describe_os_error(error)
     except KeyboardInterrupt:
-        said = f"stopped; --out {run} --resume goes on"
+        said = f"stopped; --out {run} --resume continues it"
     except RuntimeError as error:
         memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
         if not memory and rank_and_size()[1] == 1:

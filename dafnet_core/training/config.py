@@ -25,7 +25,7 @@ class NetworkConfig(Config):
     method: str = option("dafnet", "method to train", trainable)
     decoder: str = option("film", "decoder", ("film", "spade"))
     size: str = option("compact", "network sizes", ("compact", "published"), flag="model")
-    start: str = option("", "checkpoint whose weights the run begins with, of the same networks; none draws them")
+    start: str = option("", "checkpoint of the same networks to fine-tune from; none: random weights")
     channels: int = option(8, "C, channels of the anatomy factor (Sec. V-F)")
     z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
     without: tuple[str, ...] = option(
@@ -41,7 +41,7 @@ class NetworkConfig(Config):
 class ScheduleConfig(Config):
     """Steps, learning rates, ramps and averaging (PAPER_NOTES.md, "Training recipe")."""
 
-    seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for judging")
+    seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for evaluation")
     steps: int = option(1800, "training steps")
     finish_steps: int = option(300, "last steps, taken with exactly the loss weights below")
     batch_size: int = option(4, "pairs per step")
@@ -56,7 +56,7 @@ class ScheduleConfig(Config):
     adversarial_ramp: int = option(300, "steps over which adversarial terms rise to their weight")
     rec_z_share: float = option(0.5, "share of each batch that L_rec^z and swaps are computed on")
     clip: float = option(10.0, "largest norm of the generator's gradient")
-    averaging: str = option("ema", "average of weights that is judged and kept", ("ema", "swa", "none"))
+    averaging: str = option("ema", "average of weights that is evaluated and saved", ("ema", "swa", "none"))
     ema: float = option(0.998, "decay of the exponential average")
     swa_from: float = option(0.6, "share of the steps after which the plain average begins")
     validate_every: int = option(450, "steps between validations and contact sheets")
@@ -78,7 +78,7 @@ class ScheduleConfig(Config):
         if not 0 <= self.seed < EVALUATION_SEED:
             raise ValueError(
                 f"seed is {self.seed}; expected 0 to {EVALUATION_SEED - 1}: "
-                f"seeds from {EVALUATION_SEED} on are for judging only"
+                f"seeds from {EVALUATION_SEED} on are for evaluation only"
             )
 
     @property
@@ -147,7 +147,7 @@ class TrainConfig:
         """A run by its options, as the command line names them.
 
         Raises:
-            ValueError: an option that there is not, or a value that cannot be.
+            ValueError: an unknown option, or an invalid value.
         """
         return cls().with_options(**values)
 
@@ -175,7 +175,7 @@ class TrainConfig:
         """The inverse of `to_dict`; also a flat object of options, as older runs wrote it.
 
         Raises:
-            ValueError: something unknown, or a value that cannot be.
+            ValueError: an unknown key, or an invalid value.
         """
         if any(isinstance(v, dict) for v in values.values()):
             if unknown := sorted(set(values) - set(cls.SECTIONS)):

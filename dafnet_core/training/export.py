@@ -1,4 +1,4 @@
-"""Checkpoints of a run: their facts, the one that it begins with, and the one that it gives to others."""
+"""Checkpoints of a run: their metadata, the one that it is fine-tuned from, and export."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dafnet_core.training.config import TrainConfig
 
 
 def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
-    """The checkpoint that a run begins with.
+    """The checkpoint that a run is fine-tuned from; None without `start`.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -32,28 +32,28 @@ def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
     path = config.model.start
     if not path:
         return None
-    found = load(path)
-    if found.method_name != config.model.method:
-        raise ValueError(f"{path} is of the method {found.method_name}, this run of {config.model.method}")
+    start = load(path)
+    if start.method_name != config.model.method:
+        raise ValueError(f"{path} is of the method {start.method_name}, this run of {config.model.method}")
     wanted = config.networks(data.train.modalities, data.train.classes)
-    has, wants = (c.to_dict() for c in (found.config, wanted))
+    has, wants = (c.to_dict() for c in (start.config, wanted))
     if other := [name for name in wants if has[name] != wants[name]]:
         raise ValueError(
-            f"{path} has {other[0]} {has[other[0]]}, this run {wants[other[0]]}; begin with a checkpoint of "
+            f"{path} has {other[0]} {has[other[0]]}, this run {wants[other[0]]}; fine-tune from a checkpoint of "
             "the same networks, or change the options"
         )
     kept = {name for part, names in data.split.items() if part != "train" for name in names}
-    seen = kept & set(found.training.split.train)
-    if seen and found.training.data == data.source.name:
+    seen = kept & set(start.training.split.train)
+    if seen and start.training.data == data.source.name:
         raise ValueError(
             f"{path} was trained on {len(seen)} of the {len(kept)} subjects that this run keeps for validation "
             "and test; take that run's --seed and --fold"
         )
-    return found
+    return start
 
 
 def start_record(start: Checkpoint, path: str) -> StartRecord:
-    """What a run says of the checkpoint that it began with."""
+    """Record of the checkpoint that a run was fine-tuned from."""
     t = start.training
     return StartRecord(t.step, t.minutes, t.command, sanitize(Path(path).name), start.digest, t.start)
 
@@ -67,7 +67,7 @@ def as_checkpoint(
     validation: EvaluationResult,
     seconds: float,
 ) -> Checkpoint:
-    """Networks with the facts of their run."""
+    """Networks with the metadata of their run."""
     device = next(iter(method.networks.parameters())).device.type
     training = TrainingRecord(
         data=data.source.name,
@@ -89,20 +89,20 @@ def as_checkpoint(
 
 
 def _public(config: TrainConfig) -> dict[str, Any]:
-    """Every option without a path of this machine; lists as JSON has them."""
-    found = config.flat() | {"data": public_name(config.data.source), "start": Path(config.model.start).name}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    """Every option without local paths; tuples as lists, as in JSON."""
+    options = config.flat() | {"data": public_name(config.data.source), "start": Path(config.model.start).name}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 def _arguments(config: TrainConfig) -> list[str]:
     """The options that give this configuration."""
-    found, public = [], _public(config)
+    arguments, public = [], _public(config)
     for name, (_, f) in config.options().items():
         default = list(f.default) if isinstance(f.default, tuple) else None if f.default is MISSING else f.default
         value = public[name]
         if value != default or name in ("data", "decoder"):
-            found += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else (value,))]
-    return found
+            arguments += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else (value,))]
+    return arguments
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) -> None:
@@ -112,24 +112,24 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) 
 
 
 def export(source: Path, target: Path, specs: dict[str, str]) -> None:
-    """Round to float16, judge what was rounded on subjects never trained on, write it with its card.
+    """Round weights to float16, evaluate them on subjects never trained on, and write the checkpoint with its card.
 
     Args:
-        specs: what to judge it on, by title.
+        specs: data to evaluate on, by title.
     """
     checkpoint = load(source)
     for p in checkpoint.model.parameters():
         p.data = p.data.half().float()
     metrics = {title: evaluate(checkpoint, spec) for title, spec in specs.items()}
-    metrics = {title: replace(found, data=public_name(found.data)) for title, found in metrics.items()}
+    metrics = {title: replace(result, data=public_name(result.data)) for title, result in metrics.items()}
     write_checkpoint(replace(checkpoint, metrics=metrics), target, half=True)
 
 
 def check_export(target: Path, force: bool) -> None:
-    """Refuse before hours of training what could not be written after them.
+    """Check before hours of training that the export can be written.
 
     Raises:
-        ValueError, OSError: saying why.
+        ValueError, OSError: a wrong suffix, an existing file without `force`, or no permission.
     """
     if target.suffix != ".safetensors":
         raise ValueError(f"--export is {target}; expected a name that ends in .safetensors")

@@ -1,4 +1,4 @@
-"""What a run writes down of its steps: CSV files, and TensorBoard's where that is installed."""
+"""Logs of a run: CSV files, and TensorBoard events if it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dafnet_core.files import atomic_write
 
 
 class Log:
-    """A CSV of numbers by step; on resuming, rows of steps that will be done again are dropped."""
+    """A CSV of numbers by step; on resuming, rows of steps that will be repeated are dropped."""
 
     def __init__(self, path: Path, before: int) -> None:
         self.path, self.rows = path, []
@@ -31,7 +31,7 @@ class Log:
         row = {k: "" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
         self.rows.append(row)
         if set(row) - set(self.names):
-            self._rewrite()  # a term that was not there before, such as adversarial ones: a new column
+            self._rewrite()  # a new term, such as adversarial ones: a new column
         else:
             try:
                 with open(self.path, "a", newline="") as file:
@@ -60,8 +60,8 @@ def epoch_means(rows: list[dict[str, str]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["epoch", *names])
     writer.writeheader()
-    for epoch, found in values.items():
-        writer.writerow({"epoch": epoch} | {n: f"{np.mean(v):.6g}" for n, v in found.items()})
+    for epoch, terms in values.items():
+        writer.writerow({"epoch": epoch} | {n: f"{np.mean(v):.6g}" for n, v in terms.items()})
     return text.getvalue()
 
 
@@ -84,24 +84,24 @@ class TensorBoardLog:
                 self.writer.add_scalar(name, value, step)
 
 
-def fused_dice(found: EvaluationResult) -> float:
-    """What the best checkpoint is chosen by: mean Dice over the modalities that validation has masks of.
+def fused_dice(result: EvaluationResult) -> float:
+    """Criterion of the best checkpoint: mean Dice in [0, 1] over the modalities with validation masks.
 
-    Of fused masks, or, for a method without them, of the last of its kinds.
+    Of fused masks, or, for a method without them, of the last of its kinds; 0 without any mask.
     """
-    means = [list(kinds.values())[-1].dice_mean for kinds in (found.segmentation or {}).values()]
+    means = [list(kinds.values())[-1].dice_mean for kinds in (result.segmentation or {}).values()]
     known = [mean for mean in means if mean is not None]
     return float(np.mean(known)) if known else 0.0
 
 
-def validation_row(found: EvaluationResult, step: int) -> dict[str, Any]:
+def validation_row(result: EvaluationResult, step: int) -> dict[str, Any]:
     """A row of validation.csv."""
-    row: dict[str, Any] = {"step": step, "fused_dice": fused_dice(found)}
-    for name, kinds in (found.segmentation or {}).items():
+    row: dict[str, Any] = {"step": step, "fused_dice": fused_dice(result)}
+    for name, kinds in (result.segmentation or {}).items():
         row |= {f"{name}_{kind}": value.dice_mean for kind, value in kinds.items()}
-    if found.registration is not None:
-        row |= vars(found.registration)
-    row |= {f"kl_{d}": v for d, v in enumerate(found.kl_per_dimension or ())}
-    for name, shares in (found.channel_occupancy or {}).items():
+    if result.registration is not None:
+        row |= vars(result.registration)
+    row |= {f"kl_{d}": v for d, v in enumerate(result.kl_per_dimension or ())}
+    for name, shares in (result.channel_occupancy or {}).items():
         row |= {f"{name}_channel_{c}": share for c, share in enumerate(shares)}
     return row

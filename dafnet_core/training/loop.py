@@ -1,4 +1,4 @@
-"""The training loop: step, log, validate, keep the best. Process 0 judges and writes."""
+"""The training loop: step, log, validate, keep the best. Process 0 evaluates and writes."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from dafnet_core.training.warnings import training_warnings
 from dafnet_core.typed_json import from_json, to_json
 from dafnet_core.types import Batch, Noise
 
-SHOWN = ("sup", "rec", "kl", "grad_norm")  # terms beside the progress bar
+SHOWN = ("sup", "rec", "kl", "grad_norm")  # terms shown in the progress bar
 STATISTICS_BATCHES = 20  # that batch normalisation of averaged weights is recomputed from
 
 
 def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> dict[str, str]:
-    """Train, or go on where the run's folder holds a state or only a configuration.
+    """Train, or resume if the run's folder holds a state or only a configuration.
 
     Args:
-        evaluated_after: somebody will judge the result on subjects that were not trained on.
+        evaluated_after: whether the result will be evaluated on test subjects.
 
     Returns:
-        What an exported checkpoint can be judged on: names of data by title.
+        Data to evaluate an exported checkpoint on: specs by title.
 
     Raises:
-        ValueError: the data cannot be what the configuration asks for.
+        ValueError: the data do not fit the configuration.
         NotFiniteError: training diverged; the last good state stays.
     """
     torch.set_flush_denormal(True)  # Adam's moments of idle weights fade into denormals, which are slow on CPU
@@ -64,7 +64,7 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     specs = data.source.evaluation_specs(data.split)
     if evaluated_after and not specs:
         raise ValueError(
-            f"{config.data.source} has no test subjects to judge an exported checkpoint on; leave --export out"
+            f"{config.data.source} has no test subjects to evaluate an exported checkpoint on; leave --export out"
         )
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)
@@ -96,16 +96,16 @@ class _Run:
 
     @classmethod
     def begin(cls, config: TrainConfig, folder: Path, data: TrainingData, device: torch.device) -> _Run:
-        """A new run, or one that goes on from its state."""
+        """A new run, or one resumed from its state."""
         kept = folder / "state.pt"
-        begun = kept.exists()
-        start = None if begun else load_start(config, data)
+        resuming = kept.exists()
+        start = None if resuming else load_start(config, data)
         networks = config.networks(data.train.modalities, data.train.classes)
         state = TrainState.create(networks, config, device, start.model if start else None)
         run = cls(config, folder, data, state)
         if start:
             run.start = start_record(start, config.model.start)
-        if begun:
+        if resuming:
             facts = restore(state, kept)
             run.best, run.waited, run.seconds = facts["best"], facts["waited"], facts["seconds"]
             run.start = facts["start"] and from_json(StartRecord, facts["start"], f"{kept}: start")
@@ -138,7 +138,7 @@ class _Run:
         return batch.to(self.state.device), noise.to(self.state.device)
 
     def finish(self) -> None:
-        """Take all steps that are left, or as many as patience allows."""
+        """Take all remaining steps, or stop early by patience."""
         schedule, state, stop = self.config.schedule, self.state, self.stopping
         quiet = None if self.rank == 0 else True
         with tqdm(total=schedule.steps, initial=state.step, unit="step", disable=quiet) as bar:
@@ -160,7 +160,7 @@ class _Run:
         state, batch_size = self.state, self.config.schedule.batch_size
         epoch = self.data.train.epoch_of(state.step, batch_size)
         try:
-            found = train_step(state, *self.at(state.step), self.config)
+            scalars = train_step(state, *self.at(state.step), self.config)
             if saving:
                 check_weights(state)
         except NotFiniteError as error:
@@ -169,35 +169,35 @@ class _Run:
             raise NotFiniteError(f"{error}; {where}") from None
         if self.rank != 0:
             return
-        self.log.add({"step": state.step - 1, "epoch": epoch, **found})
-        self.board.add(found, state.step)
+        self.log.add({"step": state.step - 1, "epoch": epoch, **scalars})
+        self.board.add(scalars, state.step)
         bar.update()
-        bar.set_postfix({k: f"{found[k]:.3f}" for k in SHOWN if k in found}, refresh=False)
+        bar.set_postfix({k: f"{scalars[k]:.3f}" for k in SHOWN if k in scalars}, refresh=False)
         last = state.step == self.config.schedule.steps
         if last or self.data.train.epoch_of(state.step, batch_size) > epoch:
             atomic_write(self.folder / "epochs.csv", epoch_means(self.log.rows).encode())
 
     def _validate(self, bar: tqdm) -> None:
-        """Judge the averaged weights on the validation subjects, keep the best, and say what looks wrong."""
+        """Evaluate the averaged weights on the validation subjects, save the best, and report warnings."""
         state, config, val = self.state, self.config, self.data.val
         method = METHODS[config.model.method].of(state.average.module.eval())
         recompute_statistics(method, (self.at(n)[0] for n in range(STATISTICS_BATCHES)))
         if self.rank != 0:
             return
-        found = evaluate_method(method, val, statistics=False).result
-        row = validation_row(found, state.step - 1)
+        result = evaluate_method(method, val, statistics=False).result
+        row = validation_row(result, state.step - 1)
         self.validations.add(row)
         self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)
         shown = [len(val) // 4, (3 * len(val)) // 4]
         atomic_write(self.folder / "sheets" / f"{state.step:06d}.png", contact_sheet(method, val, shown))
-        bar.write(f"step {state.step}: fused Dice {row['fused_dice']:.4f} on {found.n_subjects} subjects")
-        for warning in training_warnings(found, self.log.rows[-config.schedule.validate_every :], config):
+        bar.write(f"step {state.step}: fused Dice {row['fused_dice']:.4f} on {result.n_subjects} subjects")
+        for warning in training_warnings(result, self.log.rows[-config.schedule.validate_every :], config):
             bar.write(f"step {state.step}: warning: {warning}")
-        self._keep(method, found, row["fused_dice"])
+        self._keep(method, result, row["fused_dice"])
 
-    def _keep(self, method: Any, found: EvaluationResult, dice: float) -> None:
+    def _keep(self, method: Any, result: EvaluationResult, dice: float) -> None:
         spent = self.seconds + time.monotonic() - self.started
-        checkpoint = as_checkpoint(method, self.config, self.data, self.start, self.state.step, found, spent)
+        checkpoint = as_checkpoint(method, self.config, self.data, self.start, self.state.step, result, spent)
         write_checkpoint(checkpoint, self.folder / "last.safetensors")
         self.waited += 1
         if dice > self.best:
@@ -212,7 +212,7 @@ class _Run:
 
 
 def check_weights(state: TrainState) -> None:
-    """Raises NotFiniteError where a step left a weight that is no number: such a state is never kept."""
+    """Raises NotFiniteError if a weight is NaN or infinite, so that such a state is never saved."""
     for name in ("model", "critics", "average"):
         weights: list[Tensor] = list(getattr(state, name).parameters())
         if not nn.utils.get_total_norm(weights).isfinite():

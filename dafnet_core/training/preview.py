@@ -1,4 +1,4 @@
-"""Contact sheets of a few validation slices, so that a run can be followed by eye."""
+"""Contact sheets of a few validation slices, to inspect a run visually."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ def contact_sheet(method: Method, data: PairedSlices, indices: list[int]) -> byt
     for index in indices:
         sample = data[index]
         truth = {i: mask for i, mask in enumerate(sample.masks) if sample.annotated[i]}
-        found = predict_all(method, SliceInput(sample.images, tuple(range(len(sample.images))), truth))
+        estimate = predict_all(method, SliceInput(sample.images, tuple(range(len(sample.images))), truth))
         for i, name in enumerate(data.modalities):
-            rows.append(_tiles(found, sample, i, len(data.classes)))
+            rows.append(_tiles(estimate, sample, i, len(data.classes)))
             names.append(name)
     return drawing.png(drawing.sheet(rows, names))
 
 
-def _tiles(found: Estimate, sample: Sample, i: int, classes: int) -> list[Tile]:
+def _tiles(estimate: Estimate, sample: Sample, i: int, classes: int) -> list[Tile]:
     colours, picture = drawing.class_colours(classes), drawing.grey(sample.images[i, 0])
 
     def first(kind: str, of: tuple[PredictedMask | PredictedImage, ...]) -> np.ndarray | None:
         return next((part[3] for part in of if part.kind == kind and part.fixed == i), None)
 
     tiles = [Tile(picture, "image")]
-    if found.factors is not None:
-        s = found.factors.s[i]
+    if estimate.factors is not None:
+        s = estimate.factors.s[i]
         tiles.append(Tile(drawing.coloured(s.argmax(0), 0, len(s)), "anatomy"))
-    kinds = [kind for kind in dict.fromkeys(mask.kind for mask in found.masks) if kind != "deformed"]
+    kinds = [kind for kind in dict.fromkeys(mask.kind for mask in estimate.masks) if kind != "deformed"]
     for kind in kinds:
-        labels = first(kind, found.masks)
+        labels = first(kind, estimate.masks)
         if labels is not None:
             tiles.append(Tile(drawing.overlay(picture, labels, colours), kind))
     tiles.append(Tile(drawing.overlay(picture, sample.masks[i], colours), "truth"))
     for kind, title in (("own", "g(s, z)"), ("cross", "crosswise")):
-        pixels = first(kind, found.images)
+        pixels = first(kind, estimate.images)
         if pixels is not None:
             tiles.append(Tile(drawing.grey(pixels), title))
     return tiles

@@ -1,4 +1,4 @@
-"""A run's folder: its configuration, its split, and the state that it goes on from."""
+"""A run's folder: its configuration, its split, and the state that it resumes from."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dafnet_core.training.step import TrainState
 
 
 def save_state(state: TrainState, run: Path, **facts: Any) -> None:
-    """Write all that resuming needs, and further facts beside it, to state.pt."""
+    """Write all that resuming needs, and further `facts`, to state.pt."""
     buffer = io.BytesIO()
     torch.save({"train": state.state_dict(), **facts}, buffer)
     atomic_write(run / "state.pt", buffer.getvalue())
 
 
 def restore(state: TrainState, path: Path) -> dict[str, Any]:
-    """Put a saved state back; the other facts that stand beside it.
+    """Restore a saved state; returns the other facts saved with it.
 
     Raises:
         ValueError: the file is broken, or of another run.
@@ -37,42 +37,42 @@ def restore(state: TrainState, path: Path) -> dict[str, Any]:
         what = sanitize(f"{type(error).__name__}: {error}", 120)
         raise ValueError(
             f"{path} is not a whole state of this run ({what}); "
-            "put it back from a copy, or begin anew in another folder"
+            "put it back from a copy, or start again in another folder"
         ) from error
     return saved
 
 
 def check_same_subjects(path: Path, split: dict[str, Any]) -> None:
-    """Refuse to go on with other subjects than a run began with: some would be validated on after training on them.
+    """Check that a resumed run has its original split: else it could validate on subjects that it was trained on.
 
     Raises:
-        ValueError: naming a subject that is gone, new, or in another part.
+        ValueError: naming a subject that is missing, new, or in another part.
     """
     try:
         before = json.loads(path.read_text())
         moved = {(part, name) for part in split for name in {*before[part]} ^ {*split[part]}}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no split ({error!r}); put it back from a copy, or begin anew") from error
+        raise ValueError(f"{path} is no split ({error!r}); put it back from a copy, or start again") from error
     if moved:
         part, name = min(moved)
         what = "left" if name in before[part] else "came to"
         raise ValueError(
-            f"the data are no longer those that this run began with: {name} {what} the {part} part; put the data back, "
-            "or begin a new run"
+            f"the data are no longer those that this run started with: {name} {what} the {part} part; "
+            "put the data back, or start a new run"
         )
 
 
 def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
-    """The configuration of a new run, or the own one of a run that goes on.
+    """The configuration of a new run, or the saved one of a resumed run.
 
     Raises:
-        ValueError: a value that cannot be, or another one than the run has.
+        ValueError: an invalid value, or one that differs from the run's.
         OSError: the folder is in use, or holds no run.
     """
     path = run / "config.json"
     if not resume:
         if run.exists() and (not run.is_dir() or any(p.suffix != ".part" for p in run.iterdir())):
-            raise FileExistsError(f"{run} is not empty; choose a new folder, or --resume to go on with that run")
+            raise FileExistsError(f"{run} is not empty; choose a new folder, or --resume to continue that run")
         return TrainConfig.of(**given)
     if not path.is_file():
         raise FileNotFoundError(f"{run} holds no config.json and state.pt to resume from; start it without --resume")
@@ -84,14 +84,14 @@ def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
     for name, value in given.items():
         if has[name] != value:
             raise ValueError(
-                f"{name} is {value}, but the run in {run} has {has[name]}; it goes on with its own "
-                "configuration: leave the option out, or begin a new run"
+                f"{name} is {value}, but the run in {run} has {has[name]}; it resumes with its own "
+                "configuration: leave the option out, or start a new run"
             )
     return config
 
 
 def prepare_folder(run: Path, config: TrainConfig, split: dict[str, Any]) -> None:
-    """Write what a run begins with, and take away what it was writing when it was killed."""
+    """Write configuration and split of a run, and remove partly written files of a killed process."""
     for name, content in (("config", config.to_dict()), ("split", split)):
         if not (run / f"{name}.json").exists():
             atomic_write(run / f"{name}.json", json.dumps(content, indent=1).encode())

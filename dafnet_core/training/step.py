@@ -33,7 +33,7 @@ def pick_device(name: str) -> torch.device:
     """The device that `--device` names; with several processes, each one's own GPU.
 
     Raises:
-        ValueError: it is not there.
+        ValueError: the device is not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -53,7 +53,7 @@ class GeneratorStep(nn.Module):
         self._method = [method]  # in a list: the discriminators' weights are not this module's
 
     def forward(self, batch: Batch, noise: Noise, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor], Any]:
-        """The weighted sum to go down, every term of it, and what the networks made (cut off from gradients)."""
+        """The weighted loss, every term of it, and the networks' outputs (detached)."""
         terms, made = self._method[0].terms(self.networks, batch, noise, weights)
         return weights.total(terms), {k: v.detach() for k, v in terms.items()}, _detached(made)
 
@@ -67,7 +67,7 @@ class DiscriminatorStep(nn.Module):
         self._method = [method]
 
     def forward(self, made: Any, batch: Batch, weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
-        """The sum to go down, and every term of it."""
+        """The loss, and every term of it."""
         terms = self._method[0].discriminator_terms(made, batch, weights)
         first, *others = terms.values()
         return sum(others, start=first), {k: v.detach() for k, v in terms.items()}
@@ -75,7 +75,7 @@ class DiscriminatorStep(nn.Module):
 
 @dataclass
 class TrainState:
-    """All that training changes; `state_dict` of it resumes a run bit for bit."""
+    """Everything that training changes; restoring its `state_dict` resumes a run bit for bit."""
 
     method: Trainable
     model: nn.Module
@@ -104,11 +104,11 @@ class TrainState:
     def create(
         cls, networks: ModelConfig, config: TrainConfig, device: torch.device, start: nn.Module | None = None
     ) -> TrainState:
-        """New networks, their weights drawn from the run's seed; the process's own random state is left alone.
+        """New networks initialised from the run's seed; the global random state is unchanged.
 
         Args:
             networks: their configuration.
-            start: begin with its weights; discriminators are drawn all the same.
+            start: networks to copy weights from; discriminators are initialised randomly.
 
         Raises:
             ValueError: batch statistics would be shared between processes without CUDA.
@@ -141,7 +141,7 @@ class TrainState:
         model, schedule = method.networks, config.schedule
         kind = {"ema": get_ema_multi_avg_fn(schedule.ema), "swa": _plain_mean, "none": _newest}
         average = AveragedModel(model, multi_avg_fn=kind[schedule.averaging], use_buffers=True)
-        # the networks only: loss weights change from step to step, and each change would compile anew
+        # the networks only: loss weights change from step to step, and each change would recompile
         compiled = config.machine.compile == "on"
         networks = cast(nn.Module, torch.compile(model)) if compiled else model  # annotated as a function in torch
         steps: list[nn.Module] = [GeneratorStep(method, networks), DiscriminatorStep(method)]
@@ -209,7 +209,7 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     """One step of the generator and one of the discriminators; changes `state`.
 
     Args:
-        batch, noise: this process's part of the step, on `state.device`.
+        batch, noise: this process's shard of the step, on `state.device`.
 
     Returns:
         Every named loss term (unweighted), the discriminators' terms as critic_*, the weighted `loss`, `grad_norm`
@@ -231,7 +231,7 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     with low:
         loss, terms, made = state.generator_step(batch, noise, weights)
     # before the backward pass: torch's sampler crashes the process on gradients at NaN positions
-    found = _finite({**terms, "loss": loss, **state.method.monitored(made)}, state.step)
+    scalars = _finite({**terms, "loss": loss, **state.method.monitored(made)}, state.step)
     state.generator_optimizer.zero_grad(set_to_none=True)
     state.generator_scaler.scale(loss).backward()
     state.generator_scaler.unscale_(state.generator_optimizer)
@@ -250,9 +250,9 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
             [p.grad for p in state.critics.parameters() if p.grad is not None]
         )
 
-    found |= _finite({f"critic_{k}": v for k, v in critic_terms.items()}, state.step) if critic_terms else {}
+    scalars |= _finite({f"critic_{k}": v for k, v in critic_terms.items()}, state.step) if critic_terms else {}
     # a scaler finds its own overflows and skips that step
-    found |= _finite(norms, state.step, raising=kind != "fp16")
+    scalars |= _finite(norms, state.step, raising=kind != "fp16")
     state.generator_scaler.step(state.generator_optimizer)
     state.generator_scaler.update()
     if critic_terms:
@@ -262,7 +262,7 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
         state.average.n_averaged.zero_()  # the next update copies
     state.average.update_parameters(state.model)
     state.step += 1
-    return found
+    return scalars
 
 
 @torch.no_grad()
@@ -302,7 +302,7 @@ def _newest(averages: list[Tensor], current: list[Tensor], _: Tensor) -> None:
 
 
 def _detached(made: Any) -> Any:
-    """A dataclass of tensors cut off from gradients."""
+    """A dataclass with its tensors detached."""
     values = {f.name: getattr(made, f.name) for f in fields(made)}
     return replace(made, **{k: v.detach() for k, v in values.items() if isinstance(v, Tensor)})
 
@@ -317,5 +317,5 @@ def _finite(terms: dict[str, Tensor], step: int, *, raising: bool = True) -> dic
 
 
 def _fetch(values: Tensor) -> list[float]:
-    """The only place where a step waits for the device."""
+    """The only synchronisation with the device in a step."""
     return values.tolist()

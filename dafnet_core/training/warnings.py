@@ -1,4 +1,4 @@
-"""What looks wrong in a validation and in the steps since the last one, in words."""
+"""Warnings about a validation and the steps since the last one."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from dafnet_core.training.config import TrainConfig
 Rows = Sequence[Mapping[str, str]]
 
 
-def training_warnings(found: EvaluationResult, recent: Rows, config: TrainConfig) -> list[str]:
-    """Sentences about an empty z, empty channels, an idle aligner and clipped gradients.
+def training_warnings(result: EvaluationResult, recent: Rows, config: TrainConfig) -> list[str]:
+    """Warnings about posterior collapse, empty channels, an inactive aligner and clipped gradients.
 
     Args:
-        found: of the validation subjects.
+        result: of the validation subjects.
         recent: rows of the log since the last validation.
     """
-    aligner = _aligner(found, recent) if "aligner" not in config.model.without else ()
-    return [*_factors(found), *aligner, *_gradients(recent, config.schedule.clip)]
+    aligner = _aligner(result, recent) if "aligner" not in config.model.without else ()
+    return [*_factors(result), *aligner, *_gradients(recent, config.schedule.clip)]
 
 
-def _factors(found: EvaluationResult) -> Iterator[str]:
-    kl = found.kl_per_dimension
+def _factors(result: EvaluationResult) -> Iterator[str]:
+    kl = result.kl_per_dimension
     if kl is not None and max(kl) < 0.1:
         yield (
             f"z is nearly empty: its largest KL is {max(kl):.3f} nats (posterior collapse); "
             "a smaller --w-kl or a longer --kl-ramp may help"
         )
-    for name, shares in (found.channel_occupancy or {}).items():
+    for name, shares in (result.channel_occupancy or {}).items():
         dead = [c for c, share in enumerate(shares) if share < 1e-4]
         if len(dead) > len(shares) // 2:
             yield f"{name}: {len(dead)} of {len(shares)} anatomy channels are empty"
 
 
-def _aligner(found: EvaluationResult, recent: Rows) -> Iterator[str]:
-    if (r := found.registration) is not None:
+def _aligner(result: EvaluationResult, recent: Rows) -> Iterator[str]:
+    if (r := result.registration) is not None:
         before, after = r.error_before_px, r.error_after_px
         if before is not None and after is not None and after > 1.05 * before:
             yield f"the aligner makes things worse: {after:.2f} pixels of error, {before:.2f} without it"

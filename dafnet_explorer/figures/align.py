@@ -119,7 +119,7 @@ def warp_rows(
 def misregistered_sheet(misregistered: Misregistered, pair: tuple[int, int], theme: Theme) -> Image.Image:
     """A known and the recovered warp: sampling grids, displacements and residual error."""
     i, j = pair
-    decomposition = misregistered.found
+    decomposition = misregistered.decomposition
     identity = identity_pixels(*decomposition.images.shape[1:])
     recovered = decomposition.positions[decomposition.pairs.index(pair)]
     moved = grey(decomposition.images[j])

@@ -59,8 +59,8 @@ def test_kl_is_zero_for_the_prior_and_grows_with_what_z_says(found):
 
     prior = replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8)))
     assert np.allclose(kl_per_dimension(prior), 0)
-    told = replace(prior, z_mean=np.full((2, 8), 2.0), z_std=np.full((2, 8), 0.5))
-    assert np.allclose(kl_per_dimension(told), 0.5 * (4 + 0.25 - 1 - np.log(0.25)))
+    informative = replace(prior, z_mean=np.full((2, 8), 2.0), z_std=np.full((2, 8), 0.5))
+    assert np.allclose(kl_per_dimension(informative), 0.5 * (4 + 0.25 - 1 - np.log(0.25)))
 
 
 def test_registration_error_of_the_true_warp_is_zero(found):

@@ -124,14 +124,14 @@ def test_a_warp_is_known_and_its_error_without_aligning_is_its_length(slice_of):
     model, found = slice_of()
     reference = np.ones((32, 48), np.uint8)
     none = misregister(model, found.images, (0, 1), (0, 1), reference, 0.0)
-    assert np.allclose(none.found.images, found.images, atol=1e-6)
+    assert np.allclose(none.decomposition.images, found.images, atol=1e-6)
     assert none.error_before == pytest.approx(0, abs=1e-5)
     some = misregister(model, found.images, (0, 1), (0, 1), reference, 2.0, seed=3)
     assert np.sqrt(np.square(some.applied).sum(-1).mean()) == pytest.approx(2, rel=1e-4)
     # q + applied(q) = p, so going there and looking back ends where it began
     assert 1 < some.error_before < 3
-    assert np.array_equal(some.found.images[0], found.images[0])
-    assert not np.array_equal(some.found.images[1], found.images[1])
+    assert np.array_equal(some.decomposition.images[0], found.images[0])
+    assert not np.array_equal(some.decomposition.images[1], found.images[1])
 
 
 def test_the_breaking_point_lies_where_the_dice_has_fallen_by_a_tenth():

@@ -11,9 +11,9 @@ from dafnet_core.methods.decomposition import decompose
 
 
 def test_informativeness_counts_dimensions_that_say_something(found):
-    told = Encoded.of(replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8))), "one", 0)
-    told.z_mean[:, 3] = (2.0, -2.0)
-    seen = informativeness(Encodings(found.names, ("background", "one", "two"), 8, [told, told]))
+    encoded = Encoded.of(replace(found, z_mean=np.zeros((2, 8)), z_std=np.ones((2, 8))), "one", 0)
+    encoded.z_mean[:, 3] = (2.0, -2.0)
+    seen = informativeness(Encodings(found.names, ("background", "one", "two"), 8, [encoded, encoded]))
     assert seen.active == 1
     assert seen.kl[3] == pytest.approx(2.0)  # 4 / 2
     assert seen.variance == pytest.approx(np.eye(8)[3] * 4)

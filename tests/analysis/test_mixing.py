@@ -55,16 +55,16 @@ def test_every_cell_is_decoded_and_encoded_again_by_its_column_s_encoder(model, 
 
 
 def test_columns_have_the_modality_of_their_image_and_random_ones_what_the_probe_names(model, found):
-    told = probe(found.z, found.modality, found.subjects)
-    mixed = mix_rows(model, found, told, [0, 4], [1, 2, -1, -2], seed=5)
+    classifier = probe(found.z, found.modality, found.subjects)
+    mixed = mix_rows(model, found, classifier, [0, 4], [1, 2, -1, -2], seed=5)
     assert mixed.modalities[:2] == (1, 0)
     drawn = np.random.default_rng(5).standard_normal((2, found.z.shape[1]))
     assert np.array_equal(mixed.z, [*found.z[[1, 2]], *drawn])
-    assert mixed.modalities[2:] == tuple(told.classify(drawn, found.subjects[[0, 0]]))
+    assert mixed.modalities[2:] == tuple(classifier.classify(drawn, found.subjects[[0, 0]]))
     # the verdict is by the classifier that never saw the anatomy's subject
-    expected = told.probability(mixed.made.z[1], np.repeat(found.subjects[4], 4))
+    expected = classifier.probability(mixed.made.z[1], np.repeat(found.subjects[4], 4))
     assert mixed.reached[1] == pytest.approx(expected[np.arange(4), mixed.modalities])
-    again = mix_rows(model, found, told, [0], [-1], seed=6)
+    again = mix_rows(model, found, classifier, [0], [-1], seed=6)
     assert not np.array_equal(again.z[0], drawn[0])
 
 
@@ -77,10 +77,10 @@ def test_what_does_not_fit_is_refused(model, found):
 
 def test_verdicts_on_swapped_styles_are_those_of_evaluate():
     checkpoint = load(CHECKPOINTS / "cardiac-spade.safetensors")
-    judged = evaluate_checkpoint(checkpoint, "phantom:subjects=3,difficulty=hard")
-    e, probe = judged.statistics.encodings, judged.statistics.probe
+    evaluation = evaluate_checkpoint(checkpoint, "phantom:subjects=3,difficulty=hard")
+    e, probe = evaluation.statistics.encodings, evaluation.statistics.probe
     for i, j in ((0, 1), (1, 0)):
         rows = np.flatnonzero(e.modality == i)
-        told = [mix_rows(checkpoint.model, e, probe, [r], [r - i + j]).reached[0, 0] > 0.5 for r in rows]
-        wanted = judged.result.swap[f"{e.names[i]}_to_{e.names[j]}"].accuracy
-        assert np.mean(told) == pytest.approx(wanted, abs=1e-9)
+        reached = [mix_rows(checkpoint.model, e, probe, [r], [r - i + j]).reached[0, 0] > 0.5 for r in rows]
+        wanted = evaluation.result.swap[f"{e.names[i]}_to_{e.names[j]}"].accuracy
+        assert np.mean(reached) == pytest.approx(wanted, abs=1e-9)

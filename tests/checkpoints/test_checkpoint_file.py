@@ -50,7 +50,7 @@ def test_a_saved_checkpoint_comes_back_whole(checkpoint, tmp_path, make_batch):
     assert not found.model.training
     images = make_batch().images
     assert torch.allclose(*(c.model.predict(images, precision="fp32").single for c in (found, checkpoint)), atol=1e-5)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # nothing is left beside it
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # no other file is left
 
 
 def test_half_precision_rounds_once_and_halves_the_file(checkpoint, tmp_path):
@@ -124,7 +124,7 @@ def test_card_names_the_command_and_says_when_nothing_was_judged(checkpoint):
     text = card(checkpoint, "a.safetensors")
     assert "python train.py --out RUN" in text
     assert "| subjects | 2 train, 1 val, 0 test |" in text
-    assert "Not judged yet" in text
+    assert "Not evaluated yet" in text
 
 
 def test_card_shows_every_number_and_what_speaks_against_the_model(checkpoint):
@@ -132,7 +132,7 @@ def test_card_shows_every_number_and_what_speaks_against_the_model(checkpoint):
     model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
     found = replace(evaluate_method(DAFNetMethod(model), data, limit=10).result, data="phantom:subjects=2")
     text = card(replace(checkpoint, metrics={"standard": found}), "a.safetensors")
-    assert "Not judged yet" not in text
+    assert "Not evaluated yet" not in text
     assert f"{found.segmentation['LGE']['fused'].dice_mean:.3f}" in text
     assert f"{found.probe.accuracy:.3f}" in text
     assert "fused minus single" in text

@@ -58,7 +58,7 @@ def test_awkward_files_that_hold_none_are_refused_in_one_sentence(entry, awkward
     assert message.startswith(f"`{Path(entry).name}`: ")
     assert message.endswith(".")
     assert str(AWKWARD) not in message
-    assert "in the decoder" not in message  # the last resort is for what nobody foresaw
+    assert "in the decoder" not in message  # the last resort is for unforeseen errors
 
 
 @needs_data

@@ -1,4 +1,4 @@
-"""Checkpoints as bytes: taken apart, changed, read within limits of time and memory, and shown."""
+"""Checkpoints as bytes: parsed, changed, read within limits of time and memory, and shown."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A server as a stranger on the network meets it."""
+"""A server as an untrusted client on the network sees it."""
 
 import http.client
 import shutil

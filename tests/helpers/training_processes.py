@@ -43,7 +43,7 @@ class Server:
         return self.ask(train=[str(a) for a in arguments], said=str(said), **how), said
 
     def run(self, *arguments, **how):
-        """Exit status and words of a training that nobody disturbs from outside."""
+        """Exit status and output of an undisturbed training run."""
         pid, said = self.start(*arguments, **how)
         return self.ask(wait=pid), said.read_text()
 

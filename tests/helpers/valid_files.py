@@ -169,7 +169,7 @@ def _gzip(content):
 
 
 def _sealed(png):
-    """Checksums made anew, as far as the chunks' lengths can be followed."""
+    """Recomputed checksums, as far as the chunks' lengths can be followed."""
     found, at = [png[:8]], 8
     while at + 12 <= len(png):
         end = at + 8 + int.from_bytes(png[at : at + 4], "big")

@@ -42,7 +42,7 @@ def write_patient(root, name, images, masks):
 
 @pytest.fixture
 def source(tmp_path):
-    """Six patients of two institutions, one of them without T1post, and the files that lie beside them."""
+    """Six patients of two institutions, one of them without T1post, and further files in the same folder."""
     root = tmp_path / "kaggle_3m"
     images, masks = slices(3, abnormal=(1,))
     for name in ("CS_0001", "CS_0002", "CS_0004", "CS_0005", "EZ_0001"):

@@ -138,8 +138,8 @@ def test_garbage_in_an_unannotated_mask_changes_no_gradient_bit(make_model, make
         torch.manual_seed(7)
         critics = Discriminators(model.config)
         sample = Batch(batch.images, masks, annotated)
-        judged = sum(discriminator_terms(model(sample, noise()), sample, critics).values())
-        critic_gradients = torch.autograd.grad(judged, list(critics.parameters()))
+        loss_of_critics = sum(discriminator_terms(model(sample, noise()), sample, critics).values())
+        critic_gradients = torch.autograd.grad(loss_of_critics, list(critics.parameters()))
         found.append(list(gradients(model, sample, critics).values()) + list(critic_gradients))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 

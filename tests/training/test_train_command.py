@@ -1,4 +1,4 @@
-"""train.py as somebody would call it."""
+"""train.py run as a command."""
 
 import csv
 import json
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seed", "9000"], "for judging only"),
+        (["--seed", "9000"], "for evaluation only"),
         (["--size", "100"], "multiple of 16"),
         (["--export", "checkpoints/cardiac-film.safetensors"], "--force"),
         (["--resume"], "state.pt"),
@@ -84,7 +84,7 @@ def test_a_run_begins_with_a_checkpoint_s_weights_and_its_card_says_so(tmp_path)
     assert all(torch.allclose(v, weights[k], atol=1e-7) for k, v in one.model.state_dict().items())
     assert two.training.start.digest == one.digest
     assert "--start best.safetensors" in two.training.command
-    assert f"begun with | `best.safetensors` (digest {one.digest[:8]})" in (second / "best.md").read_text()
+    assert f"fine-tuned from | `best.safetensors` (digest {one.digest[:8]})" in (second / "best.md").read_text()
     other = call(*TINY, *begun, "--decoder", "spade", "--out", tmp_path / "third")
     assert other.returncode == 2
     assert "has decoder film, this run spade" in other.stderr

@@ -21,9 +21,9 @@ def test_a_chaos_folder_trains(tmp_path):
     assert (found.config.modalities, len(found.config.classes)) == (("T1", "T2"), 5)
     assert sorted(map(len, found.training.split.parts().values())) == [1, 1, 2]
     assert str(tmp_path) not in json.dumps(found.training.to_json())  # no path of this machine in what is shared
-    judged = call(run / "best.safetensors", "--data", f"chaos:{folder}", module="dafnet_core.evaluate")
-    assert judged.returncode == 0, judged.stderr
-    numbers = json.loads(judged.stdout)
+    done = call(run / "best.safetensors", "--data", f"chaos:{folder}", module="dafnet_core.evaluate")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout)
     assert (numbers["n_subjects"], numbers["warp"]["rms_px"]) == (1, None)
     assert "not known" in numbers["why"]["registration.error_after_px"]
 
@@ -40,16 +40,16 @@ def test_an_nnunet_folder_trains_and_is_judged_on_its_test_part(tmp_path):
     found = load(run / "best.safetensors")
     assert found.config.modalities == ("LGE", "cine")
     split = json.loads((run / "split.json").read_text())
-    judged = {}
+    results = {}
     for part, count in (("test", 1), ("train", 2), ("all", 4)):
         done = call(run / "best.safetensors", "--data", folder, "--split", part, module="dafnet_core.evaluate")
         assert done.returncode == 0, done.stderr
-        judged[part] = json.loads(done.stdout)
-        assert judged[part]["n_subjects"] == count
+        results[part] = json.loads(done.stdout)
+        assert results[part]["n_subjects"] == count
     assert len(split["test"]) == 1
-    assert judged["test"]["probe"]["accuracy"] is None
-    assert "subject" in judged["test"]["why"]["probe.accuracy"]
-    assert 0 <= judged["all"]["probe"]["accuracy"] <= 1
+    assert results["test"]["probe"]["accuracy"] is None
+    assert "subject" in results["test"]["why"]["probe.accuracy"]
+    assert 0 <= results["all"]["probe"]["accuracy"] <= 1
 
 
 @pytest.mark.slow

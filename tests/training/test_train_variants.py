@@ -50,7 +50,7 @@ def test_every_variant_of_the_recipe_trains(tmp_path, options):
         assert validation.error_after_px == pytest.approx(validation.error_before_px, abs=1e-3)
     if "--annotations" in options:
         validation = found.training.validation.segmentation
-        assert validation["LGE"]["fused"].dice_mean is None  # nobody chooses weights by masks that may not be used
+        assert validation["LGE"]["fused"].dice_mean is None  # hidden masks must not select weights
         assert validation["cine"]["fused"].dice_mean is not None
         assert found.training.annotated_target_subjects == ()
 

@@ -1,1 +1,1 @@
-"""One module per family of file formats; dafnet_core.data.readers is the only door to them."""
+"""One module per family of file formats; use dafnet_core.data.readers, which detects the format."""

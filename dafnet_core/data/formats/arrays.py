@@ -1,4 +1,4 @@
-"""NumPy arrays: .npy, and .npz archives. Nothing is ever unpickled."""
+"""NumPy arrays: .npy, and .npz archives. Pickled arrays are rejected."""
 
 import struct
 import zipfile

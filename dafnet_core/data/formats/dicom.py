@@ -1,8 +1,8 @@
 """DICOM images: one file, a series of files, or one file with many frames.
 
 Slices are sorted by their position along the normal of the image plane, ascending towards Superior,
-Posterior or Left (whichever the normal is closest to), as for NIfTI. Tags that identify a patient are never
-put into names, notes or errors; for the same reason errors never quote what a decoder says about a value.
+Posterior or Left (whichever the normal is closest to), as for NIfTI. Tags that identify a patient never
+appear in names, notes or errors; for the same reason errors do not quote messages of the decoder.
 """
 
 import logging
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
-_MAX_PACKED = 14 << 20  # pixels in JPEG frames: decoding more takes longer than a page should hang
+_MAX_PACKED = 14 << 20  # pixels in JPEG frames: decoding more would block a page for too long
 _MAX_RLE_FRAME = 4 << 20  # bytes; run lengths can inflate 64-fold
 _MAX_READS = 250_000  # about two for each DICOM element
-_MAX_TABLE = 4 << 20  # bytes of per-frame tables, which pydicom takes apart when they are asked for
+_MAX_TABLE = 4 << 20  # bytes of per-frame tables, which pydicom parses on access
 _MAX_FRAMES = 4096  # frames of one file, or files of one series
 _MAX_META = 64 << 10  # bytes of the file header that are searched
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -171,7 +171,7 @@ def _inflated(item: Blob) -> Blob:
 
 
 def _check_picture(header: "Dataset", mask: bool) -> None:
-    """Refuse what is no picture, saying what it is, before its pixels are read."""
+    """Reject objects that are not images, naming what they are, before pixels are read."""
     if "DirectoryRecordSequence" in header or header.file_meta.get("MediaStorageSOPClassUID") == "1.2.840.10008.1.3.10":
         raise ReadError("it is a DICOMDIR, the index of a disc; give the image files themselves, not the index.")
     if what := _NOT_PICTURES.get(header.get("Modality")):
@@ -208,10 +208,10 @@ def _check_same_series(headers: list["Dataset"]) -> None:
         ("image sizes", ("Rows", "Columns")),
         ("photometric interpretations", ("PhotometricInterpretation",)),
     ):
-        found = {tuple(str(header.get(tag)) for tag in tags) for header in headers}
-        if len(found) > 1:
+        values = {tuple(str(header.get(tag)) for tag in tags) for header in headers}
+        if len(values) > 1:
             raise ReadError(
-                f"the {len(headers)} DICOM files are of {len(found)} different {what}; give the files of one series."
+                f"the {len(headers)} DICOM files are of {len(values)} different {what}; give the files of one series."
             )
 
 

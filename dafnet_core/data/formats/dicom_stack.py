@@ -1,4 +1,4 @@
-"""Where the frames of DICOM files lie, and in which order they make a stack.
+"""Positions of the frames of DICOM files, and their order in a stack.
 
 Slices are sorted by their position along the normal of the image plane, ascending towards Superior,
 Posterior or Left (whichever the normal is closest to), as for NIfTI. Positions and directions are in DICOM's
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture: which file and frame it is, and where it lies; None where the header does not say.
+    """One frame: its file, index and geometry; None where the header does not say.
 
     Attributes:
         file, index: number of the file, and of the frame in it, from 0.
@@ -52,7 +52,7 @@ def functional_group(header: "Dataset", index: int, name: str) -> "Dataset":
 
 
 def list_frames(file: int, header: "Dataset") -> Iterator[Frame]:
-    """Say where each frame of one file lies."""
+    """Geometry of each frame of one file."""
     for index in range(frame_count(header)):
         measures, orientation, place = (
             functional_group(header, index, name)

@@ -86,7 +86,7 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def check_scans(jpeg: bytes) -> None:
-    """Refuse a JPEG of very many scans: each costs a pass over the whole picture, however few bytes it has.
+    """Reject a JPEG with very many scans: each costs a pass over the whole picture, however few bytes it has.
 
     Raises:
         ReadError: more scans than any encoder writes.
@@ -96,7 +96,7 @@ def check_scans(jpeg: bytes) -> None:
 
 
 def check_tiles(jpeg2000: bytes) -> None:
-    """Refuse a JPEG 2000 picture of very many tiles: the decoder keeps 10 KB for each, however small they are.
+    """Reject a JPEG 2000 picture with very many tiles: the decoder keeps 10 KB for each, however small they are.
 
     Raises:
         ReadError: more tiles than any encoder makes.
@@ -112,7 +112,7 @@ def check_tiles(jpeg2000: bytes) -> None:
 
 
 def _check_tags(file: BinaryIO) -> None:
-    """Refuse a TIFF, or EXIF data, that lists very many numbers: Pillow makes a large Python object of each.
+    """Reject a TIFF, or EXIF data, that lists very many numbers: Pillow makes a large Python object of each.
 
     Raises:
         ReadError: more numbers than the strips, tiles or colours of any picture within the limits.
@@ -141,7 +141,7 @@ def _check_tags(file: BinaryIO) -> None:
                 )
             at = struct.unpack(size, file.read(struct.calcsize(size)))[0]
     except (struct.error, OverflowError):
-        return  # cut short, which Pillow says better
+        return  # truncated: Pillow reports it with more detail
 
 
 def _count_pages(picture: Image.Image) -> int:
@@ -241,7 +241,7 @@ def _with_layout(picture: ImageFile.ImageFile, layout: str) -> Image.Image:
 
 
 def _upright(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """Decode, and apply the EXIF orientation, alike for images and masks."""
+    """Decode and apply the EXIF orientation, for images and masks."""
     tags = picture.getexif()
     _check_tags(BytesIO(picture.info.get("exif", b"").removeprefix(b"Exif\0\0")))  # a PNG's may be as long as it likes
     orientation = tags.get(0x0112, 1)

@@ -1,4 +1,4 @@
-"""From stored numbers to float32 values or int32 labels, chunk by chunk."""
+"""Convert stored numbers to float32 values or int32 labels, chunk by chunk."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What every reader returns, and the limits that hold for all of them.
+"""The result type of all readers, and the limits that apply to all of them.
 
 Pixels are indexed (row, column), stacks (volume, slice, row, column). The limits keep the peak memory of
 reading any one file under 600 MB: the decoded stack takes 4 bytes a value, everything else is done in chunks.
@@ -20,7 +20,7 @@ PRIVACY_NOTE = "This file carries identifying tags; they are not shown, stored o
 
 
 class ReadError(ValueError):
-    """What was found, what was expected, what to do: a plain sentence or two, safe to show on a page."""
+    """A file cannot be read. The message states the cause, what was expected and the remedy, and is safe to show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Slice:
     Attributes:
         pixels: (rows, columns), float32 and finite for images, int32 >= 0 for masks; C-contiguous.
         spacing: (row, column) distance between pixel centres in mm, None where unknown.
-        origin: where the slice came from, for people: quoted name, slice and volume, counted from 1.
+        origin: readable origin of the slice: quoted name, slice and volume, counted from 1.
         notes: what was converted, chosen or doubtful, each a plain sentence.
         centre: patient position (x to Right, y to Anterior, z to Superior, as NIfTI has it) of the slice's
             centre in mm, None where unknown.
@@ -103,7 +103,7 @@ class Scan:
 
 
 def check_shape(volumes: int, slices: int, rows: int, columns: int) -> None:
-    """Refuse a declared stack size before anything is allocated for it.
+    """Check a declared stack size before memory is allocated.
 
     Raises:
         ReadError: empty, too small, too large or too elongated.
@@ -141,7 +141,7 @@ def check_shape(volumes: int, slices: int, rows: int, columns: int) -> None:
 
 
 def clean_name(name: str) -> str:
-    """Make a file name harmless to show: no folders, markup or control characters, not too long."""
+    """Make a file name safe to show: no folders, markup or control characters, at most MAX_NAME characters."""
     name = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     name = unicodedata.normalize("NFC", name)
     shown = "".join(c if c.isalnum() or c in " ._-+,=@()" or unicodedata.category(c)[0] == "M" else "_" for c in name)

@@ -1,4 +1,4 @@
-"""Files and uploads as one type, and what they are by their first bytes (never by their name)."""
+"""Files and uploads as one type, and detection of the format from the first bytes (never from the name)."""
 
 import gzip
 import io
@@ -65,16 +65,16 @@ class Blob:
 
 
 class Patience:
-    """A file that gives up after very many reads: a decoder in Python takes minutes for millions of tiny pieces."""
+    """A file that limits the number of reads: a decoder in Python takes minutes for millions of tiny chunks."""
 
     def __init__(self, file: BinaryIO, reads: int, pieces: str) -> None:
         self.seek, self.tell, self._file, self._left, self._pieces = file.seek, file.tell, file, reads, pieces
 
     def read(self, size: int = -1) -> bytes:
-        """As a file reads.
+        """Read as `file.read`.
 
         Raises:
-            ReadError: it was asked more often than any sound file needs.
+            ReadError: more reads than any valid file needs.
         """
         self._left -= 1
         if self._left < 0:
@@ -90,10 +90,10 @@ def blob(source: Source) -> Blob:
     """
     if isinstance(source, tuple):
         name, data = source
-        found, size = Blob(clean_name(name), data=bytes(data)), len(data)
+        item, size = Blob(clean_name(name), data=bytes(data)), len(data)
     else:
         path = Path(source)
-        found = Blob(clean_name(path.name), path=path)
+        item = Blob(clean_name(path.name), path=path)
         try:
             # Only regular files: a pipe would keep us waiting, a device might never end.
             measured = path.stat().st_size if path.is_file() else None
@@ -109,7 +109,7 @@ def blob(source: Source) -> Blob:
             f"the file has {size / 2**20:.0f} MB, at most {MAX_FILE_BYTES >> 20} MB are read; "
             "cut out the part you need."
         )
-    return found
+    return item
 
 
 def is_gzip(head: bytes) -> bool:
@@ -140,7 +140,7 @@ def unpack(item: Blob) -> Blob:
 
 @contextmanager
 def gzip_errors() -> Iterator[None]:
-    """Say what a broken gzip stream means."""
+    """Convert errors of gzip streams to ReadError."""
     try:
         yield
     except EOFError:
@@ -150,10 +150,16 @@ def gzip_errors() -> Iterator[None]:
 
 
 def sniff(head: bytes) -> str:
-    """Name the format by its content: a key of readers' table, or a ReadError that says what it is instead.
+    """Detect the format from the content.
 
     Args:
-        head: the first bytes of the unpacked content, as many as there are up to 1024.
+        head: the first bytes of the unpacked content, up to 1024.
+
+    Returns:
+        A key of the readers' table, such as "NIfTI".
+
+    Raises:
+        ReadError: another format; the message names it.
     """
     if head[128:132] == b"DICM" or _bare_dicom(head):
         return "DICOM"

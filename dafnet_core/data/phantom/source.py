@@ -1,4 +1,4 @@
-"""The phantom as a source of data: subjects by seed and number, made when they are asked for."""
+"""The phantom as a source of data: subjects by seed and number, generated on demand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dafnet_core.data.source import Sample, SampleSet, nearest_slices
 from dafnet_core.data.splits import Split
 
 MIXED = "mixed"  # every other subject is hard
-EVALUATION_SUBJECTS = 24  # subjects that judge a checkpoint by default
+EVALUATION_SUBJECTS = 24  # default number of subjects for evaluation
 RANGES = {"seed": (0, 10**9), "subjects": (1, 10**4), "phases": (1, 100)}
 
 
@@ -26,7 +26,7 @@ class Phantom:
     """Subjects of one seed.
 
     Args:
-        seed: of the generator; from EVALUATION_SEED on never trained on.
+        seed: of the generator; seeds from EVALUATION_SEED on are reserved for evaluation.
         subjects: how many, numbered from 0.
         difficulty: one of DIFFICULTIES, or "mixed".
         phases: frames of the cine over the cardiac cycle.
@@ -78,7 +78,7 @@ class Phantom:
         return tuple(self._numbers)
 
     def preparation(self, size: int, spacing: float | None) -> Preparation:
-        """The field of view fills the grid, whatever spacing is asked for."""
+        """The field of view fills the grid; `spacing` is ignored."""
         return Preparation(size, size, FIELD_OF_VIEW_MM / size)
 
     def study(self, name: str, preparation: Preparation) -> PhantomStudy:
@@ -88,7 +88,7 @@ class Phantom:
         return PhantomStudy(self.seed, number, preparation.height, SLICES, difficulty, self.phases)
 
     def split(self, config: DataConfig, seed: int) -> Split:
-        """The first subjects train, the next ones validate; seeds from EVALUATION_SEED on judge."""
+        """The first subjects train, the next ones validate; seeds from EVALUATION_SEED on are for evaluation."""
         names = self.names()
         return {"train": names[: config.subjects], "val": names[config.subjects :], "test": ()}
 

@@ -41,7 +41,7 @@ class PhantomStudy:
         self.masks = tuple(_Lazy(self, i, (slices, size, size)) for i in range(2))
 
     def pair(self, position: int) -> PhantomPair:
-        """The pair with its ground truth, generated again: training keeps thousands of slices and needs no truth."""
+        """The pair with its ground truth, generated on each call: training keeps thousands of slices, without truth."""
         return self._generate(position)
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
@@ -51,7 +51,7 @@ class PhantomStudy:
         return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
 
     def ground_truth(self, position: int) -> dict[str, bool | float]:
-        """What was drawn for a slice, as `Study.ground_truth` describes it."""
+        """Parameters drawn for a slice, as `Study.ground_truth` describes them."""
         return self._known(position)
 
     def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:

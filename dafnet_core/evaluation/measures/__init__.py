@@ -1,1 +1,1 @@
-"""One file a measure: what it needs, what it takes from each slice, and how it summarises."""
+"""Measures, one a file: their requirements, values of each slice, and summaries."""

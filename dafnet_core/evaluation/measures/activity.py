@@ -1,4 +1,4 @@
-"""How active z and the anatomy channels are: an empty z is perfectly independent of s (Sec. V-F)."""
+"""How active z and the anatomy channels are: an inactive z is trivially independent of s (Sec. V-F)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Activity:
         return seen.factors.s.mean((2, 3))  # (n, C)
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        found = informativeness(context.encodings)
+        activity = informativeness(context.encodings)
         occupancy = np.mean(rows, 0).tolist()
         return {
-            "kl_per_dimension": tuple(found.kl.tolist()),
-            "variance_per_dimension": tuple(found.variance.tolist()),
-            "active_dimensions": found.active,
+            "kl_per_dimension": tuple(activity.kl.tolist()),
+            "variance_per_dimension": tuple(activity.variance.tolist()),
+            "active_dimensions": activity.active,
             "channel_occupancy": dict(zip(context.method.modalities, map(tuple, occupancy), strict=True)),
         }

@@ -1,4 +1,4 @@
-"""What is left of factors that are decoded and encoded again."""
+"""Cycle consistency: factors compared with those encoded again from reconstructions."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class DependenceSummary(DependenceStatistics):
 
 
 class FactorDependence:
-    """Whether s and z are independent, beside whether they say anything at all."""
+    """Dependence of s and z, and of the image and each factor, which shows whether the factors are informative."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"factors"})
     costly: ClassVar[bool] = True
@@ -58,7 +58,7 @@ class FactorDependence:
         return None
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        e, found = context.encodings, {}
+        e, results = context.encodings, {}
         distances, every = factor_distances(e), np.arange(len(e.subjects))
         asked = [("s_z", "s", "z", every)]
         asked += [(f"within.{name}", "s", "z", np.flatnonzero(e.modality == i)) for i, name in enumerate(e.names)]
@@ -66,13 +66,13 @@ class FactorDependence:
         for key, a, b, chosen in asked:
             try:
                 first, second = (distances[k][chosen][:, chosen] for k in (a, b))
-                found[key] = dependence(first, second, e.subjects[chosen])
+                results[key] = dependence(first, second, e.subjects[chosen])
             except ValueError as error:
                 context.reasons["dependence" if key == "s_z" else f"dependence.{key}"] = str(error)
-        context.details["dependence"] = found
+        context.details["dependence"] = results
 
         def of(key: str, path: str) -> dict[str, Any]:
-            return _numbers(found.get(key), path, context.reasons)
+            return _numbers(results.get(key), path, context.reasons)
 
         within = {n: DependenceStatistics(**of(f"within.{n}", f"dependence.within.{n}")) for n in e.names}
         image_s, image_z = (DependenceStatistics(**of(k, f"dependence.{k}")) for k in ("image_s", "image_z"))
@@ -91,15 +91,15 @@ def factor_distances(encodings: Encodings) -> dict[str, np.ndarray]:
     }
 
 
-def _numbers(known: Dependence | None, path: str, reasons: dict[str, str]) -> dict[str, Any]:
+def _numbers(statistics: Dependence | None, path: str, reasons: dict[str, str]) -> dict[str, Any]:
     """Fields of DependenceStatistics; {} where nothing is known."""
-    if known is None:
+    if statistics is None:
         return {}
     spans: dict[str, Span | None] = {}
     for name in ("dcor_ci95", "dcor_squared_unbiased_ci95"):
-        spans[name] = getattr(known, name)
-        if np.isnan(getattr(known, name)).any():
+        spans[name] = getattr(statistics, name)
+        if np.isnan(getattr(statistics, name)).any():
             spans[name], reasons[f"{path}.{name}"] = None, "without one of the subjects a factor does not vary"
-    values = {n: getattr(known, n) for n in ("dcor", "dcor_squared_unbiased", "p_value", "n", "n_subjects")}
-    nulls = {f"{n}_mean": float(np.mean(getattr(known, n))) for n in ("null_dcor", "null_dcor_squared_unbiased")}
+    values = {n: getattr(statistics, n) for n in ("dcor", "dcor_squared_unbiased", "p_value", "n", "n_subjects")}
+    nulls = {f"{n}_mean": float(np.mean(getattr(statistics, n))) for n in ("null_dcor", "null_dcor_squared_unbiased")}
     return values | spans | nulls

@@ -34,21 +34,21 @@ class ModalityLeakage:
         return None
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        e, found, summaries = context.encodings, {}, {}
+        e, leaks, summaries = context.encodings, {}, {}
         for features in FEATURES:
             name, path = features.__name__, f"leakage.{features.__name__}"
             summaries[name] = LeakageSummary()
             try:
-                found[name] = leakage(
+                leaks[name] = leakage(
                     e.anatomies, e.channels, e.masks, len(e.classes), e.modality, e.subjects, features=features
                 )
             except ValueError as error:
                 context.reasons[path] = str(error)
                 continue
-            summaries[name] = _summary(found[name])
-            if found[name].truth is None:
+            summaries[name] = _summary(leaks[name])
+            if leaks[name].truth is None:
                 context.reasons[path] = "not every slice of these data has masks of all modalities"
-        context.details["leakage"] = found
+        context.details["leakage"] = leaks
         return {"leakage": summaries}
 
 

@@ -53,19 +53,19 @@ class ModalityProbe:
         after: dict[int, np.ndarray] = {}
         summary = ProbeSummary()
         try:
-            found = probe(e.z, e.modality, e.subjects)
+            classifier = probe(e.z, e.modality, e.subjects)
         except ValueError as error:
             context.reasons["probe"] = context.reasons["swap"] = str(error)
         else:
-            context.details["probe"] = found
-            after = {p: found.classify(swapped[:, p], e.subjects[:: len(e.names)]) for p in range(len(pairs))}
+            context.details["probe"] = classifier
+            after = {p: classifier.classify(swapped[:, p], e.subjects[:: len(e.names)]) for p in range(len(pairs))}
             summary = ProbeSummary(
-                found.accuracy,
-                found.ci95,
-                found.per_dimension,
-                found.per_dimension_ci95,
-                found.chance,
-                found.confusion,
+                classifier.accuracy,
+                classifier.ci95,
+                classifier.per_dimension,
+                classifier.per_dimension_ci95,
+                classifier.chance,
+                classifier.confusion,
             )
         return {
             "z": e.z_is,

@@ -28,8 +28,8 @@ class Reconstruction:
     why: ClassVar[Mapping[str, str]] = {"reconstruction": "inside needs masks of this modality"}
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, float, float]]:
-        found = image_errors(seen.estimate.images, seen.images[:, 0], seen.truth)
-        return [(kind, i, seen.subject, everywhere, inside) for kind, i, _, everywhere, inside in found]
+        errors = image_errors(seen.estimate.images, seen.images[:, 0], seen.truth)
+        return [(kind, i, seen.subject, everywhere, inside) for kind, i, _, everywhere, inside in errors]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         values: dict[str, list[tuple[str, float]]] = defaultdict(list)
@@ -37,7 +37,7 @@ class Reconstruction:
             path = f"reconstruction.{context.method.modalities[i]}.{kind}_l1"
             values[path].append((subject, everywhere))
             values[f"{path}_inside"].append((subject, inside))
-        means = {path: context.mean(path, found) for path, found in values.items()}
+        means = {path: context.mean(path, pairs) for path, pairs in values.items()}
         keys = ("own_l1", "own_l1_inside", "cross_l1")
         return {
             "reconstruction": {

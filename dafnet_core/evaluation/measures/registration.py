@@ -34,7 +34,7 @@ class Registration:
         return [(seen.subject, before, after) for _, _, before, after in errors]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        found = [row for of_slice in rows for row in of_slice]
-        before = context.mean("registration.error_before_px", [(s, b) for s, b, _ in found])
-        after = context.mean("registration.error_after_px", [(s, a) for s, _, a in found])
+        errors = [row for of_slice in rows for row in of_slice]
+        before = context.mean("registration.error_before_px", [(s, b) for s, b, _ in errors])
+        after = context.mean("registration.error_after_px", [(s, a) for s, _, a in errors])
         return {"registration": RegistrationSummary(before, after)}

@@ -66,20 +66,20 @@ class Segmentation:
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, Any]]:
         method, classes = seen.method, len(seen.method.classes)
-        found = list(mask_overlaps(seen.estimate.masks, seen.truth, classes))
+        overlaps = list(mask_overlaps(seen.estimate.masks, seen.truth, classes))
         if "copy" not in method.kinds:
             given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
             copied = predict_all(Copy(method.modalities, method.classes), given)
-            found += mask_overlaps(copied.masks, seen.truth, classes)
-        return [(kind, i, seen.subject, counts) for kind, i, _, counts in found]
+            overlaps += mask_overlaps(copied.masks, seen.truth, classes)
+        return [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         method, counts = context.method, defaultdict(list)
         for kind, i, subject, counted in (row for of_slice in rows for row in of_slice):
             counts[method.modalities[i], kind].append((subject, counted))
-        for (name, kind), found in counts.items():
+        for (name, kind), slices in counts.items():
             path = f"copy.{name}" if kind == "copy" else f"segmentation.{name}.{kind}"
-            context.by_subject[f"{path}.dice_mean"] = dice_by_subject(found, context.subjects)
+            context.by_subject[f"{path}.dice_mean"] = dice_by_subject(slices, context.subjects)
 
         def of(name: str, kind: str) -> DiceSummary:
             values = summarise(counts[name, kind], method.classes)

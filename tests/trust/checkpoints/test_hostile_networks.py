@@ -1,4 +1,4 @@
-"""Networks that nobody trains: refused before they are made."""
+"""Networks of implausible size: refused before they are created."""
 
 from dataclasses import fields
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.trust
     [
         ({"width": 10**6}, "width is 1000000; expected 1 to 256"),
         ({"channels": 10**9}, "channels is 1000000000"),
-        ({"channels": 10**400}, "a number that no computer has"),
+        ({"channels": 10**400}, "a number that does not fit in 64 bits"),
         ({"z_dim": 10**9}, "z_dim"),
         ({"depth": 60}, "depth is 60"),
         ({"depth": 5}, "32 x 48; 5 poolings need multiples of 32"),
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.trust
         ({"surprise": 1}, "has no surprise"),
     ],
 )
-def test_networks_that_nobody_trains_are_refused_before_they_are_made(good, change, words):
+def test_networks_of_implausible_size_are_refused_before_they_are_created(good, change, words):
     assert words in refusal(edited(good, model=lambda m: m | change))
 
 

@@ -45,7 +45,7 @@ def test_a_reader_apart_gives_what_the_reader_gives():
         (b"print", "text file"),
     ],
 )
-def test_a_decoder_that_fails_is_told_in_a_sentence_and_the_next_file_is_read(sick, content, words):
+def test_a_decoder_that_fails_is_reported_in_a_sentence_and_the_next_file_is_read(sick, content, words):
     start = time.monotonic()
     with pytest.raises(ReadError, match=words):
         sick.read((f"{content.decode()}.png", content))

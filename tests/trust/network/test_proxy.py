@@ -70,8 +70,8 @@ def nginx(folder, app):
     key = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={HOST}"]
     key += ["-addext", f"subjectAltName=DNS:{HOST}", "-keyout", folder / "key.pem", "-out", folder / "fullchain.pem"]
     subprocess.run(key, check=True, capture_output=True)
-    told = subprocess.run(["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True).stdout
-    (folder / "htpasswd").write_text(f"{NAME}:{told}")
+    hashed = subprocess.run(["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True).stdout
+    (folder / "htpasswd").write_text(f"{NAME}:{hashed}")
     process = subprocess.Popen([NGINX, "-p", folder, "-c", "nginx.conf", "-e", "error.log"])
     try:
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""What is kept for all users is bounded, and nobody can change it."""
+"""Caches shared by all users are bounded and immutable."""
 
 import ast
 import gc
@@ -100,12 +100,16 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     s, z = found.s[0], found.z_mean[0]
     around = subject.neighbour_images()
     one = Encoded.of(found, "1", 3, masks=np.stack([subject.truth[0], subject.truth[1]]))
-    judged = Encodings(checkpoint.config.modalities, checkpoint.config.classes, 8, [one])
-    assert judged.images.size + judged.anatomies.size + judged.masks.size  # pages ask for them in one piece as well
+    encodings = Encodings(checkpoint.config.modalities, checkpoint.config.classes, 8, [one])
+    assert (
+        encodings.images.size + encodings.anatomies.size + encodings.masks.size
+    )  # pages ask for them in one piece as well
     reference = subject.truth[0]
     small = 0.5  # MB: tables, a picture, a module's handle
     sizes = {
-        "_checkpoint": sum(p.nbytes for p in model.parameters()) / 2**20 * 2,  # and what torch keeps beside weights
+        "_checkpoint": sum(p.nbytes for p in model.parameters())
+        / 2**20
+        * 2,  # and memory that torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
         "_decomposition": megabytes(found),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
@@ -114,7 +118,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_realigned": megabytes(realign(model, found, 0, found.offsets[0])),
         "_misregistered": megabytes(misregister(model, subject.images, (0, 1), (0, 1), reference, 6.0)),
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
-        "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and one alone beside them
+        "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and a single one
         "_jobs": 0.0,
         "_connection": 0.001,
         "_summary": 0.001,
@@ -131,7 +135,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     known = entries()
     assert known.keys() == sizes.keys(), "a new cache: say how large its results are"
     each = {name: count * sizes[name] for name, count in known.items()}
-    each["_jobs"] = 6 * megabytes(judged) * max(background_evaluation.POPULATIONS) * SLICES  # results are kept there
+    each["_jobs"] = 6 * megabytes(encodings) * max(background_evaluation.POPULATIONS) * SLICES  # results are kept there
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)

@@ -60,10 +60,10 @@ def test_killed_at_ten_moments_it_resumes_to_the_same_weights(server, straight, 
     check_same_as(straight, run)
 
 
-def test_killed_before_anything_was_saved_it_begins_anew(server, straight, tmp_path):
+def test_killed_before_anything_was_saved_it_starts_again(server, straight, tmp_path):
     run = tmp_path / "run"
     assert server.run(*STEPS, "--out", run, die=1)[0] == -signal.SIGKILL
-    assert [p.suffix for p in run.iterdir()] == [".part"]  # half of config.json: there is nothing to go on with
+    assert [p.suffix for p in run.iterdir()] == [".part"]  # half of config.json: there is nothing to resume
     assert server.run(*STEPS, "--out", run, die=4)[0] == -signal.SIGKILL
     assert (run / "config.json").exists()
     assert not (run / "state.pt").exists()
@@ -79,7 +79,9 @@ def test_a_full_disk_ends_it_with_a_sentence_and_it_goes_on_when_there_is_space(
     size = (straight / "state.pt").stat().st_size
     assert server.ask(shell=f"mount -t tmpfs -o size={int(1.5 * size)} tmpfs {disk}") == 0
     try:
-        status, said = server.run(*STEPS, "--out", disk / "run")  # the first state fits, the second does not beside it
+        status, said = server.run(
+            *STEPS, "--out", disk / "run"
+        )  # the first state fits, the second does not fit as well
         assert status == 2
         assert "state.pt: no space left on device; free some space" in said
         assert "Traceback" not in said
@@ -169,7 +171,7 @@ def test_a_file_that_disappears_after_the_start_changes_nothing_and_before_it_is
         path.rename(aside)
     status, said = server.run("--out", killed, "--resume")
     assert status == 2
-    assert "the data are no longer those that this run began with" in said
+    assert "the data are no longer those that this run started with" in said
     for path, aside in away.items():
         aside.rename(path)
     assert {p: p.read_bytes() for p in killed.rglob("*") if p.is_file()} == before  # refused before anything is touched
@@ -193,7 +195,7 @@ def test_a_broken_run_is_not_resumed_and_stays_as_it_is(server, straight, capsys
         ("config.json", b'{"surprise": 1}', "has no surprise"),
         ("config.json", b"\xff\xfe", "config.json is no configuration"),
         ("split.json", b"{}", "split.json is no split"),
-        ("split.json", b'{"train": [], "val": [], "test": []}', "no longer those that this run began with"),
+        ("split.json", b'{"train": [], "val": [], "test": []}', "no longer those that this run started with"),
     ):
         shutil.copytree(straight, run)
         (run / name).write_bytes(content)

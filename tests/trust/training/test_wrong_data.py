@@ -1,4 +1,4 @@
-"""Data that cannot be trained or judged on."""
+"""Data that cannot be used for training or evaluation."""
 
 import json
 import shutil
@@ -84,7 +84,7 @@ def test_data_that_cannot_be_trained_or_judged_on_are_refused(capsys, tmp_path):
     assert not (tmp_path / "markup" / "run").exists()
 
 
-def test_slices_that_nobody_can_pair_are_not_judged(capsys, monkeypatch):
-    nobody = phantom_slices(0, range(0), size=128)
-    monkeypatch.setattr(evaluate, "evaluation_data", lambda *_, **__: nobody)
-    assert "nothing can be judged" in refused(capsys, evaluate.main, SHIPPED)
+def test_slices_that_cannot_be_paired_are_not_evaluated(capsys, monkeypatch):
+    empty = phantom_slices(0, range(0), size=128)
+    monkeypatch.setattr(evaluate, "evaluation_data", lambda *_, **__: empty)
+    assert "nothing can be evaluated" in refused(capsys, evaluate.main, SHIPPED)

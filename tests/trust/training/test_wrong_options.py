@@ -55,7 +55,7 @@ pytestmark = pytest.mark.trust
         (["--validate-every", "-5"], "validate_every is -5"),
         (["--patience", "-1"], "patience is -1"),
         (["--seed", "-1"], "seed is -1"),
-        (["--seed", "9000"], "for judging only"),
+        (["--seed", "9000"], "for evaluation only"),
         (["--target", "T7"], "target is 'T7'; expected one of cine, LGE"),
         (["--modalities", "T1", "T2"], "which means nothing for --data 'phantom'"),
         (["--modalities", "a", "A"], "expected each name once"),
@@ -127,7 +127,7 @@ def test_a_place_that_cannot_be_written_is_said_before_data_are_read(capsys, tmp
         ([], "required: checkpoint"),
     ],
 )
-def test_evaluate_refuses_with_one_sentence_before_it_judges(capsys, monkeypatch, arguments, words):
+def test_evaluate_refuses_with_one_sentence_before_it_evaluates(capsys, monkeypatch, arguments, words):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(evaluate, "judge", lambda *_, **__: pytest.fail("it judged"))
+    monkeypatch.setattr(evaluate, "evaluate_method", lambda *_, **__: pytest.fail("it was evaluated"))
     assert words in refused(capsys, evaluate.main, *arguments)
