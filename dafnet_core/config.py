@@ -62,10 +62,17 @@ class Config:
         return {f.metadata.get("flag") or f"{cls.PREFIX}{f.name}": f for f in fields(cls)}
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values; tuples stay tuples."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`, lists becoming tuples.
+
+        Raises:
+            ValueError: an unknown key, or a value of another type or beyond LIMITS.
+            TypeError: a required key is missing.
+        """
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")

@@ -48,6 +48,7 @@ class Batch:
             raise ValueError(f"displacements are {tuple(self.displacements.shape)}; expected {(b, m, h, w, 2)}")
 
     def to(self, device: torch.device | str) -> Self:
+        """The batch on a device."""
         values = (getattr(self, f.name) for f in fields(self))
         moved: list[Any] = [None if v is None else v.to(device) for v in values]
         return type(self)(*moved)
@@ -74,6 +75,7 @@ class Noise:
         return cls(torch.randn(m, b, n_z, generator=generator), torch.randn(m, drawn, n_z, generator=generator))
 
     def to(self, device: torch.device | str) -> Self:
+        """The noise on a device."""
         return type(self)(self.z.to(device), self.drawn.to(device), self.swapped)
 
 

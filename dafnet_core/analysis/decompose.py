@@ -61,7 +61,7 @@ def kl_per_dimension(decomposition: Decomposition) -> np.ndarray:
 
 
 def channel_classes(decomposition: Decomposition, classes: int) -> tuple[int | None, ...]:
-    """Which class each anatomy channel is, where it is one: most of its pixels lie in that class's single masks.
+    """Class that each anatomy channel corresponds to: the one that holds most of its pixels in the single masks.
 
     Returns:
         For each of the C channels a class from 1 on, or None for background and mixtures.

@@ -39,6 +39,7 @@ class Encoded:
 
     @classmethod
     def of(cls, decomposition: Decomposition, subject: str, position: int, **truth: Any) -> Encoded:
+        """Keep what `Encoded` needs of a decomposition; `truth` are its `masks` and `ground_truth`."""
         anatomies = decomposition.s.argmax(1).astype(np.uint8)
         fixed = np.array([i for i, _ in decomposition.pairs])
         offsets = (
@@ -139,6 +140,7 @@ class Encodings:
 
     @property
     def n_subjects(self) -> int:
+        """Number of different subjects."""
         return len(set(s.subject for s in self.slices))
 
     @property

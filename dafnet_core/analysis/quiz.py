@@ -125,8 +125,7 @@ def ask(
     Args:
         model: in eval mode, the one that made `decomposition`.
         seed, n: 0 or more.
-        other: a model with another decoder and what it made of the same images; without it kind "decoder" is not
-            asked.
+        other: a model with another decoder and its decomposition of the same images; None excludes kind "decoder".
 
     Raises:
         ValueError: a seed or number below 0, another model of other images, or no visible change of any kind.

@@ -66,6 +66,7 @@ class Checkpoint:
 
     @property
     def config(self) -> ModelConfig:
+        """Configuration of the networks."""
         return self.model.config
 
     @property

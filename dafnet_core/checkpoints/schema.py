@@ -70,6 +70,7 @@ class SplitRecord:
     test: tuple[Name, ...]
 
     def parts(self) -> dict[str, tuple[str, ...]]:
+        """Names of subjects by part: train, val and test."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
     def seen(self) -> dict[str, str]:

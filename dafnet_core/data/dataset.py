@@ -145,6 +145,7 @@ class PairedSlices:
 
     @property
     def subjects(self) -> tuple[str, ...]:
+        """Names of all subjects, in order."""
         return tuple(study.name for study in self.studies)
 
     def __getitem__(self, index: int) -> Sample:

@@ -1,6 +1,6 @@
 """Subjects prepared to a model's grid, whatever their source.
 
-A stack is one modality of one subject; its slices need not lie where another modality's do, nor be as many.
+A stack is one modality of one subject; its slices may differ in position and number from those of another modality.
 Slices of two stacks correspond by their positions along a common axis.
 """
 
@@ -189,7 +189,7 @@ def slice_normal(affine: np.ndarray) -> np.ndarray:
 
 
 def _positions(stacks: Sequence[Stack]) -> tuple[np.ndarray, ...]:
-    """Where the slices of each stack lie, (slices,) float64: in mm, or equally spaced where headers are no help."""
+    """Positions of the slices of each stack, (slices,) float64: in mm, or equally spaced from 0 to 1."""
     along = _along_first(stacks)
     if along is not None:
         return along

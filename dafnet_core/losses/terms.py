@@ -29,8 +29,7 @@ from dafnet_core.types import Batch, PairOutputs
 class Forward:
     """Inputs of loss terms: one training forward pass, its batch, and the discriminators.
 
-    `masks` (M, B, H, W) are labels, background where nothing is annotated, so that no unannotated value is ever read;
-    `annotated` (M, B) bool; `x` (M, B, H, W) the images; `fixed` (P,) the modality that each pair is deformed onto.
+    Masks are background where not annotated, so that unannotated values are never read.
     """
 
     outputs: PairOutputs
@@ -39,18 +38,22 @@ class Forward:
 
     @cached_property
     def annotated(self) -> Tensor:
+        """(M, B) bool: which masks are annotated."""
         return self.batch.annotated.T
 
     @cached_property
     def masks(self) -> Tensor:
+        """(M, B, H, W) labels, background where not annotated."""
         return torch.where(self.annotated[:, :, None, None], self.batch.masks.transpose(0, 1), 0)
 
     @cached_property
     def x(self) -> Tensor:
+        """(M, B, H, W) images of candidate 0, in [-1, 1]."""
         return self.batch.images[:, :, 0].transpose(0, 1)
 
     @cached_property
     def fixed(self) -> Tensor:
+        """(P,) fixed modality of each pair."""
         return torch.tensor([i for i, _ in self.outputs.pairs], device=self.batch.images.device)
 
 
@@ -72,7 +75,7 @@ def reconstruction(f: Forward) -> Tensor:
 
 
 def modality_reconstruction(f: Forward) -> Tensor:
-    """L_rec^z (Sec. III-E): z of N(0, I) encoded again from the image made of it."""
+    """L_rec^z (Sec. III-E): z from N(0, I) encoded again from its decoded image."""
     return modality_reconstruction_loss(f.outputs.z_reencoded, f.outputs.z_prior)
 
 

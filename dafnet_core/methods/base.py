@@ -112,14 +112,37 @@ class FactorModel(Protocol):
     config: ModelConfig
     decoder: Any  # with condition(s) and render(conditioning, z)
 
-    def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]: ...
-    def segment(self, s: Tensor) -> Tensor: ...
-    def decode(self, s: Tensor, z: Tensor) -> Tensor: ...
-    def predict(self, images: Tensor, modalities: Any = None, *, precision: str = "auto") -> Prediction: ...
-    def reconstruct(self, prediction: Prediction, images: Tensor) -> Reconstruction: ...
-    def align(self, moving: Tensor, fixed: Tensor) -> Alignment: ...
-    def pairing(self, fixed: Tensor, deformed: Tensor) -> Tensor: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x, s), (B, n_z) each, from s (B, C, H, W) and images (B, 1, H, W)."""
+        ...
+
+    def segment(self, s: Tensor) -> Tensor:
+        """Class logits (B, L, H, W) of anatomies (B, C, H, W)."""
+        ...
+
+    def decode(self, s: Tensor, z: Tensor) -> Tensor:
+        """Images (B, 1, H, W) in [-1, 1] from anatomies (B, C, H, W) and z (B, n_z)."""
+        ...
+
+    def predict(self, images: Tensor, modalities: Any = None, *, precision: str = "auto") -> Prediction:
+        """Anatomies, alignments and masks of images (B, n, H, W) or (B, n, K, H, W) in [-1, 1]."""
+        ...
+
+    def reconstruct(self, prediction: Prediction, images: Tensor) -> Reconstruction:
+        """Modality factors and decoded images of a prediction and its images."""
+        ...
+
+    def align(self, moving: Tensor, fixed: Tensor) -> Alignment:
+        """Deform the anatomy `moving` into the frame of `fixed`, both (B, C, H, W)."""
+        ...
+
+    def pairing(self, fixed: Tensor, deformed: Tensor) -> Tensor:
+        """Weights (B, K) of deformed candidates (B, K, C, H, W) of a fixed anatomy (B, C, H, W)."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights of the networks."""
+        ...
 
 
 @runtime_checkable
@@ -127,7 +150,9 @@ class FactorMethod(Method, Protocol):
     """A method whose networks have factors: one that gives `Estimate.factors`."""
 
     @property
-    def networks(self) -> FactorModel: ...
+    def networks(self) -> FactorModel:
+        """The networks with factors."""
+        ...
 
 
 class Trainable(Method, Protocol):
@@ -143,7 +168,9 @@ class Trainable(Method, Protocol):
     discriminators: nn.Module | None
 
     @property
-    def config(self) -> ModelConfig: ...
+    def config(self) -> ModelConfig:
+        """Configuration of the networks."""
+        ...
 
     @classmethod
     def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:

@@ -256,7 +256,7 @@ def _root(squared: Any) -> Any:
 def _without_each(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray]) -> np.ndarray:
     """dCor^2 and its bias-corrected estimate with each subject left out, (n_subjects, 2); NaN where undefined.
 
-    Both are made of sums over pairs, over rows and over all, from which a subject's part is taken away, so all of
+    Both are computed from sums over pairs, over rows and over all, from which a subject's part is subtracted, so all of
     them together cost about as much as one.
     """
     pairs = ((a, b), (a, a), (b, b))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-EXACT_UP_TO = 13  # pairs: 2^13 = 8192 flips are fewer than the random ones that would stand in for them
+EXACT_UP_TO = 13  # pairs: 2^13 = 8192 sign patterns are fewer than the random ones used above it
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) over H and W."""
         return instance_norm(x, self.weight, self.bias)
 
 

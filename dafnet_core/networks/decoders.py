@@ -36,10 +36,12 @@ class FilmBlock(nn.Module):
         self.beta = nn.Linear(z_dim, width)
 
     def features(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps (B, width, H, W) before modulation: the residual, and the input of FiLM."""
         a = F.leaky_relu(self.first(h), SLOPE)
         return a, self.second(a)
 
     def modulate(self, a: Tensor, b: Tensor, z: Tensor) -> Tensor:
+        """FiLM of `b` by z (B, n_z), added to the residual `a`, both (B, width, H, W)."""
         gamma = F.leaky_relu(self.gamma(z), SLOPE)
         beta = F.leaky_relu(self.beta(z), SLOPE)
         modulated = F.leaky_relu(film(b, gamma, beta), SLOPE)
@@ -83,11 +85,13 @@ class SpadeLayer(nn.Module):
         self.beta = nn.Conv2d(hidden, width, 3, padding=1)
 
     def maps(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift (B, width, h, w) of an anatomy (B, C, h, w)."""
         h = F.relu(self.shared(s))
         return 1 + self.gamma(h), self.beta(h)
 
     @staticmethod
     def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Instance-normalised features times `scale` plus `shift`, all (B, width, h, w)."""
         return instance_norm(features) * scale + shift
 
 
@@ -104,9 +108,11 @@ class SpadeBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
 
     def maps(self, s: Tensor) -> Conditioning:
+        """Modulation maps of all layers for an anatomy (B, C, h, w)."""
         return [m for layer in self.layers for m in layer.maps(s)]
 
     def forward(self, h: Tensor, maps: Conditioning) -> Tensor:
+        """(B, inputs, h, w) and its modulation maps -> (B, outputs, h, w)."""
         short = h if self.shortcut is None else self.shortcut(SpadeLayer.modulate(h, *maps[4:]))
         h = self.first(F.leaky_relu(SpadeLayer.modulate(h, *maps[:2]), SLOPE))
         return short + self.second(F.leaky_relu(SpadeLayer.modulate(h, *maps[2:4]), SLOPE))

@@ -48,6 +48,7 @@ class UpStep(nn.Module):
         self.merge = double_conv(config.norm, 2 * outputs, outputs)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(B, inputs, H, W) and skip connection (B, outputs, 2H, 2W) -> (B, outputs, 2H, 2W)."""
         if self.before:
             x = F.interpolate(self.reduce(x), scale_factor=2, mode="nearest")
         else:

@@ -28,6 +28,7 @@ class Log:
         self._rewrite()
 
     def add(self, row: dict[str, Any]) -> None:
+        """Append a row; a new column rewrites the file."""
         row = {k: "" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
         self.rows.append(row)
         if set(row) - set(self.names):
@@ -77,6 +78,7 @@ class TensorBoardLog:
             self.writer = SummaryWriter(str(run / "tensorboard"))
 
     def add(self, row: dict[str, Any], step: int) -> None:
+        """Add the floats of a row as scalars of a step."""
         if self.writer is None:
             return
         for name, value in row.items():

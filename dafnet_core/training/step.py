@@ -162,9 +162,11 @@ class TrainState:
         )
 
     def state_dict(self) -> dict[str, Any]:
+        """States of all parts and the step, for `torch.save`."""
         return {name: getattr(self, name).state_dict() for name in self.PARTS} | {"step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; raises KeyError or RuntimeError for a state of other networks."""
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.step = state["step"]

@@ -84,7 +84,7 @@ def draw_breathing(seed: int, subject: int, slice_index: int, modality: int) -> 
 
 
 def draw_displacement(seed: int, subject: int, slice_index: int, modality: int, size: int) -> np.ndarray:
-    """How far from each pixel lies the anatomy that it shows: (size, size, 2), (x, y) in mm."""
+    """Displacement from each pixel to the reference position of its anatomy: (size, size, 2), (x, y) in mm."""
     rng = random_stream(seed, subject, Purpose.DEFORMATION, slice_index, modality)
     fields = [DEFORMATION_MM * smooth_field(rng, size, DEFORMATION_SMOOTHNESS_MM) for _ in range(2)]
     breathing = draw_breathing(seed, subject, slice_index, modality)
