@@ -204,6 +204,10 @@ class ModelConfig(Config):
         """H and W of every image must be multiples of this (and at least twice it)."""
         return 2**self.depth
 
+    def accepts(self, height: int, width: int) -> bool:
+        """Whether images of a size in pixels fit the poolings."""
+        return not height % self.multiple and not width % self.multiple and min(height, width) >= 2 * self.multiple
+
     @classmethod
     def published(cls, modalities: tuple[str, ...], classes: tuple[str, ...], **changes: Any) -> Self:
         """The sizes of the paper (Fig. 3, Sec. IV-A), meant for 192 x 192."""

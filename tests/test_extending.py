@@ -11,23 +11,25 @@ from dafnet_core import methods
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data import sources
+from dafnet_core.data.chaos import ChaosInPhase
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.phantom.source import Phantom
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.prepare import Preparation
-from dafnet_core.data.source import FileSource
+from dafnet_core.data.source import DataSource, FileSource
 from dafnet_core.data.studies import Study
 from dafnet_core.evaluate import evaluate_untrained, main
 from dafnet_core.evaluation.result import EvaluationResult, measured_by
 from dafnet_core.evaluation.run import evaluate_method
 from dafnet_core.losses.weights import LossWeights, generator_terms, weight
-from dafnet_core.methods.base import Estimate, Method, PredictedMask
+from dafnet_core.methods.base import Estimate, Method, PredictedMask, Trainable
 from dafnet_core.methods.copy import Copy
 from dafnet_core.methods.dafnet import DAFNetMethod
 from dafnet_core.networks.discriminators import Discriminators
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.loop import train
 from dafnet_core.types import Noise
+from tests.helpers.chaos_tree import write_chaos
 
 # --- a method: a class, and a line in METHODS ------------------------------------------------------------------
 
@@ -70,6 +72,7 @@ class Renamed(DAFNetMethod):
 
     name: ClassVar[str] = "renamed"
     title: ClassVar[str] = "DAFNet without adversaries"
+    description = title
 
     @classmethod
     def for_training(cls, config):
@@ -218,3 +221,23 @@ def test_a_loss_is_a_function_and_a_field(make_model, make_batch):
     assert MoreWeights.from_dict(weights.to_dict()) == weights
     with pytest.raises(ValueError, match="w_intensity is -1"):
         MoreWeights(intensity=-1.0)
+
+
+# --- what stands in the dictionaries fits the protocols ----------------------------------------------------------
+
+
+def members(protocol):
+    """Names of the attributes and methods that a protocol asks for."""
+    found = set(protocol.__annotations__) | {name for name in vars(protocol) if not name.startswith("_")}
+    return found.union(*(members(base) for base in protocol.__mro__[1:] if getattr(base, "_is_protocol", False)))
+
+
+def test_every_method_and_source_has_what_its_protocol_asks_for(make_model, tmp_path):
+    assert isinstance(DAFNetMethod(make_model()), Method)
+    assert isinstance(Copy((), ()), Method)
+    assert members(Trainable) - set(dir(DAFNetMethod(make_model()))) == set()
+    squares = Squares("squares")
+    assert members(DataSource) - set(dir(squares)) == set()
+    assert members(DataSource) - set(dir(Phantom.open("phantom"))) == set()
+    write_chaos(tmp_path, (1,))
+    assert members(DataSource) - set(dir(ChaosInPhase(tmp_path))) == set()

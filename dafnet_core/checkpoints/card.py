@@ -9,7 +9,6 @@ from dafnet_core.checkpoints.schema import StartRecord
 from dafnet_core.data.sources import source_class
 from dafnet_core.evaluation.measures.segmentation import DiceSummary
 from dafnet_core.evaluation.result import EvaluationResult
-from dafnet_core.methods import METHODS
 from dafnet_core.metrics.paired import Paired
 
 
@@ -43,22 +42,20 @@ def card(checkpoint: Checkpoint, name: str) -> str:
 def _title(checkpoint: Checkpoint) -> str:
     config = checkpoint.config
     return (
-        f"A {METHODS[checkpoint.method_name].title} with a "
-        f"{config.decoder.upper() if config.decoder == 'spade' else 'FiLM'} decoder for "
-        f"{' and '.join(config.modalities)}; classes: {', '.join(config.classes)}."
+        f"A {checkpoint.method.description} for {' and '.join(config.modalities)}; "
+        f"classes: {', '.join(config.classes)}."
     )
 
 
 def _facts(checkpoint: Checkpoint) -> list[str]:
     """Rows of the table at the top."""
-    config, training, preparation = checkpoint.config, checkpoint.training, checkpoint.preparation
+    training, preparation = checkpoint.training, checkpoint.preparation
     spacing = f"{preparation.spacing:g} mm" if preparation.spacing else "each picture resized to fit"
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     parts = ", ".join(f"{len(names)} {part}" for part, names in training.split.parts().items())
     return [
         f"| parameters | {parameters:,} |",
-        f"| anatomy channels C, z dimensions | {config.channels}, {config.z_dim} |",
-        f"| passes of the aligner | {config.align_passes} |",
+        *(f"| {title} | {value} |" for title, value in checkpoint.method.facts().items()),
         f"| input | {preparation.height} x {preparation.width}, {spacing}; percentiles "
         f"{preparation.percentiles[0]} and {preparation.percentiles[1]} of each slice to -1 and 1 |",
         f"| data | {training.data} |",

@@ -245,7 +245,7 @@ def check_maps(config: ModelConfig, preparation: Preparation) -> None:
         ValueError: a size that does not fit the poolings, or maps that are too large.
     """
     height, width = preparation.height, preparation.width
-    if height % config.multiple or width % config.multiple or min(height, width) < 2 * config.multiple:
+    if not config.accepts(height, width):
         raise ValueError(
             f"its input is {height} x {width}; {config.depth} poolings need multiples of {config.multiple}"
         )

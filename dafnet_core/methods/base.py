@@ -172,6 +172,15 @@ class Trainable(Method, Protocol):
         """Configuration of the networks."""
         ...
 
+    @property
+    def description(self) -> str:
+        """What it is, for cards, such as "DAFNet with a FiLM decoder"."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """What a card tells of the networks, by title."""
+        ...
+
     @classmethod
     def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:
         """The configuration of "compact" or "published" networks, with the command line's choices."""

@@ -18,6 +18,8 @@ from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.networks.discriminators import Discriminators
 from dafnet_core.types import Batch, Noise, PairOutputs
 
+DECODER_TITLES = {"film": "FiLM", "spade": "SPADE"}
+
 
 class DAFNetMethod:
     """DAFNet with its networks; the discriminators exist in training only."""
@@ -59,6 +61,17 @@ class DAFNetMethod:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.config.classes
+
+    @property
+    def description(self) -> str:
+        return f"DAFNet with a {DECODER_TITLES[self.config.decoder]} decoder"
+
+    def facts(self) -> dict[str, str]:
+        config = self.config
+        return {
+            "anatomy channels C, z dimensions": f"{config.channels}, {config.z_dim}",
+            "passes of the aligner": f"{config.align_passes}",
+        }
 
     @property
     def _critics(self) -> Discriminators:

@@ -35,11 +35,10 @@ class DAFNet(nn.Module):
 
     def check_size(self, height: int, width: int) -> None:
         """Check that an image size in pixels fits the poolings; raises ValueError if not."""
-        least = 2 * self.config.multiple
-        if height % self.config.multiple or width % self.config.multiple or min(height, width) < least:
+        if not self.config.accepts(height, width):
             raise ValueError(
                 f"image is {height}x{width}; {self.config.depth} poolings need multiples of "
-                f"{self.config.multiple}, at least {least}: pad or crop it first"
+                f"{self.config.multiple}, at least {2 * self.config.multiple}: pad or crop it first"
             )
 
     def encode(self, images: Tensor, modalities: Sequence[int] | None = None) -> Tensor:

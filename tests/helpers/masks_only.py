@@ -32,11 +32,14 @@ class MasksOnly:
     """Predicts a mask of each image and nothing else."""
 
     name, title, kinds, needs_source_masks = "masks-only", "Masks only", ("single",), False
-    discriminators = None
+    discriminators, description = None, "threshold"
 
     def __init__(self, networks: Threshold) -> None:
         self.networks, self.config = networks, networks.config
         self.modalities, self.classes = networks.config.modalities, networks.config.classes
+
+    def facts(self) -> dict[str, str]:
+        return {}
 
     networks_of = Threshold
 
