@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -34,16 +33,15 @@ MODELS = {  # name -> networks, decoder, pairs a step, share of --rounds
 
 def ways(compiled: bool) -> dict[str, TrainConfig]:
     """The ways of computing; adversarial terms count from the first step."""
-    base = TrainConfig(adversarial_from=-1, adversarial_ramp=0)
+    base = TrainConfig.of(adversarial_from=-1, adversarial_ramp=0)
+    memory = {"off": "contiguous", "on": "channels_last"}
     found = {
-        f"{precision}, {'channels_last' if last == 'on' else 'contiguous'}": replace(
-            base, precision=precision, channels_last=last
-        )
+        f"{precision}, {memory[last]}": base.with_options(precision=precision, channels_last=last)
         for precision in ("fp32", "bf16")
-        for last in ("off", "on")
+        for last in memory
     }
     if compiled:
-        found["bf16, channels_last, compiled"] = replace(found["bf16, channels_last"], compile="on")
+        found["bf16, channels_last, compiled"] = found["bf16, channels_last"].with_options(compile="on")
     return found
 
 
@@ -54,18 +52,18 @@ def measure(name: str, rounds: int, compiled: bool) -> dict[str, dict[str, float
     shape = make(phantom.MODALITIES, phantom.CLASSES, decoder=decoder)
     data = phantom_slices(0, range(1), size=SIZE)
     batch = data.batch_at(0, batch_size, 0).to(device)
-    runs = {way: replace(config, batch_size=batch_size) for way, config in ways(compiled).items()}
+    runs = {way: config.with_options(batch_size=batch_size) for way, config in ways(compiled).items()}
     states = {way: TrainState.create(shape, config, device) for way, config in runs.items()}
     times: dict[str, list[float]] = {way: [] for way in runs}
     flops: dict[str, float] = {}
     for n in range(max(2, round(rounds * share)) + 1):
         for way, config in runs.items():
-            noise = noise_of_step(config, n, 2, shape.z_dim).to(device)
+            noise = noise_of_step(config, n, states[way].method).to(device)
             start = time.perf_counter()
             train_step(states[way], batch, noise, config)  # ends with a fetch, so the device is done
             if n:  # the first round warms up, and compiles
                 times[way].append(time.perf_counter() - start)
-            elif config.compile == "off":
+            elif config.machine.compile == "off":
                 with FlopCounterMode(display=False) as counter:
                     train_step(states[way], batch, noise, config)
                 flops[way] = counter.get_total_flops() / 1e9

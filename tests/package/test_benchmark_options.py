@@ -1,10 +1,21 @@
 """The command line that the benchmarks share."""
 
+import importlib
 import json
 
 import pytest
 
 from benchmarks.machine import by_rounds, write_json
+from tests.helpers.paths import ROOT
+
+SCRIPTS = [
+    f"{p.parent.name}.{p.stem}" for folder in ("benchmarks", "tools") for p in sorted((ROOT / folder).glob("[a-z]*.py"))
+]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_finds_what_it_imports(name):
+    importlib.import_module(name)
 
 
 def measure(rounds):
