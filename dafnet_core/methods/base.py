@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -35,7 +35,8 @@ class SliceInput:
     source_masks: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
-class PredictedMask(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class PredictedMask:
     """A mask of modality `fixed`, (H, W) uint8 labels in its frame.
 
     Attributes:
@@ -48,14 +49,21 @@ class PredictedMask(NamedTuple):
     moving: int | None
     labels: np.ndarray
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.kind, self.fixed, self.moving, self.labels))
 
-class PredictedImage(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class PredictedImage:
     """A synthetic image of modality `fixed`, (H, W) in [-1, 1]; fields as in PredictedMask, kinds own and cross."""
 
     kind: str
     fixed: int
     moving: int | None
     pixels: np.ndarray
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.kind, self.fixed, self.moving, self.pixels))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ def position_error(positions: np.ndarray, true: np.ndarray, where: np.ndarray) -
         positions, true: predicted and true sampling positions, xy in pixels of the moving image.
         where: pixels of the fixed image to average over.
 
-    >>> still = identity_pixels(2, 3)
+    >>> still = np.zeros((2, 3, 2))
     >>> position_error(still + [3, 4], still, where=np.ones((2, 3), bool))
     5.0
     """

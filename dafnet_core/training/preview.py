@@ -27,7 +27,7 @@ def _tiles(estimate: Estimate, sample: Sample, i: int, classes: int) -> list[Til
     colours, picture = drawing.class_colours(classes), drawing.grey(sample.images[i, 0])
 
     def first(kind: str, of: tuple[PredictedMask | PredictedImage, ...]) -> np.ndarray | None:
-        return next((part[3] for part in of if part.kind == kind and part.fixed == i), None)
+        return next((array for k, fixed, _, array in of if (k, fixed) == (kind, i)), None)
 
     tiles = [Tile(picture, "image")]
     if estimate.factors is not None:
