@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_core_never_imports_streamlit_or_plotly():
     code = (
         "import sys, pkgutil, importlib, dafnet_core\n"

@@ -163,7 +163,7 @@ def test_work_lets_go_of_its_model_when_it_ends_or_is_of_no_use(gate):
     models = [Model(), Model()]
     gone = [weakref.ref(model) for model in models]
     jobs = Jobs()
-    running, waiting = (jobs.submit(n, "a", model.judge) for n, model in enumerate(models))
+    running, waiting = (jobs.submit(n, "a", model.evaluate) for n, model in enumerate(models))
     until(lambda: running.share == 0.5)
     jobs.withdraw(1, "a")
     del models, waiting

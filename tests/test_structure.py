@@ -146,6 +146,7 @@ def test_every_public_function_and_class_of_the_core_says_what_it_is():
     assert bare == []
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_need_no_package_of_the_app():
     code = (
         "import sys, pkgutil, importlib, dafnet_core, train\n"

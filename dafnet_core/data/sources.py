@@ -91,7 +91,7 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
         warp_supervised: whether the run needs the known warps of registered data (w_warp above 0).
 
     Raises:
-        ValueError: the data, the split or the annotations do not fit the configuration.
+        ValueError: the data, of whichever part, the split or the annotations do not fit the configuration.
     """
     source = source_class(config.source).for_training(config, seed)
     if warp_supervised and not (source.registered and config.warp and config.pairing == "expert"):
@@ -105,6 +105,8 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
     target = _target(config, source.modalities)
     annotated = {part: draw_annotated(split[part], config.annotations, seed) for part in ("train", "val")}
     preparation = source.preparation(config.size, config.spacing or None)
+    for name in split["test"]:
+        source.study(name, preparation)  # a file that cannot be used is found now, not after hours of training
 
     def samples(part: str, **options: Any) -> PairedSlices:
         studies = read_studies(source, split[part], preparation)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from dafnet_core.config import Config
+from dafnet_core.config import Config, short
 from dafnet_core.losses import adversarial, terms
 from dafnet_core.losses.terms import Forward
 from dafnet_core.networks.discriminators import Discriminators
@@ -69,7 +69,7 @@ class LossWeights(Config):
         super().__post_init__()
         for name, f in self.options().items():
             if not 0 <= getattr(self, f.name) <= self.MOST:
-                raise ValueError(f"{name} is {getattr(self, f.name):g}; expected 0 to {self.MOST:g}")
+                raise ValueError(f"{name} is {short(getattr(self, f.name))}; expected 0 to {self.MOST:g}")
 
     @classmethod
     def paper(cls) -> Self:

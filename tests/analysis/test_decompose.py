@@ -19,6 +19,7 @@ from dafnet_core.methods.decomposition import decompose
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.slow
 def test_decomposition_is_what_the_model_predicts(make_model, found):
     model = make_model().eval()
     x = torch.from_numpy(found.images)[None]

@@ -36,6 +36,7 @@ def one_hot(found, rows):
     return np.eye(found.channels, dtype=np.float32)[found.anatomies[rows]].transpose(0, 3, 1, 2).copy()
 
 
+@pytest.mark.slow
 def test_every_cell_is_decoded_and_encoded_again_by_its_column_s_encoder(model, found):
     s, z, modalities = one_hot(found, [0, 3, 5]), found.z[[1, 2]], (1, 0)
     made = mix(model, s, z, modalities)
@@ -54,6 +55,7 @@ def test_every_cell_is_decoded_and_encoded_again_by_its_column_s_encoder(model, 
             assert made.dice[r, k] == pytest.approx(dice, abs=0.05, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_columns_have_the_modality_of_their_image_and_random_ones_what_the_probe_names(model, found):
     classifier = probe(found.z, found.modality, found.subjects)
     mixed = mix_rows(model, found, classifier, [0, 4], [1, 2, -1, -2], seed=5)
@@ -68,6 +70,7 @@ def test_columns_have_the_modality_of_their_image_and_random_ones_what_the_probe
     assert not np.array_equal(again.z[0], drawn[0])
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused(model, found):
     with pytest.raises(ValueError, match="one a z"):
         mix(model, one_hot(found, [0]), found.z[:2], (0,))
@@ -75,6 +78,7 @@ def test_what_does_not_fit_is_refused(model, found):
         mix_rows(model, found, probe(found.z[:8], found.modality[:8], found.subjects[:8]), [10], [0])
 
 
+@pytest.mark.slow
 def test_verdicts_on_swapped_styles_are_those_of_evaluate():
     checkpoint = load(CHECKPOINTS / "cardiac-spade.safetensors")
     evaluation = evaluate_checkpoint(checkpoint, "phantom:subjects=3,difficulty=hard")

@@ -12,6 +12,7 @@ from dafnet_core.networks.dafnet import DAFNet
 from tests.helpers.commands import TINY, call
 
 
+@pytest.mark.slow
 def test_evaluate_prints_json_that_names_its_data(tmp_path):
     assert call(*TINY, "--steps", 1, "--out", tmp_path / "run").returncode == 0
     done = call(
@@ -38,6 +39,7 @@ def test_a_model_that_does_nothing_is_judged_to_do_nothing():
     assert errors.error_before_px > 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_against_itself_differs_by_nothing(tmp_path):
     run = tmp_path / "run"
     assert call(*TINY, "--steps", 1, "--out", run).returncode == 0

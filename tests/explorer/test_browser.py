@@ -12,7 +12,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from dafnet_core.data.formats.scan import clean_name
 from tools.screenshots import PAGES, serve
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_the_first_subject_s_factors_are_there_within_ten_seconds(server, page):

@@ -7,7 +7,7 @@ from browser_visits import expect_another, expect_picture, source
 from dafnet_core.geometry import jacobian, positions_of
 from dafnet_explorer import components
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -41,6 +41,7 @@ def test_every_page_of_factors_says_that_there_are_none(app, other):
     assert app.metric[0].value == "Masks only"
 
 
+@pytest.mark.slow
 def test_it_is_offered_where_factors_are_not_needed_only(app, few, other):
     app.query_params["checkpoint"] = "cardiac-film"
     app.run().switch_page("pages/edit.py").run()
@@ -56,6 +57,7 @@ def test_it_is_offered_where_factors_are_not_needed_only(app, few, other):
     assert "probe.accuracy" not in numbers
 
 
+@pytest.mark.slow
 def test_tables_and_downloads_hold_what_was_measured(checkpoint, other):
     spec = "phantom:subjects=2,difficulty=standard"
     mine, theirs = (evaluate_checkpoint(c, spec) for c in (checkpoint, other))

@@ -12,6 +12,7 @@ from dafnet_explorer.figures.checkpoints import log_figure
 from dafnet_explorer.figures.texts import weights_licence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", ["start", "tour", "decompose", "traverse", "align", "edit", "quiz", "compare", "report"]
 )
@@ -44,6 +45,7 @@ def test_align_gives_the_core_s_dice(app, checkpoint):
         assert shown[f"Dice, {kind} mask"] == f"{nanmean(dice_from_counts(counts[kind, 0])):.3f}"
 
 
+@pytest.mark.slow
 def test_traverse_moves_the_image_s_own_z_and_compares_with_another_decoder(app, checkpoint):
     app.run().switch_page("pages/traverse.py").run()
     found = decompose(checkpoint.model, subjects.sample(checkpoint, 0, 3, "standard").images)

@@ -11,6 +11,8 @@ from dafnet_explorer import background_evaluation
 from dafnet_explorer.figures.downloads import as_json
 from dafnet_explorer.figures.independence import with_nulls
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def evaluation(checkpoint):

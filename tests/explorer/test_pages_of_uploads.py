@@ -33,6 +33,7 @@ def test_uploads_are_decomposed_and_say_what_the_model_was_trained_for(app):
     assert "no mask was uploaded" in app.dataframe[0].value["mean"].iloc[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cardiac-film", "cardiac-spade", "brain-spade"])
 @pytest.mark.parametrize("files", [1, 2])
 def test_every_page_takes_uploads_without_truth_by_both_decoders(app, few, name, files):

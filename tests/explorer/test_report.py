@@ -100,6 +100,7 @@ def upload(checkpoint, slots=(0, 1)):
     return subjects.uploaded(checkpoint, slices, {})
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_bytes(checkpoint, whole):
     assert made(checkpoint, subjects.sample(checkpoint, 0, 3, "standard"), (0, 1)) == whole
 
@@ -245,6 +246,7 @@ def shown(query=""):
     return app
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traversed", [["LGE"], []])
 def test_the_page_gives_a_report_whose_link_gives_it_again(downloads, traversed):
     app = shown("subject=3&slice=2&difficulty=hard&checkpoint=cardiac-spade")
@@ -278,6 +280,7 @@ def test_the_page_takes_evaluations_and_hides_their_folder(checkpoint, downloads
     jobs.close()
 
 
+@pytest.mark.slow
 def test_the_page_takes_uploads_and_uploaded_checkpoints(downloads):
     app = shown("checkpoint=brain-film")
     assert not downloads

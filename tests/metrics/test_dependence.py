@@ -86,6 +86,7 @@ def clustered(rng: np.random.Generator, sizes: tuple[int, ...], shared: float) -
     return euclidean_distances(x), euclidean_distances(y), subjects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(6,) * 12, (3, 4, 5, 6, 7, 8) * 2, (6,) * 11 + (2,), (1, 2, 4, 8, 12) * 2])
 def test_independent_clusters_are_rejected_one_time_in_twenty(sizes):
     rng = np.random.default_rng(0)

@@ -96,6 +96,7 @@ def test_likeness_at_each_shift_is_the_mean_product_of_features():
                 assert torch.allclose(found[:, n, y, x], expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_matching_learns_shifts_in_pixels_and_keeps_them_at_another_size(make_config):
     torch.manual_seed(0)
     aligner = make_aligner(make_config(aligner_width=8, aligner_grid=4))
@@ -154,6 +155,7 @@ def test_positions_are_float32_whatever_the_convolutions_run_in():
     assert torch.equal(low, spline_grid(offsets, 32, 48))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_the_compiled_aligner_has_the_gradients_of_the_plain_one(make_model):
     aligner = make_model().aligner.to(memory_format=torch.channels_last)

@@ -26,6 +26,7 @@ def test_examples_give_what_they_say(name):
     assert found.failed == 0  # standard output shows which
 
 
+@pytest.mark.slow
 def test_the_api_documentation_builds_with_every_module(tmp_path):
     pdoc = pytest.importorskip("pdoc", reason="pdoc is not installed: pip install '.[dev]'")
     render = pytest.importorskip("pdoc.render")

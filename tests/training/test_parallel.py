@@ -14,6 +14,8 @@ from dafnet_core.training.step import TrainState, noise_of_step, pick_device, re
 from dafnet_core.types import Batch
 from tests.helpers.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 META = torch.device("meta")
 
 

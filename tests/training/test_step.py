@@ -24,6 +24,7 @@ def test_learning_rate_warms_up_decays_and_ends_with_the_finish():
     assert rates[800] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_a_model_overfits_one_batch(make_config):
     blob = torch.zeros(32, 32, dtype=torch.long)
     blob[8:20, 8:20], blob[20:28, 6:26] = 1, 2

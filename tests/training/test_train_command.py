@@ -45,6 +45,7 @@ def test_the_documented_command_trains_and_leaves_a_loadable_checkpoint(tmp_path
     assert shipped() == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     for name in ("a", "b"):
         assert call(*TINY, "--steps", 4, "--validate-every", 2, "--out", tmp_path / name).returncode == 0
@@ -56,6 +57,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert any(not torch.equal(v, different[k]) for k, v in weights[0].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -73,6 +75,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path, arguments, words):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_a_checkpoint_s_weights_and_its_card_says_so(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert call(*TINY, "--steps", 2, "--out", first).returncode == 0
@@ -99,6 +102,7 @@ def test_no_run_begins_with_a_checkpoint_that_has_seen_its_test_subjects():
         load_start(config, seen)
 
 
+@pytest.mark.slow
 def test_a_used_folder_is_not_overwritten(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     done = call(*TINY, "--steps", 1, "--out", tmp_path)
@@ -107,6 +111,7 @@ def test_a_used_folder_is_not_overwritten(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_help_shows_every_option_and_its_default():
     text = call("--help").stdout
     for name in TrainConfig.options():
@@ -126,6 +131,7 @@ def test_batches_are_a_function_of_the_step_and_use_every_sample_once_an_epoch()
     assert len({t.numpy().tobytes() for batch in seen for t in batch}) == 8
 
 
+@pytest.mark.slow
 def test_training_stops_at_a_loss_that_is_not_finite_and_says_where(tmp_path):
     run = tmp_path / "run"
     done = call(*TINY, "--steps", 30, "--lr", 1e30, "--warmup", 0, "--clip", 1e30, "--out", run)

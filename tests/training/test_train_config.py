@@ -46,7 +46,7 @@ def test_every_option_has_one_name_and_a_help():
     ("values", "words"),
     [
         ({"surprise": 1}, "has no surprise"),
-        ({"w_kl": -1.0}, "w_kl is -1; expected 0 to"),
+        ({"w_kl": -1.0}, r"w_kl is -1\.0; expected 0 to"),
         ({"data": 3}, "data is 3; expected text"),
         ({"model": "huge"}, "model is 'huge'; expected one of compact, published"),
         ({"method": "copy"}, "method is 'copy'; expected one of dafnet"),

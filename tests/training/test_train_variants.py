@@ -14,6 +14,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_candidates_are_weighed_and_their_weights_logged_by_epoch(tmp_path):
     run = tmp_path / "run"
     done = call(*TINY, "--steps", 5, "--pairing", "neighbours", "--candidates", 3, "--out", run)
@@ -25,6 +26,7 @@ def test_candidates_are_weighed_and_their_weights_logged_by_epoch(tmp_path):
     assert load(run / "best.safetensors").config.candidates == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -65,7 +65,7 @@ def test_json_that_readers_disagree_about_is_refused(good):
     for text, words in (
         ('{"data": NaN}', "NaN"),
         ('{"a": 1, "a": 2}', "twice"),
-        ('{"a": 1e999}', "no computer"),
+        ('{"a": 1e999}', "does not fit in 64 bits"),
         ("[" * 5000, ""),
         ("[" * 40 + "]" * 40, "levels"),
         ('{"a": ' + "9" * 5000 + "}", ""),
@@ -90,6 +90,7 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
+@pytest.mark.slow
 def test_whatever_facts_and_numbers_are_accepted_can_be_shown(shipped):
     """Something else, or nothing, in any place of them: refused, or shown on every card and page."""
     texts = {k: v for k, v in parts(SHIPPED.read_bytes())[0]["__metadata__"].items()}

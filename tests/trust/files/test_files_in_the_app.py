@@ -69,6 +69,7 @@ def desk(visitor):
     return visitor
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("entry", LOADED)
 def test_the_app_shows_an_awkward_file_that_holds_a_picture(entry, desk):
@@ -87,6 +88,7 @@ def test_the_app_shows_an_awkward_file_that_holds_a_picture(entry, desk):
     assert (PRIVACY_NOTE in [e.value for e in desk.sidebar.info]) == (PRIVACY_NOTE in expected.notes)
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("entry", REFUSED)
 def test_the_app_refuses_an_awkward_file_that_holds_none_in_a_sentence(entry, desk):
@@ -138,6 +140,7 @@ def test_exports_of_a_file_that_names_a_patient_do_not(tmp_path):
                     assert part not in content, member
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"crash", b"hang", b"eat"])
 def test_the_app_outlives_a_decoder_that_fails(app, sick, monkeypatch, content):
     monkeypatch.setattr(uploads, "_readers", lambda: sick)

@@ -36,6 +36,7 @@ def test_a_reader_apart_gives_what_the_reader_gives():
     reader.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "words"),
     [

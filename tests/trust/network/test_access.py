@@ -21,7 +21,7 @@ from dafnet_core.data.formats.scan import MAX_FILE_BYTES
 from dafnet_explorer.server import patch_lost_input
 from tests.helpers.paths import ROOT
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.trust, pytest.mark.slow]
 CONFIG = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
 LIMIT = CONFIG["server"]["maxUploadSize"] << 20
 

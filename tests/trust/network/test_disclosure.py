@@ -13,6 +13,7 @@ from tools.screenshots import serve
 pytestmark = pytest.mark.trust
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "base",
     [

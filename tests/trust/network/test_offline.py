@@ -12,7 +12,7 @@ from tests.helpers.network import CHROMIUM, OUTSIDE, SECRETS
 from tests.helpers.paths import ROOT
 from tools.screenshots import PAGES
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.trust, pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.helpers.paths import ROOT
 from tools.screenshots import serve
 
-pytestmark = [pytest.mark.trust, pytest.mark.browser]
+pytestmark = [pytest.mark.slow, pytest.mark.trust, pytest.mark.browser]
 HOST = "explorer.example.org"  # as the example has it; led to loopback here
 NAME, PASSWORD = "class", "a long password: 40 students"
 LOGIN = {"Authorization": "Basic " + b64encode(f"{NAME}:{PASSWORD}".encode()).decode()}

@@ -16,7 +16,7 @@ from benchmarks import load as crowd
 from tests.helpers.paths import ROOT
 from tools.visitor import Visitor
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.trust, pytest.mark.slow]
 # The server, with short times for those who leave, which writes down at a signal what it still holds of uploads
 SPY = """
 import collections, gc, json, os, re, signal, sys

@@ -11,11 +11,12 @@ import torch
 
 import train
 from dafnet_core.data.phantom import write_folder
+from dafnet_core.training.log import Log
 from tests.helpers.commands import TINY
 from tests.helpers.refused import refused
 from tests.helpers.training_processes import Server, check_every_file, check_same_as, rows_in
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.trust, pytest.mark.slow]
 STEPS = [*TINY, "--steps", "24", "--validate-every", "8", "--save-every", "2", "--adversarial-from", "4"]
 
 
@@ -100,13 +101,13 @@ def test_a_full_disk_ends_it_with_a_sentence_and_it_goes_on_when_there_is_space(
 
 
 def test_a_log_that_a_full_disk_cut_short_is_mended(tmp_path):
-    log = train.Log(tmp_path / "log.csv", 0)
+    log = Log(tmp_path / "log.csv", 0)
     for step in range(3):
         log.add({"step": step, "sup": 1.5, "rec": 0.25})
     whole = (tmp_path / "log.csv").read_text()
     for cut in range(1, len("2,1.5,0.25\r\n")):
         (tmp_path / "log.csv").write_text(whole[:-cut], newline="")
-        found = train.Log(tmp_path / "log.csv", 2)
+        found = Log(tmp_path / "log.csv", 2)
         assert found.rows == [{"step": str(n), "sup": "1.5", "rec": "0.25"} for n in range(2)]
 
 

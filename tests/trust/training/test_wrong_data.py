@@ -8,6 +8,7 @@ import pytest
 
 import train
 from dafnet_core import evaluate
+from dafnet_core.data.phantom.source import Phantom
 from dafnet_core.data.phantom.study import phantom_slices
 from tests.helpers.nnunet_folder import Folder, marked, shown_by
 from tests.helpers.paths import SHIPPED
@@ -45,6 +46,7 @@ def write_bad_folders(root):
         of(name, cases)
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_trained_or_judged_on_are_refused(capsys, tmp_path):
     write_bad_folders(tmp_path)
     out = tmp_path / "run"
@@ -86,5 +88,5 @@ def test_data_that_cannot_be_trained_or_judged_on_are_refused(capsys, tmp_path):
 
 def test_slices_that_cannot_be_paired_are_not_evaluated(capsys, monkeypatch):
     empty = phantom_slices(0, range(0), size=128)
-    monkeypatch.setattr(evaluate, "evaluation_data", lambda *_, **__: empty)
+    monkeypatch.setattr(evaluate, "evaluation_data", lambda *_, **__: (Phantom.open("phantom"), empty))
     assert "nothing can be evaluated" in refused(capsys, evaluate.main, SHIPPED)
