@@ -11,38 +11,20 @@ first phase. All phases of the cine share its breath hold and displacement; each
 `python -m dafnet_core.data.phantom OUT --subjects N --seed S` writes an nnU-Net v2 folder.
 """
 
-from dafnet_core.data.phantom.constants import (
-    CINE,
-    CLASSES,
-    FIELD_OF_VIEW_MM,
-    LGE,
-    MODALITIES,
-    SLICE_DISTANCE_MM,
-    SLICES,
-    VERSION,
-    case_name,
-)
-from dafnet_core.data.phantom.difficulty import DIFFICULTIES
-from dafnet_core.data.phantom.generator import PhantomPair, generate
-from dafnet_core.data.phantom.parameters import known_factors
-from dafnet_core.data.phantom.tissue import CLASS_OF_TISSUE, TISSUES
-from dafnet_core.data.phantom.write import write_folder
-
-__all__ = [
-    "CINE",
-    "CLASSES",
-    "CLASS_OF_TISSUE",
-    "DIFFICULTIES",
-    "FIELD_OF_VIEW_MM",
-    "LGE",
-    "MODALITIES",
-    "SLICES",
-    "SLICE_DISTANCE_MM",
-    "TISSUES",
-    "VERSION",
-    "PhantomPair",
-    "case_name",
-    "generate",
-    "known_factors",
-    "write_folder",
-]
+# `as` says that these names are public here; with __all__, pdoc would leave out the modules below
+from dafnet_core.data.phantom.constants import CINE as CINE
+from dafnet_core.data.phantom.constants import CLASSES as CLASSES
+from dafnet_core.data.phantom.constants import FIELD_OF_VIEW_MM as FIELD_OF_VIEW_MM
+from dafnet_core.data.phantom.constants import LGE as LGE
+from dafnet_core.data.phantom.constants import MODALITIES as MODALITIES
+from dafnet_core.data.phantom.constants import SLICE_DISTANCE_MM as SLICE_DISTANCE_MM
+from dafnet_core.data.phantom.constants import SLICES as SLICES
+from dafnet_core.data.phantom.constants import VERSION as VERSION
+from dafnet_core.data.phantom.constants import case_name as case_name
+from dafnet_core.data.phantom.difficulty import DIFFICULTIES as DIFFICULTIES
+from dafnet_core.data.phantom.generator import PhantomPair as PhantomPair
+from dafnet_core.data.phantom.generator import generate as generate
+from dafnet_core.data.phantom.parameters import known_factors as known_factors
+from dafnet_core.data.phantom.tissue import CLASS_OF_TISSUE as CLASS_OF_TISSUE
+from dafnet_core.data.phantom.tissue import TISSUES as TISSUES
+from dafnet_core.data.phantom.write import write_folder as write_folder
