@@ -52,7 +52,7 @@ def dice_table(
     ]
     rows = []
     for kind, i, j in sorted(wanted, key=lambda key: key[1]):
-        source = {"deformed": "deformed from", "copy": "truth, unmoved, of"}.get(kind, kind)
+        source = {"deformed": "deformed from", "copy": "truth, undeformed, of"}.get(kind, kind)
         row = {
             "modality": decomposition.names[i],
             "mask": source if j is None else f"{source} {decomposition.names[j]}",

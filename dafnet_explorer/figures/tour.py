@@ -18,7 +18,7 @@ from dafnet_explorer.figures.texts import dice_text
 def pair_sheet(
     decomposition: Decomposition, truth: dict[int, np.ndarray], classes: int, colours: Sequence[str], theme: Theme
 ) -> Image.Image:
-    """Two images of one slice, their checkerboard, and the true mask of the first, unmoved, on the second (Sec. IV-C).
+    """Two images of one slice, their checkerboard, and the undeformed mask of the first on the second (Sec. IV-C).
 
     Args:
         decomposition: of at least two modalities.

@@ -66,7 +66,7 @@ def _main_numbers(result: EvaluationResult) -> Iterator[tuple[str, str, float | 
             spread = "" if v.dice_std is None else f"± {v.dice_std:.3f}"
             yield "segmentation", f"{name}, {kind}", v.dice_mean, spread, f"segmentation.{name}.{kind}.dice_mean"
         if result.copy:
-            yield "segmentation", f"{name}, unmoved", result.copy[name].dice_mean, "", f"copy.{name}.dice_mean"
+            yield "segmentation", f"{name}, undeformed", result.copy[name].dice_mean, "", f"copy.{name}.dice_mean"
     if result.registration:
         for when in ("before", "after"):
             key = f"error_{when}_px"

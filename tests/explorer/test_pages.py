@@ -29,7 +29,7 @@ def test_the_page_shows_the_core_s_dice(app, checkpoint):
     subject = subjects.sample(checkpoint, 0, 3, "standard")
     found = decompose(checkpoint.model, subject.images)
     for kind, i, j, counts in overlaps(found, subject.truth, 4):
-        name = {"deformed": "deformed from", "copy": "truth, unmoved, of"}.get(kind, kind)
+        name = {"deformed": "deformed from", "copy": "truth, undeformed, of"}.get(kind, kind)
         name += "" if j is None else f" {found.names[j]}"
         row = table[(table["modality"] == found.names[i]) & (table["mask"] == name)].iloc[0]
         assert row["mean"] == f"{nanmean(dice_from_counts(counts)):.3f}"

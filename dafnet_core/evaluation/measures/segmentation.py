@@ -48,7 +48,7 @@ class DiceSummary:
 
 @dataclass(frozen=True)
 class CopySummary:
-    """Dice of the other modality's true mask, unmoved."""
+    """Dice of the other modality's true mask, undeformed."""
 
     dice_mean: float | None
 
