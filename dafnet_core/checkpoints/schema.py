@@ -128,7 +128,7 @@ def training_from_json(value: Any, config: ModelConfig) -> TrainingRecord:
     validation = value.get("validation")
     if isinstance(validation, dict):
         need("segmentation" in validation, None, "training.validation.segmentation is missing; it", "an object")
-        value = value | {"validation": {"data": "validation"} | validation}
+        value = value | {"validation": {"data": "validation", "split": "val"} | validation}
     record = from_json(TrainingRecord, value, "training")
     for name, kind, expected in (("seed", int, "a whole number"), ("data", str, "text")):
         if name not in record.configuration:

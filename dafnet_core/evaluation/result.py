@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -81,10 +81,11 @@ class EvaluationResult:
         return measures
 
     def to_json(self) -> dict[str, Any]:
-        """JSON with the keys of the fields; measures that were not computed are left out, unknown values are null."""
-        optional = {name for names in self.measures().values() for name in names}
-        values = to_json(self)
-        return {k: v for k, v in values.items() if v is not None or k not in optional or k in self.why}
+        """JSON with the keys of the fields; unknown values are null, with a reason in `why`.
+
+        What was not computed, by whatever version, has no reason and is left out.
+        """
+        return _with_reasons(to_json(self), self.why)
 
     @classmethod
     def from_json(cls, value: Any, where: str = "metrics") -> EvaluationResult:
@@ -94,6 +95,15 @@ class EvaluationResult:
             ValueError: naming the place, the value and what was expected.
         """
         return from_json(cls, value, where)
+
+
+def _with_reasons(value: Any, why: Mapping[str, str], path: str = "") -> Any:
+    """Nested JSON without the nulls that `why` does not explain."""
+    if not isinstance(value, dict):
+        return value
+    places = {key: f"{path}.{key}" if path else key for key in value}
+    kept = {key: inner for key, inner in value.items() if inner is not None or places[key] in why}
+    return {key: _with_reasons(inner, why, places[key]) for key, inner in kept.items()}
 
 
 def unknown(value: Any, path: str = "") -> Iterator[str]:

@@ -15,6 +15,7 @@ from dafnet_core.evaluation.result import EvaluationResult, KnownWarp, unknown
 from dafnet_core.methods.base import Method, SliceInput, predict_all
 from dafnet_core.metrics.dependence import Dependence
 from dafnet_core.metrics.probe import Leakage, Probe
+from dafnet_core.typed_json import to_json
 
 WHY = {"warp": "these data are not registered: no known warp is applied"}
 
@@ -153,9 +154,9 @@ def _available(seen: ScoredSlice) -> set[str]:
 
 def _reasons(result: EvaluationResult, asked: set[str], reasons: Mapping[str, str]) -> dict[str, str]:
     """The reason for every None of a result, and of the fields that were asked for."""
-    shown = replace(result, why=dict.fromkeys(asked, "")).to_json()
+    shown = {key: value for key, value in to_json(result).items() if value is not None or key in asked}
     why = {}
-    for path in unknown({key: value for key, value in shown.items() if key != "why"}):
+    for path in unknown(shown):
         if path.endswith("false_positive.rate"):
             why[path] = "every slice's truth contains every class, or there is no truth"
         elif path.endswith("dice_std"):

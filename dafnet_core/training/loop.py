@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +184,7 @@ class _Run:
         recompute_statistics(method, (self.at(n)[0] for n in range(STATISTICS_BATCHES)))
         if self.rank != 0:
             return
-        result = evaluate_method(method, val, statistics=False).result
+        result = replace(evaluate_method(method, val, statistics=False).result, split="val")
         row = validation_row(result, state.step - 1)
         self.validations.add(row)
         self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)

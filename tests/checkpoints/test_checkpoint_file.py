@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from dafnet_core.checkpoints.card import card
@@ -65,7 +66,6 @@ def test_half_precision_rounds_once_and_halves_the_file(checkpoint, tmp_path):
 
 def damaged(path, change):
     """Rewrite a checkpoint after changing its (tensors, metadata)."""
-    from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
         metadata = dict(file.metadata())
@@ -138,3 +138,12 @@ def test_card_shows_every_number_and_what_speaks_against_the_model(checkpoint):
     assert "fused minus single" in text
     before, after = found.registration.error_before_px, found.registration.error_after_px
     assert f"- standard: alignment leaves {after:.2f} of {before:.2f} pixels." in text  # an aligner that does nothing
+
+
+@pytest.mark.parametrize("path", sorted(CHECKPOINTS.glob("*.safetensors")), ids=lambda p: p.stem)
+def test_numbers_that_a_checkpoint_carries_are_given_back_as_they_were_written(path):
+    """Those of earlier versions too: they had fewer keys."""
+    with safe_open(path, "pt") as file:
+        written = json.loads(file.metadata()["metrics"])
+    for title, result in load(path).metrics.items():
+        assert json.loads(json.dumps(result.to_json())) == written[title] | {"method": "dafnet"}

@@ -34,7 +34,7 @@ class ProbeSummary:
 class SwapSummary:
     """Share of images g(s_i, z_j) whose z, encoded again, is classified as modality j."""
 
-    accuracy: float | None
+    accuracy: float | None = None
 
 
 class ModalityProbe:

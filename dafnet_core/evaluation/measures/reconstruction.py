@@ -15,9 +15,9 @@ from dafnet_core.evaluation.base import Context, ScoredSlice
 class ReconstructionSummary:
     """Mean absolute errors, intensities in [-1, 1]: of own images, of those inside the organs, of crosswise images."""
 
-    own_l1: float | None
-    own_l1_inside: float | None
-    cross_l1: float | None
+    own_l1: float | None = None
+    own_l1_inside: float | None = None
+    cross_l1: float | None = None
 
 
 class Reconstruction:

@@ -15,8 +15,8 @@ from dafnet_core.typed_json import all_or_nothing
 class RegistrationSummary:
     """Mean distance from the true sampling position in pixels, before and after alignment; None where unknown."""
 
-    error_before_px: float | None
-    error_after_px: float | None
+    error_before_px: float | None = None
+    error_after_px: float | None = None
 
     def __post_init__(self) -> None:
         all_or_nothing(self, "error_before_px", "error_after_px")

@@ -38,7 +38,7 @@ class DiceSummary:
         false_positive: of classes that a slice's truth lacks.
     """
 
-    dice_mean: float | None
+    dice_mean: float | None = None
     dice_std: float | None = None
     dice_volume_mean: float | None = None
     per_class: dict[str, float | None] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class DiceSummary:
 class CopySummary:
     """Dice of the other modality's true mask, undeformed."""
 
-    dice_mean: float | None
+    dice_mean: float | None = None
 
 
 class Segmentation:
