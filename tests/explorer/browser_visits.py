@@ -14,6 +14,11 @@ def expect_picture(page, alt, timeout=20_000):
     page.wait_for_function("e => e.naturalWidth > 100", arg=picture.first.element_handle(), timeout=timeout)
 
 
+def settled(page):
+    """Wait until the page's run has ended: a button drawn by an earlier run has no file any more."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=60_000)
+
+
 def source(page, alt):
     """Address of a picture once it is drawn; the same bytes have the same address."""
     expect_picture(page, alt)
