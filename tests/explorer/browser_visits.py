@@ -14,9 +14,20 @@ def expect_picture(page, alt, timeout=20_000):
     page.wait_for_function("e => e.naturalWidth > 100", arg=picture.first.element_handle(), timeout=timeout)
 
 
-def settled(page):
-    """Wait until the page's run has ended: a button drawn by an earlier run has no file any more."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=60_000)
+def download(page, button, tries=3):
+    """What a button downloads. One that an earlier run of the page drew has no file any more: it is clicked again."""
+    from playwright.sync_api import TimeoutError as Timeout
+
+    for n in range(tries):
+        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=60_000)
+        try:
+            with page.expect_download(timeout=20_000) as waiting:
+                page.get_by_role("button", name=button).click()
+            return waiting.value
+        except Timeout:
+            if n == tries - 1:
+                raise
+    return None
 
 
 def source(page, alt):

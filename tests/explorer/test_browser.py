@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from browser_visits import expect_another, expect_picture, settled, source, upload
+from browser_visits import download, expect_another, expect_picture, source, upload
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from dafnet_core.data.formats.scan import clean_name
@@ -42,11 +42,8 @@ def test_decompose_opens_by_its_link_with_its_choices(server, page):
 
 
 def downloaded_numbers(page, tmp_path):
-    settled(page)
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="All numbers (NPZ)").click()
     path = tmp_path / "numbers.npz"
-    waiting.value.save_as(path)
+    download(page, "All numbers (NPZ)").save_as(path)
     return np.load(path)
 
 
@@ -119,10 +116,7 @@ def test_traverse_moves_the_image_with_a_slider_and_its_arrays_are_downloaded(se
         "([alt, before]) => [...document.images].some(e => e.alt == alt && e.src != before && e.naturalWidth > 0)",
         arg=[yours, before],
     )
-    settled(page)
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="Its arrays (NPZ)").click()
-    waiting.value.save_as(tmp_path / "traverse.npz")
+    download(page, "Its arrays (NPZ)").save_as(tmp_path / "traverse.npz")
     with np.load(tmp_path / "traverse.npz") as found:
         assert found["images"].shape == (8, 7, 128, 128)
         assert "Phantom subject 2" in str(found["about"])
@@ -180,10 +174,7 @@ def test_the_quiz_asks_shows_and_counts(server, page):
 
 def test_a_report_opens_offline(server, browser, page, tmp_path):
     page.goto(f"{server[0]}/report?subject=2")
-    settled(page)
-    with page.expect_download(timeout=60_000) as waiting:
-        page.get_by_role("button", name="Report (ZIP)").click()
-    waiting.value.save_as(tmp_path / "report.zip")
+    download(page, "Report (ZIP)").save_as(tmp_path / "report.zip")
     with zipfile.ZipFile(tmp_path / "report.zip") as file:
         file.extractall(tmp_path)
     context = browser.new_context(offline=True)
