@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -162,10 +161,6 @@ class FileSource:
     @property
     def public_name(self) -> str:
         return f"{self.kind}:FOLDER" if self.spec.startswith(f"{self.kind}:") else "FOLDER"
-
-    @property
-    def folder_name(self) -> str:
-        return Path(self.spec.rpartition(":")[2]).name
 
     def preparation(self, size: int, spacing: float | None) -> Preparation:
         return Preparation(size, size, spacing)
