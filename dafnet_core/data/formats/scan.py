@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dafnet_core.data.formats.orientation import MIN_SIDE, StoredGrid
+
 MAX_FILE_BYTES = 64 << 20  # one file, compressed or not; maxUploadSize of .streamlit/config.toml is the same
 MAX_VALUES = 64 << 20  # values in a decoded stack: 256 MiB as float32
 MAX_PIXELS = 16 << 20  # pixels in one slice: decoders and colours need several times its float32 size
-MIN_SIDE, MAX_SIDE = 8, 8192  # pixels along one side of a slice
+MAX_SIDE = 8192  # pixels along one side of a slice
 MAX_ELONGATION = 64  # longer side over shorter side
 MAX_LABELS = 32  # distinct values in a mask
 MAX_NAME = 80  # characters of a file name that are shown
@@ -56,6 +58,9 @@ class Scan:
         notes: what was converted, chosen or doubtful, each a plain sentence.
         affine: (4, 4), from (column, row, slice, 1) to patient mm (Right, Anterior, Superior), None where
             unknown.
+        stored: the file's own grid, which results are written on; None where the file has pictures only.
+        other_affine: a second affine of the header that contradicts the first, such as a qform; None without one.
+        volume_names: what distinguishes the volumes, such as "echo time 4.6 ms"; () where they are only numbered.
     """
 
     values: np.ndarray
@@ -65,6 +70,9 @@ class Scan:
     kind: str
     notes: tuple[str, ...]
     affine: np.ndarray | None = None
+    stored: StoredGrid | None = None
+    other_affine: np.ndarray | None = None
+    volume_names: tuple[str, ...] = ()
 
     @property
     def volumes(self) -> int:
