@@ -1,21 +1,11 @@
-"""NIfTI-1, NIfTI-2 and Analyze 7.5 / SPM images.
+"""NIfTI-1, NIfTI-2 and Analyze 7.5 / SPM images, turned upright as `orientation` describes it."""
 
-The third stored axis is the slice axis. In plane, pictures are turned the way radiologists look at them, by
-the anatomical direction that each stored axis is closest to:
-
-    axial       columns towards the patient's Left, rows towards Posterior
-    coronal     columns towards Left, rows towards Inferior
-    sagittal    columns towards Posterior, rows towards Inferior
-
-Slices ascend towards Superior (axial), Posterior (coronal) or Left (sagittal).
-"""
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from dafnet_core.data.formats.numbers import CHUNK, fill
+from dafnet_core.data.formats.orientation import StoredGrid, anatomical_axes
 from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape
 from dafnet_core.data.formats.source import Blob, gzip_errors
 
@@ -25,18 +15,8 @@ if TYPE_CHECKING:
 _MAX_OFFSET = 16 << 20  # header extensions in front of the voxels
 _MAX_TRAILING = 64 << 20  # content after the voxels that is read to reach the gzip checksum
 _MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units: metres, millimetres, micrometres
-_WORDS = {"L": "Left", "R": "Right", "A": "Anterior", "P": "Posterior", "S": "Superior", "I": "Inferior"}
-_OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _RGBA = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """How stored axes (x, y, z) become (column, row, slice)."""
-
-    swap: bool  # the second stored axis runs along columns
-    flips: tuple[bool, bool, bool]  # per stored axis
 
 
 def read_nifti(header_file: Blob, mask: bool, data_file: Blob | None = None) -> Scan:
@@ -54,21 +34,33 @@ def read_nifti(header_file: Blob, mask: bool, data_file: Blob | None = None) -> 
         if _identifies(block, kind):
             notes.append(PRIVACY_NOTE)
         shape, offset = _layout(header, paired=data_file is not None)
-        affine, turn = _orientation(header, kind, notes)
+        affine, other = _affines(header, kind, notes)
+        grid = StoredGrid.upright(shape[:3], affine)
+        check_shape(shape[3], *grid.turned_shape)
+        if affine is not None:
+            notes.append(f"Stored as {''.join(anatomical_axes(affine) or ())}. {grid.in_words()}")
         with (data_file or header_file).unpacked() as stream:
             _read(stream, offset, "its header promises data that it does not hold")
-            values = _read_voxels(stream, header, shape, turn, mask, notes)
+            values = _read_voxels(stream, header, shape[3], grid, mask, notes)
             _drain(stream)
     if affine is None:
         zooms = [abs(float(z)) * _unit(header) for z in header["pixdim"][1:4]]
     else:
-        affine = affine @ _index_map(turn, shape)
-        zooms = [float(z) for z in np.linalg.norm(affine[:3, :3], axis=0)]
+        zooms = [float(z) for z in np.linalg.norm(affine[:3, [grid.axes[at] for at in (2, 1, 0)]], axis=0)]
     column, row, between = (z if 1e-3 < z < 1e3 else None for z in zooms)
     if row is None or column is None:
         notes.append("The header's pixel spacing is not plausible and was ignored.")
-    spacing = None if row is None or column is None else (row, column)
-    return Scan(values, spacing, between, header_file.name, kind, tuple(notes), affine)
+    return Scan(
+        values,
+        None if row is None or column is None else (row, column),
+        between,
+        header_file.name,
+        kind,
+        tuple(notes),
+        grid.turned_affine,
+        grid,
+        other,
+    )
 
 
 def _parse(block: bytes) -> tuple["Nifti1Header", str]:
@@ -107,69 +99,55 @@ def _layout(header: "Nifti1Header", paired: bool) -> tuple[tuple[int, int, int, 
             f"it has {dims[0]} dimensions ({' x '.join(map(str, dims[1 : dims[0] + 1]))}), as vector images "
             "and deformation fields do; an image has 2, 3 or 4. Save one component alone."
         )
-    check_shape(t, z, y, x)
+    if min(x, y, z, t) < 1:
+        check_shape(t, z, y, x)  # which says so
     offset = float(header["vox_offset"])
     if not 0 <= offset <= _MAX_OFFSET:
         raise ReadError(f"its header puts the voxels at byte {offset:.6g}, which cannot be; export it again.")
     return (x, y, z, t), int(offset) if paired else max(int(offset), int(header["sizeof_hdr"]) + 4)
 
 
-def _orientation(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[np.ndarray | None, _Turn]:
-    """The affine from stored (x, y, z) to mm (None if unknown), and the turn that shows it upright."""
-    from nibabel.orientations import aff2axcodes
-    from nibabel.spatialimages import HeaderDataError
-
-    unknown = _Turn(swap=False, flips=(False, False, False))
+def _affines(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The affine from stored (x, y, z) to mm, None if unknown; and another one of the header that contradicts it."""
     if kind == "Analyze":
         notes.append(
             "Analyze files do not say which side is left: the picture is shown as stored, left and right are uncertain."
         )
-        return None, unknown
-    if header["sform_code"] <= 0 and header["qform_code"] <= 0:
+        return None, None
+    codes = {"sform": int(header["sform_code"]), "qform": int(header["qform_code"])}
+    stated = {name: _affine(header, name) for name, code in codes.items() if code > 0}
+    if not stated:
         notes.append("The header gives no orientation (no sform or qform): the picture is shown as stored.")
-        return None, unknown
-    try:
-        affine = np.array(header.get_best_affine(), float)
-    except (HeaderDataError, ValueError):  # a quaternion that is none, or a handedness that is neither
-        affine = np.full((4, 4), np.nan)
-    affine[:3] *= _unit(header)
-    codes: Any = aff2axcodes(affine) if np.isfinite(affine).all() else (None,)
-    if None in codes:
+        return None, None
+    usable = {name: affine for name, affine in stated.items() if anatomical_axes(affine) is not None}
+    if not usable:
         notes.append("The header's orientation matrix is not usable: the picture is shown as stored.")
-        return None, unknown
-    swap = codes[1] in "LR" or (codes[0] in "IS")
-    flips = codes[0] not in "LPI", codes[1] not in "LPI", codes[2] not in "LPS"
-    notes.append(_turn_in_words(codes, swap, flips))
-    return affine, _Turn(swap, flips)
+        return None, None
+    (first, affine), *others = usable.items()
+    if len(usable) < len(stated):
+        broken = next(name for name in stated if name not in usable)
+        notes.append(f"The header's {broken} is not usable; its {first} was used.")
+    if not others:
+        return affine, None
+    last = np.array([*(max(int(d), 1) - 1 for d in header["dim"][1:4]), 1])
+    corners = last * np.array([[*np.unravel_index(n, (2, 2, 2)), 1] for n in range(8)])
+    apart = float(np.linalg.norm((corners @ (affine - others[0][1]).T)[:, :3], axis=1).max())
+    if apart <= 0.5 * np.linalg.norm(affine[:3, :3], axis=0).min():
+        return affine, None
+    notes.append(f"The header's sform and qform disagree by up to {apart:.1f} mm; the sform was used.")
+    return affine, others[0][1]
 
 
-def _turn_in_words(codes: tuple[str, str, str], swap: bool, flips: tuple[bool, bool, bool]) -> str:
-    shown = [_OPPOSITE[code] if flip else code for code, flip in zip(codes, flips, strict=True)]
-    column, row = (shown[1], shown[0]) if swap else (shown[0], shown[1])
-    done = [
-        what
-        for what, happened in (
-            ("rows and columns exchanged", swap),
-            ("columns flipped", flips[1 if swap else 0]),
-            ("rows flipped", flips[0 if swap else 1]),
-            ("slice order reversed", flips[2]),
-        )
-        if happened
-    ]
-    return (
-        f"Stored as {''.join(codes)}; shown with {_WORDS[column]} to the right, {_WORDS[row]} at the bottom, "
-        f"slices towards {_WORDS[shown[2]]} ({', '.join(done) or 'nothing had to be flipped'})."
-    )
+def _affine(header: "Nifti1Header", name: str) -> np.ndarray | None:
+    """The sform or qform in mm; None if it is none."""
+    from nibabel.spatialimages import HeaderDataError
 
-
-def _index_map(turn: _Turn, shape: tuple[int, int, int, int]) -> np.ndarray:
-    """The (4, 4) matrix from shown (column, row, slice, 1) to stored (x, y, z, 1) indices."""
-    matrix = np.zeros((4, 4))
-    matrix[3, 3] = 1
-    for stored, shown in enumerate((1, 0, 2) if turn.swap else (0, 1, 2)):
-        matrix[stored, shown] = -1 if turn.flips[stored] else 1
-        matrix[stored, 3] = shape[stored] - 1 if turn.flips[stored] else 0
-    return matrix
+    try:
+        affine = np.array(header.get_sform() if name == "sform" else header.get_qform(), float)
+    except (HeaderDataError, ValueError):  # a quaternion that is none, or a handedness that is neither
+        return None
+    affine[:3] *= _unit(header)
+    return affine
 
 
 def _unit(header: "Nifti1Header") -> float:
@@ -190,13 +168,12 @@ def _scaling(header: "Nifti1Header", notes: list[str]) -> tuple[float, float] | 
 def _read_voxels(
     stream: BinaryIO,
     header: "Nifti1Header",
-    shape: tuple[int, int, int, int],
-    turn: _Turn,
+    volumes: int,
+    grid: StoredGrid,
     mask: bool,
     notes: list[str],
 ) -> np.ndarray:
-    """Stream the voxels into (volumes, slices, rows, columns), turned for display."""
-    x, y, z, t = shape
+    """Stream the voxels into (volumes, slices, rows, columns), turned upright."""
     try:
         dtype = header.get_data_dtype()
     except Exception:  # nibabel has its own error type for this
@@ -221,10 +198,8 @@ def _read_voxels(
         return values if scale is None else values * scale[0] + scale[1]
 
     # Memory is claimed only as it is filled: a header that promises more than there is costs nothing.
-    out = np.empty((t, z, x, y) if turn.swap else (t, z, y, x), np.int32 if mask else np.float32)
-    stored = out.transpose(0, 1, 3, 2) if turn.swap else out  # (t, z, y, x)
-    steps = [slice(None, None, -1 if flip else 1) for flip in reversed(turn.flips)]
-    fill(stored[(slice(None), *steps)], numbers)
+    out, stored = grid.allocate(volumes, np.int32 if mask else np.float32)
+    fill(stored, numbers)
     return out
 
 

@@ -146,8 +146,8 @@ def coarse_axis(spacing: np.ndarray) -> int | None:
 
 
 def _cut_axis(shape: tuple[int, int, int], spacing: np.ndarray, toward: list[str]) -> int:
-    if shape[2] == 1:
-        return 2
+    if 1 in shape:
+        return 2 if shape[2] == 1 else shape.index(1)
     cut = coarse_axis(spacing)
     flat = cut is None
     cut = toward.index("S") if cut is None else cut

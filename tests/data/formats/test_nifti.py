@@ -56,7 +56,7 @@ def test_the_phantoms_way_of_storing_needs_no_flip(pixels):
     item = read(("p.nii", nifti_bytes(pixels.T[:, :, None], affine))).slice()
     assert np.array_equal(item.pixels, pixels)
     assert item.spacing == pytest.approx((1.4, 1.4))
-    assert "nothing had to be flipped" in item.notes[0]
+    assert item.notes[0].startswith("Stored as LPS. Shown axial: columns run towards Left")
 
 
 def test_the_centre_of_a_slice_does_not_depend_on_how_it_is_stored():
