@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data.prepare import Placement, position_note, prepare, prepare_mask, scale_intensity
+from dafnet_core.data.frame import Frame
+from dafnet_core.data.placement import Placement
+from dafnet_core.data.prepare import Preparation, place, prepare, prepare_mask, scale_intensity
 from dafnet_core.data.readers import Slice
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import SOURCES, open_source
@@ -90,6 +92,19 @@ def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> 
     )
 
 
+def _frame_of(slices: Sequence[Slice], preparation: Preparation) -> tuple[Frame | None, list[str]]:
+    """The frame of the first of several slices, None where a header gives no position; what was assumed."""
+    silent = [item.origin for item in slices if item.affine is None]
+    if not silent:
+        return Frame.of(slices[0], place(slices[0], preparation)[0]), []
+    if len(slices) == 1:
+        return None, []
+    return None, [
+        f"The header of {silent[0]} does not say where it lies in the patient: the pictures were laid over each "
+        "other as they are stored."
+    ]
+
+
 def uploaded(
     checkpoint: Checkpoint,
     slices: Mapping[int, Slice],
@@ -105,25 +120,24 @@ def uploaded(
         neighbours: returns the slices nearest to each, itself first, if every modality has as many.
 
     Raises:
-        ReadError: a mask does not match its image.
+        ReadError: a mask does not match its image, or slices whose headers put them in planes that cross.
     """
     modalities = tuple(sorted(slices))
-    prepared = {m: prepare(slices[m], checkpoint.preparation) for m in modalities}
-    truth, notes = {}, []
+    frame, notes = _frame_of([slices[m] for m in modalities], checkpoint.preparation)
+    prepared = {m: prepare(slices[m], checkpoint.preparation, frame) for m in modalities}
+    truth = {}
     for n, m in enumerate(modalities):
         name = checkpoint.config.modalities[m]
-        notes += [f"{name}: {note}" for note in (*slices[m].notes, *prepared[m].notes)]
-        others = [slices[modalities[0]]] if n else []
+        own = place(slices[m], checkpoint.preparation)[1] if frame and not n else ()  # the first is placed as if alone
+        notes += [f"{name}: {note}" for note in (*slices[m].notes, *own, *prepared[m].notes)]
         if m in masks:
             labels, table = masks[m]
             truth[n] = prepare_mask(labels, prepared[m].placement, table)
             notes += [f"mask of {name}: {note}" for note in labels.notes]
-            others.append(labels)
-        notes += [note for other in others if (note := position_note(slices[m], other))]
     percentiles = checkpoint.preparation.percentiles
 
     def around() -> np.ndarray:
-        stacks = [[prepare(s, checkpoint.preparation).image for s in neighbours[m]()] for m in modalities]
+        stacks = [[prepare(s, checkpoint.preparation, frame).image for s in neighbours[m]()] for m in modalities]
         return np.stack([np.stack(stack) for stack in stacks])
 
     return Subject(

@@ -9,7 +9,8 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data.formats.scan import PRIVACY_NOTE, quoted
+from dafnet_core.data.formats.scan import PRIVACY_NOTE
+from dafnet_core.data.frame import cut_like, in_one_plane, labels_on, nearest_position
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.reader_process import Readers
 from dafnet_core.data.readers import ReadError, Scan, Slice
@@ -46,72 +47,71 @@ def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
     return scan
 
 
-def _pick_slice(scan: Scan, name: str, key: str) -> tuple[int, int]:
-    """Selected slice and volume of a stack; the middle slice by default."""
-    volume = 0
-    if scan.volumes > 1:
-        volume = (
-            st.slider(
-                f"Volume of {name}",
-                1,
-                scan.volumes,
-                1,
-                key=f"{key}-volume-{scan.values.shape}",
-                help="A frame or another image type in the same file",
-            )
-            - 1
-        )
-    index = 0
-    if scan.slices > 1:
-        middle = scan.slices // 2 + 1
-        index = (
-            st.slider(
-                f"Slice of {name}",
-                1,
-                scan.slices,
-                middle,
-                key=f"{key}-slice-{scan.values.shape}",
-                help="In the order of the file; the middle one by default",
-            )
-            - 1
-        )
-    return index, volume
+def _pick_volume(scan: Scan, name: str) -> int:
+    """Selected volume of a stack, the first one by default."""
+    if scan.volumes == 1:
+        return 0
+    key, help_text = (
+        f"take-{name}-volume-{scan.values.shape}",
+        "A frame, an echo or another image type in the same files",
+    )
+    if scan.volume_names:
+        shown = scan.volume_names.__getitem__
+        return st.selectbox(f"Volume of {name}", range(scan.volumes), format_func=shown, key=key, help=help_text)
+    return st.slider(f"Volume of {name}", 1, scan.volumes, 1, key=key, help=help_text) - 1
+
+
+def _pick_slice(scan: Scan, name: str) -> int:
+    """Selected slice of a stack; the middle one by default."""
+    if scan.slices == 1:
+        return 0
+    key, help_text = f"take-{name}-slice-{scan.values.shape}", "The middle one by default"
+    return st.slider(f"Slice of {name}", 1, scan.slices, scan.slices // 2 + 1, key=key, help=help_text) - 1
+
+
+def _linked_slice(scan: Scan, first: Slice, first_name: str) -> int:
+    """The slice of a stack that is nearest to another modality's by position, with its distance shown."""
+    index, distance = nearest_position(scan, first)
+    st.caption(f"Slice {index + 1} of {scan.slices}, {abs(distance):.1f} mm from that of {first_name}.")
+    if abs(distance) > 0.5 * float(np.linalg.norm(scan.affine[:3, 2])) + 0.1:
+        st.warning("It shows another place: no slice of this stack lies where the other one does.")
+    return index
 
 
 def pick_files(checkpoint: Checkpoint) -> Subject | None:
     """Uploaders, one per modality, each with an optional mask; None until an image is decoded."""
     _readers()  # started before a file is selected, to save time
-    slices: dict[int, Slice] = {}
-    stacks: dict[int, Callable[[], list[Slice]]] = {}
-    masks: dict[int, tuple[Slice, dict[int, int]]] = {}
     st.caption(
         "NIfTI, DICOM, PNG, JPEG, TIFF, BMP, NPY or NPZ; several files for a DICOM series. "
         "They are kept in this session's memory and never written."
     )
+    boxes = [st.container() for _ in checkpoint.config.modalities]
+    read: dict[int, Scan] = {}
     for m, name in enumerate(checkpoint.config.modalities):
-        files = st.file_uploader(
-            name,
-            accept_multiple_files=True,
-            key=f"file-{name}",
-            help="One image or stack; several files for a DICOM series",
-        )
-        scan = _scan(f"scan-{name}", files, mask=False)
-        if scan is None:
-            continue
-        index, volume = _pick_slice(scan, name, f"take-{name}")
-        slices[m] = scan.slice(index, volume)
-        if scan.slices >= (wanted := subjects.candidate_count(checkpoint)):
-            stacks[m] = partial(_neighbours, scan, index, volume, wanted)
-        with st.expander(f"Mask of {name} (optional)"):
-            files = st.file_uploader(
-                f"Mask of {name}",
-                accept_multiple_files=True,
-                key=f"mask-{name}",
-                label_visibility="collapsed",
-                help="Labels of the pixels of the image",
-            )
-            labels = _scan(f"labels-{name}", files, mask=True)
-            if labels is not None and (chosen := _pick_mask_slice(labels, scan, name, checkpoint.config.classes)):
+        help_text = "One image or stack; several files for a DICOM series"
+        files = boxes[m].file_uploader(name, accept_multiple_files=True, key=f"file-{name}", help=help_text)
+        with boxes[m]:
+            scan = _scan(f"scan-{name}", files, mask=False)
+        if scan is not None:
+            read[m] = scan
+    scans = _in_one_plane(read, boxes)
+    slices: dict[int, Slice] = {}
+    stacks: dict[int, Callable[[], list[Slice]]] = {}
+    masks: dict[int, tuple[Slice, dict[int, int]]] = {}
+    wanted = subjects.candidate_count(checkpoint)
+    linked = len(scans) > 1 and _link_toggle(scans)
+    for m, scan in scans.items():
+        name, first = checkpoint.config.modalities[m], next(iter(slices), None)
+        with boxes[m]:
+            volume = _pick_volume(scan, name)
+            if linked and first is not None:
+                index = _linked_slice(scan, slices[first], checkpoint.config.modalities[first])
+            else:
+                index = _pick_slice(scan, name)
+            slices[m] = scan.slice(index, volume)
+            if scan.slices >= wanted:
+                stacks[m] = partial(_neighbours, scan, index, volume, wanted)
+            if (chosen := _pick_mask(read[m], scan, index, name, checkpoint.config.classes)) is not None:
                 masks[m] = chosen
     if not slices:
         return None
@@ -123,19 +123,64 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
         return subjects.uploaded(checkpoint, slices, {}, around)
 
 
+def _in_one_plane(read: dict[int, Scan], boxes: Sequence) -> dict[int, Scan]:
+    """Scans cut across one direction; one that cannot join the first is left out, with the reason in its box."""
+    kept = dict(read)
+    for m in list(read)[1:]:
+        first = next(iter(kept))
+        try:
+            in_one_plane([read[first], read[m]])
+        except ReadError as error:
+            boxes[m].error(f"{error} It is left out.")
+            del kept[m]
+    return dict(zip(kept, in_one_plane(list(kept.values())), strict=True))
+
+
+def _link_toggle(scans: dict[int, Scan]) -> bool:
+    """Whether slices follow those of the first modality; False where headers give no positions."""
+    if any(scan.affine is None for scan in scans.values()) or all(scan.slices == 1 for scan in scans.values()):
+        return False
+    return st.toggle(
+        "Link slices by position",
+        True,
+        key="link-slices",
+        help="The slice of every other modality is the one nearest to the first's, in the patient",
+    )
+
+
 def _neighbours(scan: Scan, index: int, volume: int, wanted: int) -> list[Slice]:
     return [scan.slice(k, volume) for k in nearest_slices(index, scan.slices, wanted)]
 
 
-def _pick_mask_slice(
-    labels: Scan, scan: Scan, name: str, classes: tuple[str, ...]
+def _pick_mask(
+    image: Scan, cut: Scan, index: int, name: str, classes: tuple[str, ...]
 ) -> tuple[Slice, dict[int, int]] | None:
-    """The mask's slice with the number of the image's slice, and a table of classes that the user can edit."""
-    if labels.values.shape[1:] != scan.values.shape[1:]:
-        rows = ["{} slices of {} x {} pixels".format(*s.values.shape[1:]) for s in (labels, scan)]
-        st.error(f"{quoted(labels.name)}: the mask has {rows[0]}, its image {rows[1]}; give the mask of this image.")
-        return None
-    index = st.session_state.get(f"take-{name}-slice-{scan.values.shape}", 1) - 1
+    """The mask on the image's slice, and a table of classes that the user can edit; None without a mask that fits.
+
+    Args:
+        image, cut: the scan as read, and as cut into slices.
+        index: of the slice.
+    """
+    with st.expander(f"Mask of {name} (optional)"):
+        files = st.file_uploader(
+            f"Mask of {name}",
+            accept_multiple_files=True,
+            key=f"mask-{name}",
+            label_visibility="collapsed",
+            help="Labels of the pixels of the image; it may have a grid of its own if its header places it",
+        )
+        labels = _scan(f"labels-{name}", files, mask=True)
+        if labels is None:
+            return None
+        try:
+            labels = cut_like(labels_on(image, labels), image, cut)
+        except ReadError as error:
+            st.error(str(error))
+            return None
+        return labels.slice(index), _pick_classes(labels, name, classes)
+
+
+def _pick_classes(labels: Scan, name: str, classes: tuple[str, ...]) -> dict[int, int]:
     label_values = [int(v) for v in np.unique(labels.values)]
     try:
         table = default_label_table(label_values, len(classes))
@@ -144,7 +189,7 @@ def _pick_mask_slice(
         table = dict.fromkeys(label_values, 0)
     for label in label_values:
         if label:
-            label_class = st.selectbox(
+            table[label] = st.selectbox(
                 f"Label {label} means",
                 range(len(classes)),
                 index=table[label],
@@ -152,5 +197,4 @@ def _pick_mask_slice(
                 key=f"label-{name}-{label}-{labels.name}",
                 help="Class of this number in the mask file",
             )
-            table[label] = label_class
-    return labels.slice(index), table
+    return table

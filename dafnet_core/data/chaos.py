@@ -10,13 +10,16 @@ that files which an anonymiser put into separate series can be read too.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 
 from dafnet_core.data.config import DataConfig
+from dafnet_core.data.formats.orientation import StoredGrid
 from dafnet_core.data.formats.scan import Scan
+from dafnet_core.data.frame import slice_normal
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import FileSource
 from dafnet_core.data.studies import (
@@ -24,10 +27,10 @@ from dafnet_core.data.studies import (
     Stack,
     Study,
     join,
-    prepare_stack,
+    prepare_stacks,
     read_finite,
+    read_labels,
     reading,
-    slice_normal,
 )
 
 MODALITIES = ("T1", "T2")
@@ -78,9 +81,16 @@ class ChaosInPhase(FileSource):
         Raises:
             DataError: files missing, or labels that do not fit their images.
         """
-        t1, t2 = (self._subjects[name] / sequence for sequence in _SEQUENCES)
-        stacks = [_stack(t1, self.phase, preparation), _stack(t2, "", preparation)]
-        return join(name, stacks, registered=False)
+        return join(name, self.stacks(name, preparation))
+
+    def stacks(self, name: str, preparation: Preparation) -> list[Stack]:
+        """T1 and T2 of one subject, with the way back to their files; errors as in `study`."""
+        folder = self._subjects[name]
+        phases = dict(zip(_SEQUENCES, (self.phase, ""), strict=True))
+        sequences = [_sequence(folder / sequence, phase) for sequence, phase in phases.items()]
+        images, labels = zip(*sequences, strict=True)
+        with reading(folder, "Take the files as CHAOS has them."):
+            return prepare_stacks(images, labels, preparation, LABELS)
 
 
 class ChaosOutOfPhase(ChaosInPhase):
@@ -151,35 +161,51 @@ def _folds(names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], ...]:
 # --- one sequence of one subject ----------------------------------------------------------------------------
 
 
-def _stack(folder: Path, phase: str, preparation: Preparation) -> Stack:
-    """Read and prepare folder, SUBJECT/T1DUAL or SUBJECT/T2SPIR."""
+def _sequence(folder: Path, phase: str) -> tuple[Scan, Scan | None]:
+    """The images and labels of SUBJECT/T1DUAL or SUBJECT/T2SPIR, one slice after the other along the patient."""
     dicom, ground = folder / "DICOM_anon" / phase, folder / "Ground"
     files = _files(dicom, ".dcm")
     pictures = [_one_slice(path) for path in files]
     _check_sizes(files, pictures, files[:1] * len(files), pictures[:1] * len(files))
     order, affine = _order(pictures)
-    labels = None
-    if ground.is_dir():
-        # The n-th label belongs to the n-th image, whatever their numbers: the two phases of T1 share one set of
-        # labels and number their slices alternately.
-        paths = _files(ground, ".png")
-        if len(paths) != len(files):
-            raise DataError(
-                f"{ground}: it holds {len(paths)} labels, {dicom} holds {len(files)} slices; every slice needs its "
-                "label. Copy the data again."
-            )
-        masks = [_one_slice(path, mask=True) for path in paths]
-        _check_sizes(paths, masks, files, pictures)
-        labels = [masks[k].slice() for k in order]
-    with reading(ground, "Take the PNGs as CHAOS has them."):
-        return prepare_stack([[pictures[k].slice() for k in order]], labels, affine, preparation, LABELS)
+    name = folder.name
+    if not ground.is_dir():
+        return _stacked(pictures, order, affine, name), None
+    # The n-th label belongs to the n-th image, whatever their numbers: the two phases of T1 share one set of
+    # labels and number their slices alternately.
+    paths = _files(ground, ".png")
+    if len(paths) != len(files):
+        raise DataError(
+            f"{ground}: it holds {len(paths)} labels, {dicom} holds {len(files)} slices; every slice needs its "
+            "label. Copy the data again."
+        )
+    masks = [_one_slice(path, mask=True) for path in paths]
+    _check_sizes(paths, masks, files, pictures)
+    return _stacked(pictures, order, affine, name), _stacked(masks, order, affine, f"{name} labels")
+
+
+def _stacked(slices: Sequence[Scan], order: Sequence[int], affine: np.ndarray | None, name: str) -> Scan:
+    """Lone slices as one stack, turned upright as a series is."""
+    rows, columns = slices[0].values.shape[2:]
+    grid = StoredGrid.upright((columns, rows, len(order)), affine)
+    values, stored = grid.allocate(1, slices[0].values.dtype.type)
+    for at, k in enumerate(order):
+        stored[0, at] = slices[k].values[0, 0]
+    spacing, between = slices[0].spacing, None
+    if grid.turned_affine is not None:
+        column, row, between = (float(mm) for mm in np.linalg.norm(grid.turned_affine[:3, :3], axis=0))
+        spacing = row, column
+    return Scan(values, spacing, between, name, "DICOM", (), grid.turned_affine, grid)
 
 
 def _one_slice(path: Path, mask: bool = False) -> Scan:
-    scan = read_finite(path, mask=mask)
+    """A file's picture as stored, since a label says nothing of how its image is turned."""
+    scan = read_labels(path, LABELS, "Take the PNGs as CHAOS has them.") if mask else read_finite(path)
     if scan.volumes * scan.slices != 1:
         raise DataError(f"{path}: it holds {scan.volumes * scan.slices} pictures; CHAOS has one slice in a file.")
-    return scan
+    if scan.stored is None:
+        return scan
+    return replace(scan, values=scan.stored.as_stored(scan.values), affine=scan.stored.affine, stored=None)
 
 
 def _check_sizes(paths: Sequence[Path], scans: Sequence[Scan], others: Sequence[Path], wanted: Sequence[Scan]) -> None:
@@ -190,7 +216,7 @@ def _check_sizes(paths: Sequence[Path], scans: Sequence[Scan], others: Sequence[
 
 
 def _order(pictures: Sequence[Scan]) -> tuple[list[int], np.ndarray | None]:
-    """Order along the patient, as readers.read orders a series, and the first slice's affine.
+    """Order along the patient, as readers.read orders a series, and the affine of the stack.
 
     Without geometry in the headers, or if slices are not parallel: the order of the file numbers, and None.
     """
@@ -200,6 +226,9 @@ def _order(pictures: Sequence[Scan]) -> tuple[list[int], np.ndarray | None]:
     first = affines[0]
     if any(not np.allclose(affine[:3, :2], first[:3, :2], rtol=0, atol=1e-3) for affine in affines):
         return list(range(len(pictures))), None
-    heights = np.array([picture.slice().centre for picture in pictures]) @ slice_normal(first)
+    heights = np.array([affine[:3, 3] for affine in affines]) @ slice_normal(first)
     order = [int(k) for k in np.argsort(heights, kind="stable")]
-    return order, affines[order[0]]
+    affine = affines[order[0]].copy()
+    if len(order) > 1:
+        affine[:, 2] = (affines[order[-1]] - affine)[:, 3] / (len(order) - 1)
+    return order, affine

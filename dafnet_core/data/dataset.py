@@ -30,6 +30,8 @@ class Sample:
         subject, position: id of the subject, index of the slice in its first modality.
         displacements: (M, H, W, 2) float32 xy in pixels, of images and masks by known deformations; None without.
         regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
+        own: of each modality, whether this is the pair in which its slice is scored: each slice once, with its nearest
+            partners; () for all.
     """
 
     images: np.ndarray
@@ -39,6 +41,7 @@ class Sample:
     position: int
     displacements: np.ndarray | None = None
     regions: np.ndarray | None = None
+    own: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,7 @@ def random_fields(rng: np.random.Generator, m: int, height: int, width: int, amo
 class PairedSlices:
     """Slices of subjects as samples, paired by their position in the patient.
 
-    The modality with the most slices gives the positions; each other one gives its nearest slice. Positions
-    farther than half a slice distance outside of another modality's stack have no partner and are left out.
+    Pairs are those of `matched_slices`: every slice of every modality with its nearest ones of the others.
 
     Args:
         modalities, classes: names; class 0 is the background.
@@ -137,7 +139,9 @@ class PairedSlices:
         self.pairing, self.candidates, self.unannotated = pairing, candidates, unannotated or {}
         self.warp, self.warp_seed = warp, warp_seed
         self._index = [
-            (number, position) for number, study in enumerate(studies) for position in _matched(study.positions)
+            (number, pair, own)
+            for number, study in enumerate(studies)
+            for pair, own in matched_slices(study.positions).items()
         ]
 
     def __len__(self) -> int:
@@ -154,7 +158,7 @@ class PairedSlices:
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """One sample; `rng` draws the shifts of shuffled pairs."""
-        number, slices = self._index[index]
+        number, slices, own = self._index[index]
         study = self.studies[number]
         images, masks, annotated = [], [], []
         for i, at in enumerate(slices):
@@ -168,7 +172,12 @@ class PairedSlices:
             masks.append(np.zeros(images[-1].shape[1:], np.uint8) if labels is None else labels[at])
             annotated.append(labels is not None)
         return Sample(
-            np.stack(images).astype(np.float32, copy=False), np.stack(masks), np.array(annotated), study.name, slices[0]
+            np.stack(images).astype(np.float32, copy=False),
+            np.stack(masks),
+            np.array(annotated),
+            study.name,
+            slices[0],
+            own=own,
         )
 
     def _candidates(self, frames: int, slices: int, at: int) -> list[tuple[int, int]]:
@@ -183,7 +192,7 @@ class PairedSlices:
 
     def _fields(self, index: int) -> np.ndarray:
         size = self.preparation.height, self.preparation.width
-        number, slices = self._index[index]
+        number, slices, _ = self._index[index]
         # seeded by name and position, so that a slice's warp does not depend on the other subjects evaluated
         name = zlib.crc32(self.studies[number].name.encode())
         rng = np.random.default_rng([self.warp_seed, name, slices[0]])
@@ -202,12 +211,12 @@ class PairedSlices:
             regions = region_of(self.sample(index, np.random.default_rng(0)), fields)
             pairs = permutations(range(len(self.modalities)), 2)
             return {(i, j): sampling(fields[i], fields[j]) for i, j in pairs}, dict(enumerate(regions))
-        number, slices = self._index[index]
+        number, slices, _ = self._index[index]
         return self.studies[number].truth(slices[0])
 
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""
-        number, slices = self._index[index]
+        number, slices, _ = self._index[index]
         return self.studies[number].ground_truth(slices[0])
 
     def batch_at(
@@ -243,13 +252,28 @@ class PairedSlices:
         return np.resize(order[at * batch_size : (at + 1) * batch_size], batch_size)
 
 
-def _matched(positions: tuple[np.ndarray, ...]) -> list[tuple[int, ...]]:
-    """Tuples of slice indices, one index a modality, that lie at the same position."""
-    most = max(range(len(positions)), key=lambda i: len(positions[i]))
-    matches = []
-    for place in positions[most]:
-        nearest = [int(np.abs(p - place).argmin()) for p in positions]
-        reach = [0.5 * np.abs(np.diff(p)).max() if len(p) > 1 else np.inf for p in positions]
-        if all(abs(p[n] - place) <= r + 1e-6 for p, n, r in zip(positions, nearest, reach, strict=True)):
-            matches.append(tuple(nearest))
-    return matches
+def matched_slices(positions: Sequence[np.ndarray]) -> dict[tuple[int, ...], tuple[bool, ...]]:
+    """Slices of M modalities at the same position.
+
+    Every slice of every modality is paired with the nearest slice of each other one; farther than half a slice distance
+    outside of another modality's stack it has no partner and is left out.
+
+    Args:
+        positions: of the slices of each modality, (slices,) in one unit.
+
+    Returns:
+        Pairs in order: the index of a slice of each modality; and for each whether it was that modality's own slice
+        which was paired, which is so exactly once for each slice.
+
+    >>> matched_slices([np.array([0.0, 10]), np.array([0.0, 4, 8])])
+    {(0, 0): (True, True), (0, 1): (False, True), (1, 2): (True, True)}
+    """
+    reach = [0.5 * np.abs(np.diff(p)).max() if len(p) > 1 else np.inf for p in positions]
+    owners: dict[tuple[int, ...], set[int]] = {}
+    for own, places in enumerate(positions):
+        for index, place in enumerate(places):
+            nearest = [int(np.abs(p - place).argmin()) for p in positions]
+            nearest[own] = index
+            if all(abs(p[n] - place) <= r + 1e-6 for p, n, r in zip(positions, nearest, reach, strict=True)):
+                owners.setdefault(tuple(nearest), set()).add(own)
+    return {pair: tuple(i in owners[pair] for i in range(len(positions))) for pair in sorted(owners)}

@@ -6,18 +6,20 @@ that channel's own frame, and then channels may differ in all but the subject.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.scan import Scan
-from dafnet_core.data.prepare import Preparation, position_note
+from dafnet_core.data.frame import extent, grid_distance, same_grid
+from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import FileSource
-from dafnet_core.data.studies import DataError, Stack, Study, join, prepare_stack, read_finite, reading
+from dafnet_core.data.studies import DataError, Stack, Study, join, prepare_stacks, read_finite, read_labels, reading
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,13 @@ class NnUNet(FileSource):
 
     def study(self, name: str, preparation: Preparation) -> Study:
         """Read one case; raises DataError for a file that cannot be used, naming it and the remedy."""
-        return _study(self._cases[name], preparation, self._table, self.registered)
+        return join(name, self.stacks(name, preparation))
+
+    def stacks(self, name: str, preparation: Preparation) -> list[Stack]:
+        """The modalities of one case, with the way back to their files; errors as in `study`."""
+        images, labels = _scans(self._cases[name], self._table)
+        with reading(self._cases[name].images[0].parents[1], "Correct the files, or take the case away."):
+            return prepare_stacks(images, labels, preparation, self._table)
 
 
 # --- the description ----------------------------------------------------------------------------------------
@@ -223,63 +231,72 @@ def _case(
     return _Case(name, tuple(images / (stem + ending) for stem in wanted), each, both)
 
 
-def _study(case: _Case, preparation: Preparation, table: Mapping[int, int], registered: bool) -> Study:
-    one_grid = registered or case.label is not None
-    shared = read_finite(case.label, mask=True) if case.label else None
-    stacks, first = [], None
-    for path, own in zip(case.images, case.labels, strict=True):
-        image = read_finite(path)
-        first = first or image
-        if one_grid:
-            remedy = "One label file serves all modalities: bring them to one grid, or label each in a file of its own."
-            _check_grid(path, image, case.images[0], first, remedy)
-        label = read_finite(own, mask=True) if own else shared
-        label_path = own or case.label
-        if label and label_path:
-            _check_label(label_path, label, path, image)
-        stacks.append(_stack(case, image, label, preparation, table))
-    return join(case.name, stacks, registered=one_grid)
+# --- a case --------------------------------------------------------------------------------------------------
 
 
-def _stack(case: _Case, image: Scan, label: Scan | None, preparation: Preparation, table: Mapping[int, int]) -> Stack:
-    frames = ((image.slice(k, volume) for k in range(image.slices)) for volume in range(image.volumes))
-    labels = None if label is None else (label.slice(k) for k in range(label.slices))
-    with reading(case.images[0].parents[1] / "labelsTr", "Correct the labels, or name them in dataset.json."):
-        return prepare_stack(frames, labels, image.affine, preparation, table)
+def _scans(case: _Case, table: Mapping[int, int]) -> tuple[list[Scan], list[Scan | None]]:
+    """The images of a case, and the labels of each."""
+    images = [read_finite(path) for path in case.images]
+    named = "Correct the labels, or name them in dataset.json."
+    shared = read_labels(case.label, table, named) if case.label else None
+    labels = [read_labels(path, table, named) if path else shared for path in case.labels]
+    paths = [path or case.label for path in case.labels]
+    if case.label:
+        remedy = "One label file serves all modalities: bring them to one grid, or label each in a file of its own."
+        for path, image in zip(case.images[1:], images[1:], strict=True):
+            _check_grid(path, image, case.images[0], images[0], remedy)
+    read = [
+        (path, scan) for path, scan in zip((*case.images, *paths), (*images, *labels), strict=True) if path and scan
+    ]
+    _check_headers(read)
+    for label_path, label, image_path, image in zip(paths, labels, case.images, images, strict=True):
+        if label_path and label:
+            _check_label(label_path, label, image_path, image, shared=label_path == case.label)
+    return images, labels
 
 
-def _check_label(path: Path, label: Scan, image_path: Path, image: Scan) -> None:
+def _check_headers(read: Sequence[tuple[Path, Scan]]) -> None:
+    """Check that headers whose sform and qform disagree do so alike, so that it does not matter which one is right."""
+    first_path, first = read[0]
+    for path, scan in read:
+        alike = scan.other_affine is None and first.other_affine is None
+        if scan.other_affine is not None and first.other_affine is not None:
+            alike = same_grid(scan, first) and bool(np.allclose(scan.other_affine, first.other_affine, atol=1e-2))
+        if not alike:
+            doubtful = path if scan.other_affine is not None else first_path
+            raise DataError(
+                f"{doubtful}: its sform and its qform place it differently in the patient, not alike in "
+                f"{first_path.name} and {path.name}; which one is right is not known. Write the right one into both."
+            )
+
+
+def _check_label(path: Path, label: Scan, image_path: Path, image: Scan, *, shared: bool) -> None:
     if label.volumes > 1:
         raise DataError(f"{path}: it has {label.volumes} volumes; labels are of the first frame alone, keep that.")
-    _check_grid(path, label, image_path, image, "Labels need the grid of their image: export them on it.")
+    resampled = not shared and label.values.shape[1:] != image.values.shape[1:]
+    if not (resampled and label.affine is not None and image.affine is not None):
+        remedy = "Labels need the grid of their image: export them on it."
+        if shared:
+            remedy += " Labels of one channel, CASE_0000, may have a grid of their own."
+        _check_grid(path, label, image_path, image, remedy)
 
 
 def _check_grid(path: Path, scan: Scan, other_path: Path, other: Scan, remedy: str) -> None:
-    """Check that two scans lie on the same grid.
-
-    Headers count too: pictures are turned upright by them, so where two of them disagree one picture may be
-    flipped against the other, at the same size.
-    """
+    """Check that two scans lie on the same grid: shape and the whole affine."""
     if scan.values.shape[1:] != other.values.shape[1:]:
-        raise DataError(f"{path}: it has {_extent(scan)}, {other_path.name} has {_extent(other)}. {remedy}")
+        raise DataError(f"{path}: it has {extent(scan)}, {other_path.name} has {extent(other)}. {remedy}")
     if (scan.affine is None) != (other.affine is None):
         silent, placed = (path, other_path) if scan.affine is None else (other_path, path)
         raise DataError(
             f"{path}: the header of {silent.name} does not say where it lies in the patient, that of {placed.name} "
             f"does. {remedy}"
         )
-    for k in (0, scan.slices - 1):
-        here, there = scan.slice(k), other.slice(k)
-        if here.centre and there.centre and position_note(here, there):
-            apart = math.dist(here.centre, there.centre)
-            raise DataError(
-                f"{path}: its slice {k + 1} is {apart:.1f} mm away from that of {other_path.name}. {remedy}"
-            )
-
-
-def _extent(scan: Scan) -> str:
-    rows, columns = scan.values.shape[2:]
-    return f"{scan.slices} slices of {rows} x {columns} pixels"
+    if not same_grid(scan, other):
+        apart = grid_distance(scan, other)
+        raise DataError(
+            f"{path}: by the headers its corners lie up to {apart:.1f} mm away from those of {other_path.name} (it has "
+            f"{extent(scan)}, {other_path.name} {extent(other)}). {remedy}"
+        )
 
 
 def _folds(path: Path, names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], ...]:

@@ -1,8 +1,6 @@
 """Convert a slice as read to a model's input, and results back to the original pixels.
 
-Arrays are indexed (row, column). Resampling keeps the outer edges of the picture in place: pixel i of n
-covers [i, i + 1) / n, so its centre is (i + 0.5) / n, as Pillow and align_corners=False have it. Pictures are
-resampled bilinearly, averaging over the covered area where they shrink; labels take the nearest pixel.
+Arrays are indexed (row, column). Slices of one subject are brought into one physical frame (`Frame`) by their affines.
 """
 
 from collections.abc import Iterable
@@ -10,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from dafnet_core.data.formats.scan import ReadError, Slice
+from dafnet_core.data.frame import Frame, cut_note
+from dafnet_core.data.placement import Placement
 
 MULTIPLE = 16  # the networks halve the grid four times
 _CHUNK_ROWS = 256
@@ -96,57 +95,6 @@ def _percentiles(pixels: np.ndarray, percentiles: tuple[float, float]) -> tuple[
     return low, high
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Position of the model's grid on the original pixels.
-
-    Attributes:
-        native: (rows, columns) of the slice as read.
-        resampled: (rows, columns) after resampling to the model's spacing or size.
-        grid: (H, W) of the model.
-        offset: (row, column) in the grid where the resampled picture's first pixel lies; negative where it
-            is cropped.
-    """
-
-    native: tuple[int, int]
-    resampled: tuple[int, int]
-    grid: tuple[int, int]
-    offset: tuple[int, int]
-
-    def forward(self, pixels: np.ndarray, *, labels: bool, fill: float) -> np.ndarray:
-        """Bring (rows, columns) native pixels onto the grid, (H, W); outside the picture: fill."""
-        if pixels.shape != self.native:
-            raise ValueError(f"pixels are {pixels.shape}, this placement is for {self.native}")
-        resampled = _resize(pixels, self.resampled, labels)
-        out = np.full(self.grid, fill, resampled.dtype)
-        inside, source = self._overlap()
-        out[inside] = resampled[source]
-        return out
-
-    def back(self, grid: np.ndarray, *, labels: bool, fill: float = 0) -> np.ndarray:
-        """Bring a (H, W) result back onto the native pixels, (rows, columns); outside the grid: fill."""
-        if grid.shape != self.grid:
-            raise ValueError(f"result is {grid.shape}, this placement is for {self.grid}")
-        inside, source = self._overlap()
-        part = grid[inside]
-        margins = [(s.start, size - s.stop) for s, size in zip(source, self.resampled, strict=True)]
-        # Borders are continued before resampling, so that fill does not bleed into the last known pixels.
-        native = _resize(np.pad(part, margins, mode="edge"), self.native, labels)
-        if any(margin != (0, 0) for margin in margins):
-            known = np.pad(np.ones(part.shape, np.uint8), margins)
-            native[_resize(known, self.native, labels=True) == 0] = fill
-        return native
-
-    def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """The shared rectangle, in the grid and in the resampled picture."""
-        inside, source = [], []
-        for size, grid, offset in zip(self.resampled, self.grid, self.offset, strict=True):
-            start, stop = max(0, offset), min(grid, offset + size)
-            inside.append(slice(start, stop))
-            source.append(slice(start - offset, stop - offset))
-        return (inside[0], inside[1]), (source[0], source[1])
-
-
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A model's input.
@@ -162,12 +110,15 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(item: Slice, preparation: Preparation) -> Prepared:
+def prepare(item: Slice, preparation: Preparation, frame: Frame | None = None) -> Prepared:
     """Scale, resample and pad or crop a slice to a model's grid.
 
     Intensities are scaled first, on the native slice, so padding and cropping do not change them.
+
+    Args:
+        frame: of the subject, into which the slice is brought by its affine; None for a slice by itself.
     """
-    placement, notes = place(item, preparation)
+    placement, notes = place(item, preparation) if frame is None else frame.place(item)
     scaled = scale_intensity(item.pixels, preparation.percentiles)
     image = np.clip(placement.forward(scaled, labels=False, fill=-1), -1, 1)
     return Prepared(image, placement, notes)
@@ -177,17 +128,29 @@ def place(item: Slice, preparation: Preparation) -> tuple[Placement, tuple[str, 
     """Decide where a slice lies on the grid: by spacing where both spacings are known, else by size."""
     grid, native = (preparation.height, preparation.width), item.pixels.shape
     notes: list[str] = []
-    resampled = _size_by_spacing(item, preparation, notes) or _size_to_fit(item, grid, notes)
-    offset = (grid[0] - resampled[0]) // 2, (grid[1] - resampled[1]) // 2
-    if min(offset) < 0:
-        notes.append(
-            f"The picture is {resampled[0]} x {resampled[1]} pixels at the model's resolution; "
-            f"what lies outside its central {grid[0]} x {grid[1]} was cut off."
-        )
-    return Placement((native[0], native[1]), resampled, grid, offset), tuple(notes)
+    units = item.spacing or (1.0, 1.0)
+    spacing = _spacing(item, preparation, notes)
+    if spacing is None:
+        spacing = max(n * unit / g for n, unit, g in zip(native, units, grid, strict=True))
+        if not np.allclose(np.array(units), spacing):
+            size = [n * unit / spacing for n, unit in zip(native, units, strict=True)]
+            notes.append(
+                f"Resized from {native[0]} x {native[1]} to {size[0]:.0f} x {size[1]:.0f} pixels, in true proportions."
+            )
+    elif not np.allclose(units, spacing, rtol=1e-5):  # headers hold float32
+        notes.append(f"Resampled from {units[0]:g} x {units[1]:g} mm to {spacing:g} mm per pixel.")
+    scale = spacing / units[0], spacing / units[1]
+    resampled = native[0] / scale[0], native[1] / scale[1]
+    # whole pixels, so that a picture of the model's resolution is not resampled
+    offset = [float(np.ceil((g - size) / 2 - 0.5 - 1e-6)) for g, size in zip(grid, resampled, strict=True)]
+    placement = Placement.upright((native[0], native[1]), grid, scale, (offset[0], offset[1]))
+    if placement.cropped:
+        notes.append(cut_note(placement))
+    return placement, tuple(notes)
 
 
-def _size_by_spacing(item: Slice, preparation: Preparation, notes: list[str]) -> tuple[int, int] | None:
+def _spacing(item: Slice, preparation: Preparation, notes: list[str]) -> float | None:
+    """The model's mm per pixel; None, perhaps with a note, where the slice's own do not allow it."""
     spacing, rows, columns = preparation.spacing, *item.pixels.shape
     if spacing is None:
         return None
@@ -199,32 +162,15 @@ def _size_by_spacing(item: Slice, preparation: Preparation, notes: list[str]) ->
         return None
     extent = rows * item.spacing[0], columns * item.spacing[1]
     field = preparation.height * spacing, preparation.width * spacing
+    covers = f"By its header the picture covers {extent[0]:.0f} x {extent[1]:.0f} mm"
+    wanted = f"the model's {field[0]:.0f} x {field[1]:.0f} mm: resized to fit the grid instead."
     if extent[0] < field[0] / 3 and extent[1] < field[1] / 3:
-        notes.append(
-            f"By its header the picture covers only {extent[0]:.0f} x {extent[1]:.0f} mm of the model's "
-            f"{field[0]:.0f} x {field[1]:.0f} mm: resized to fit the grid instead."
-        )
+        notes.append(f"{covers}, only a part of {wanted}")
         return None
     if max(extent) > 16 * max(field):
-        notes.append(
-            f"By its header the picture covers {extent[0]:.0f} x {extent[1]:.0f} mm, far more than the "
-            f"model's {field[0]:.0f} x {field[1]:.0f} mm: resized to fit the grid instead."
-        )
+        notes.append(f"{covers}, far more than {wanted}")
         return None
-    if not np.allclose(item.spacing, spacing, rtol=1e-5):  # headers hold float32
-        notes.append(f"Resampled from {item.spacing[0]:g} x {item.spacing[1]:g} mm to {spacing:g} mm per pixel.")
-    return max(1, round(extent[0] / spacing)), max(1, round(extent[1] / spacing))
-
-
-def _size_to_fit(item: Slice, grid: tuple[int, int], notes: list[str]) -> tuple[int, int]:
-    rows, columns = item.pixels.shape
-    row, column = item.spacing or (1.0, 1.0)
-    height, width = rows * row, columns * column  # true proportions, in any unit
-    scale = min(grid[0] / height, grid[1] / width)
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    if size != (rows, columns):
-        notes.append(f"Resized from {rows} x {columns} to {size[0]} x {size[1]} pixels, in true proportions.")
-    return size
+    return spacing
 
 
 def prepare_mask(item: Slice, placement: Placement, table: dict[int, int]) -> np.ndarray:
@@ -276,31 +222,3 @@ def default_label_table(labels: Iterable[int], classes: int) -> dict[int, int]:
             "belongs to this model."
         )
     return {0: 0, **{label: number for number, label in enumerate(others, start=1)}}
-
-
-def position_note(image: Slice, other: Slice) -> str | None:
-    """Sentence that two slices' headers place them at different positions in the patient; None if they agree or
-    give no position.
-
-    The pixels are used unchanged; a mask or a second modality that its header shifts may really be shifted.
-    """
-    if image.centre is None or other.centre is None:
-        return None
-    distance = float(np.linalg.norm(np.subtract(image.centre, other.centre)))
-    tolerance = max(1.0, *(image.spacing or ()))
-    if distance <= tolerance:
-        return None
-    return (
-        f"By their headers {image.origin} and {other.origin} lie {distance:.1f} mm apart; "
-        "they are laid over each other pixel by pixel all the same."
-    )
-
-
-def _resize(pixels: np.ndarray, size: tuple[int, int], labels: bool) -> np.ndarray:
-    """Resample (rows, columns) to size; labels keep their dtype, pictures become float32."""
-    dtype = pixels.dtype if labels else np.float32
-    if pixels.shape == size:
-        return pixels.astype(dtype)
-    picture = Image.fromarray(np.ascontiguousarray(pixels, np.int32 if labels else np.float32))
-    method = Image.Resampling.NEAREST if labels else Image.Resampling.BILINEAR
-    return np.asarray(picture.resize((size[1], size[0]), method)).astype(dtype)

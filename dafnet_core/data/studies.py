@@ -4,7 +4,7 @@ A stack is one modality of one subject; its slices may differ in position and nu
 Slices of two stacks correspond by their positions along a common axis.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,11 @@ import numpy as np
 
 from dafnet_core.data import readers
 from dafnet_core.data.formats.numbers import NOT_FINITE
-from dafnet_core.data.prepare import Preparation, prepare, prepare_mask
+from dafnet_core.data.formats.scan import quoted
+from dafnet_core.data.frame import Frame, FrameError, check_overlap, cut_like, in_one_plane, labels_on
+from dafnet_core.data.placement import Placement
+from dafnet_core.data.prepare import Preparation, place, prepare, prepare_mask
 from dafnet_core.data.readers import ReadError, Scan, Slice
-
-_PARALLEL = 0.95  # cosine: stacks tilted more than 18 degrees against each other have no common order
 
 
 class DataError(ValueError):
@@ -57,14 +58,16 @@ class Study:
         name: of the case.
         images: of each modality, (frames, slices, H, W) float32 in [-1, 1]; the mask belongs to frame 0.
         masks: of each modality, (slices, H, W) uint8 classes; None where it is not annotated.
-        positions: of each modality, (slices,) float64: mm along the normal of the first modality's slices if the
-            headers place all modalities in one frame of reference, else equally spaced from 0 to 1.
+        positions: of each modality, (slices,) float64: mm along the normal of the first modality's slices, or equally
+            spaced from 0 to 1 if no header says where the images lie.
+        notes: what was assumed, each a plain sentence.
     """
 
     name: str
     images: tuple[np.ndarray, ...]
     masks: tuple[np.ndarray | None, ...]
     positions: tuple[np.ndarray, ...]
+    notes: tuple[str, ...] = ()
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
         """The known misregistration of a slice. Unknown for files; known for synthetic studies.
@@ -95,14 +98,18 @@ class Stack:
     Attributes:
         images: (frames, slices, H, W) float32 in [-1, 1].
         mask: (slices, H, W) uint8 classes, or None.
-        centres: (slices, 3), patient mm (Right, Anterior, Superior) of the slices' centres, None where unknown.
-        affine: (4, 4), from (column, row, slice, 1) to the same mm, None where unknown.
+        heights: (slices,) mm along the normal of the subject's frame, None where unknown.
+        placements: of the grid on each slice.
+        scan: as read, cut into these slices.
+        notes: what was assumed, each a plain sentence.
     """
 
     images: np.ndarray
     mask: np.ndarray | None
-    centres: np.ndarray | None
-    affine: np.ndarray | None
+    heights: np.ndarray | None
+    placements: tuple[Placement, ...]
+    scan: Scan
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -128,90 +135,99 @@ def read_finite(path: Path, *, mask: bool = False) -> Scan:
     return scan
 
 
-def prepare_stack(
-    frames: Iterable[Iterable[Slice]],
-    labels: Iterable[Slice] | None,
-    affine: np.ndarray | None,
-    preparation: Preparation,
-    table: Mapping[int, int],
-) -> Stack:
-    """Bring a modality to the grid, exactly as one of its slices would be for inference.
+def read_labels(path: Path, table: Mapping[int, int], remedy: str) -> Scan:
+    """Read a mask of a data set whose labels all have a class; errors as in `read_finite`."""
+    scan = read_finite(path, mask=True)
+    unknown = sorted({int(label) for label in np.unique(scan.values)} - set(table))
+    if unknown:
+        raise DataError(
+            f"{path}: the mask holds labels {unknown[:8]} that have no class; known are {sorted(table)}. {remedy}"
+        )
+    return scan
+
+
+def prepare_stacks(
+    scans: Sequence[Scan], labels: Sequence[Scan | None], preparation: Preparation, table: Mapping[int, int]
+) -> list[Stack]:
+    """Bring the modalities of a subject and their masks into one frame, exactly as for inference.
+
+    The first modality's slices lie on the grid as they would alone; the others follow by their affines.
 
     Args:
-        frames: slices of each time point; taken one at a time, so they may be generated.
-        labels: of the slices of frame 0, in the same order.
-        affine: of the slices, None where the header does not say.
+        scans: one a modality.
+        labels: the mask of each, or None; of frame 0.
         preparation: of the model.
         table: class of each label.
 
     Raises:
-        ReadError: labels of another shape than their image, or without a class.
+        ReadError: images or labels that cannot be brought together, or labels without a class.
     """
-    images, placements, centres = [], [], []
-    for number, frame in enumerate(frames):
-        prepared = []
-        for item in frame:
-            result = prepare(item, preparation)
-            prepared.append(result.image)
-            if number == 0:
-                placements.append(result.placement)
-                centres.append(item.centre)
-        images.append(np.stack(prepared))
-    mask = None
-    if labels is not None:
-        pairs = zip(labels, placements, strict=True)
-        mask = np.stack([prepare_mask(item, placement, dict(table)) for item, placement in pairs])
-    known = affine is not None and None not in centres
-    return Stack(np.stack(images), mask, np.array(centres) if known else None, affine if known else None)
+    masks = [None if mask is None else labels_on(scan, mask) for scan, mask in zip(scans, labels, strict=True)]
+    added = [mask.notes[len(own.notes) :] if mask and own else () for mask, own in zip(masks, labels, strict=True)]
+    cut = in_one_plane(scans)
+    slices = [[scan.slice(k) for k in range(scan.slices)] for scan in cut]
+    frame, assumed = _frame(cut, slices, preparation)
+    stacks = []
+    for n, (before, scan, mask) in enumerate(zip(scans, cut, masks, strict=True)):
+        prepared = [
+            [prepare(scan.slice(k, volume), preparation, frame) for k in range(scan.slices)]
+            for volume in range(scan.volumes)
+        ]
+        placements = tuple(item.placement for item in prepared[0])
+        mask = mask and cut_like(mask, before, scan)
+        classes = mask and [prepare_mask(mask.slice(k), p, dict(table)) for k, p in enumerate(placements)]
+        stacks.append(
+            Stack(
+                np.stack([np.stack([item.image for item in volume]) for volume in prepared]),
+                np.stack(classes) if classes else None,
+                None if frame is None else np.array([frame.height(item) for item in slices[n]]),
+                placements,
+                scan,
+                (*added[n], *assumed),
+            )
+        )
+    return stacks
 
 
-def join(name: str, stacks: Sequence[Stack], *, registered: bool) -> Study:
-    """Put the modalities of a subject together.
+def _frame(
+    scans: Sequence[Scan], slices: Sequence[Sequence[Slice]], preparation: Preparation
+) -> tuple[Frame | None, tuple[str, ...]]:
+    """The frame of a subject, None where no header gives a position; what was assumed then."""
+    silent = [scan.name for scan in scans if scan.affine is None]
+    if not silent:
+        middle = slices[0][len(slices[0]) // 2]
+        frame = Frame.of(middle, place(middle, preparation)[0])
+        check_overlap(frame, [(quoted(scan.name), items) for scan, items in zip(scans, slices, strict=True)])
+        return frame, ()
+    if len(silent) < len(scans):
+        raise FrameError(
+            f"the header of {quoted(silent[0])} does not say where it lies in the patient, those of others do; save it "
+            "with its position."
+        )
+    if len(scans) == 1:
+        return None, ()
+    return None, (
+        "no header says where the images lie in the patient: pictures were laid over each other as stored, and slices "
+        "paired by rank",
+    )
 
-    Args:
-        name: of the subject.
-        stacks: one a modality.
-        registered: they lie on one grid, whatever their headers say.
-    """
+
+def join(name: str, stacks: Sequence[Stack]) -> Study:
+    """Put the modalities of a subject together."""
     return Study(
         name,
         images=tuple(stack.images for stack in stacks),
         masks=tuple(stack.mask for stack in stacks),
-        positions=_positions([stacks[0]] * len(stacks) if registered else stacks),
+        positions=_positions(stacks),
+        notes=tuple(dict.fromkeys(note for stack in stacks for note in stack.notes)),
     )
-
-
-def slice_normal(affine: np.ndarray) -> np.ndarray:
-    """Unit normal (3,) of the slices, towards the next one."""
-    normal = np.cross(affine[:3, 0], affine[:3, 1])
-    normal = normal / np.linalg.norm(normal)
-    return normal if normal @ affine[:3, 2] >= 0 else -normal
 
 
 def _positions(stacks: Sequence[Stack]) -> tuple[np.ndarray, ...]:
     """Positions of the slices of each stack, (slices,) float64: in mm, or equally spaced from 0 to 1."""
-    along = _along_first(stacks)
-    if along is not None:
-        return along
+    heights = tuple(stack.heights for stack in stacks if stack.heights is not None)
+    if len(heights) == len(stacks):
+        return heights
     # A lone slice lies in the middle, where it is closest to what the other stacks have of it.
     counts = (stack.images.shape[1] for stack in stacks)
     return tuple(np.linspace(0, 1, count) if count > 1 else np.array([0.5]) for count in counts)
-
-
-def _along_first(stacks: Sequence[Stack]) -> tuple[np.ndarray, ...] | None:
-    """Positions in mm along the first stack's normal; None unless all are known, parallel and overlap.
-
-    No header that all formats have names the frame of reference; that two stacks are not in the same one is only
-    noticed where they miss each other.
-    """
-    affines = [stack.affine for stack in stacks if stack.affine is not None]
-    if len(affines) < len(stacks):
-        return None
-    normals = [slice_normal(affine) for affine in affines]
-    if not all(abs(normal @ normals[0]) >= _PARALLEL for normal in normals):  # nor if one is not a number
-        return None
-    along = tuple(stack.centres @ normals[0] for stack in stacks)
-    thickest = max(np.linalg.norm(affine[:3, 2]) for affine in affines)
-    if max(a.min() for a in along) > min(a.max() for a in along) + thickest:
-        return None
-    return along

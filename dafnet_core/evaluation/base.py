@@ -32,6 +32,7 @@ class ScoredSlice:
         estimate: of all modalities.
         positions: true sampling positions of ordered pairs, (H, W, 2) xy in pixels; {} where unknown.
         regions: (H, W) bool by modality, over which errors of warps are averaged.
+        own: modalities whose slice is scored here; each slice of each modality once, with its nearest partners.
     """
 
     method: Method
@@ -42,6 +43,7 @@ class ScoredSlice:
     estimate: Estimate
     positions: Mapping[tuple[int, int], np.ndarray]
     regions: Mapping[int, np.ndarray]
+    own: frozenset[int]
 
     @property
     def factors(self) -> Decomposition:

@@ -137,6 +137,7 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         predict_all(method, given),
         positions,
         regions,
+        frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
     )
 
 

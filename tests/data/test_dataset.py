@@ -42,8 +42,11 @@ def test_slices_pair_by_position_and_not_by_index():
     positions = (np.array([0.0, 2.0, 4.0, 6.0]), np.array([9.0, 7.0, 5.0, 3.1, 1.0, -1.0]))
     data = slices_of(study(slices=(4, 6), positions=positions))
     found = {(which(s.images[0, 0])[1], which(s.images[1, 0])[1]) for s in (data[i] for i in range(len(data)))}
-    # b, the modality with more slices, leads; its slice at 9 lies outside of a's stack
-    assert found == {(3, 1), (2, 2), (2, 3), (0, 4), (0, 5)}
+    # every slice of a and b with its nearest of the other; b's slice at 9 lies outside of a's stack
+    assert found == {(3, 1), (2, 2), (2, 3), (0, 4), (0, 5), (1, 4)}
+    for i, slices in enumerate([{0, 1, 2, 3}, {1, 2, 3, 4, 5}]):
+        scored = [which(s.images[i, 0])[1] for s in (data[n] for n in range(len(data))) if s.own[i]]
+        assert sorted(scored) == sorted(slices)  # each once
     for i in range(len(data)):
         a, b = (which(x[0])[1] for x in data[i].images)
         assert abs(positions[0][a] - positions[1][b]) <= 1

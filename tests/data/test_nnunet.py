@@ -96,7 +96,7 @@ def test_label_values_become_classes_in_the_order_of_the_values(tmp_path):
 def test_a_label_value_without_a_name_is_refused_with_file_and_value(folder):
     folder.case("a", marked(value=7))
     message = folder.refusal()
-    assert "labelsTr: `a.nii.gz`, slice 1 of 3" in message
+    assert "labelsTr/a.nii.gz: the mask holds labels [7]" in message
     assert "[7]" in message
     assert "dataset.json" in message
 

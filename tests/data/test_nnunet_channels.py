@@ -34,13 +34,14 @@ def test_labels_of_channels_that_are_not_asked_for_are_left_out(tmp_path):
     assert folder.read(("T1", "FLAIR")).studies[0].masks[1].any()
 
 
-def test_a_label_of_another_size_than_its_channel_is_refused(folder):
+def test_a_label_of_another_size_than_its_channel_is_placed_by_its_header_and_says_so(folder):
     folder.image("a_0000", shown_by(marked(3)))
     folder.image("a_0001", shown_by(marked(5)))
     folder.label("a_0001", marked(3))
-    message = folder.refusal()
-    assert "labelsTr/a_0001.nii.gz" in message
-    assert "a_0001.nii.gz has 5 slices" in message
+    study = folder.read().studies[0]
+    assert np.array_equal(study.masks[1][:3, 8:40], marked(3))  # 32 of the grid's 48 rows
+    assert not study.masks[1][3:].any()
+    assert any("2 of the image's 5 slices lie outside of it" in note for note in study.notes)
 
 
 def test_labels_for_all_channels_and_for_one_are_ambiguous(folder):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dafnet_core.data.studies import DataError
 from tests.helpers.nnunet_folder import COLUMNS, ROWS, Folder, affine_of, marked, shown_by
 
 
@@ -19,23 +20,26 @@ def test_positions_are_mm_along_the_first_stack_in_one_frame_of_reference(folder
     assert found == [[-4, 0, 4], [-2, 1]]
 
 
-def test_a_tilted_stack_is_placed_along_the_normal_of_the_first(folder):
+def test_a_tilted_stack_is_placed_where_it_crosses_the_middle_of_the_first(folder):
     tilted = affine_of(between=5)
     angle = np.deg2rad(10)
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     tilted[:3, :3] = turn @ tilted[:3, :3]
-    middle = np.array([(COLUMNS - 1) / 2, (ROWS - 1) / 2, 0, 1])
+    x, y, _, _ = affine_of() @ np.array([(COLUMNS - 1) / 2, (ROWS - 1) / 2, 0, 1])
     found = positions_of(folder, (3, affine_of()), (3, tilted))
-    expected = [(tilted @ (middle + np.array([0, 0, k, 0])))[2] for k in range(3)]
+    normal = turn @ [0, 0, 1]
+    origins = [tilted[:3, 3] + k * tilted[:3, 2] for k in range(3)]
+    expected = [(normal @ o - normal[0] * x - normal[1] * y) / normal[2] for o in origins]
     assert found[1] == pytest.approx(expected, abs=1e-4)  # headers hold float32
 
 
-@pytest.mark.parametrize("other", ["far away", "another plane"])
-def test_positions_are_relative_where_headers_cannot_be_compared(folder, other):
+@pytest.mark.parametrize(("other", "says"), [("far away", "490 mm away"), ("another plane", "axial.*coronal.*90 deg")])
+def test_stacks_that_show_different_places_or_planes_are_refused(folder, other, says):
     affine = affine_of(z=500)
     if other == "another plane":
         affine = affine_of(z=-72.5)[:, [0, 2, 1, 3]]  # coronal, its middle as high as the first stack's
-    assert positions_of(folder, (3, affine_of()), (5, affine)) == [[0, 0.5, 1], [0, 0.25, 0.5, 0.75, 1]]
+    with pytest.raises(DataError, match=says):
+        positions_of(folder, (3, affine_of()), (5, affine))
 
 
 def test_pictures_without_headers_have_relative_positions_and_a_lone_slice_is_in_the_middle(tmp_path):

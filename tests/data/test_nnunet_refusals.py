@@ -18,10 +18,10 @@ from tests.helpers.sources import read_nnunet
         ("labelsTr/a", marked(4), None, ["4 slices of 32 x 48", "a_0000.nii.gz has 3 slices of 32 x 48"]),
         ("labelsTr/a", marked(rows=48, columns=32), None, ["3 slices of 48 x 32"]),
         ("labelsTr/a", np.stack([marked()] * 2), None, ["2 volumes"]),
-        ("labelsTr/a", marked(), affine_of(z=5), ["slice 1", "5.0 mm"]),
+        ("labelsTr/a", marked(), affine_of(z=5), ["corners", "5.0 mm"]),
         ("labelsTr/a", marked(), np.eye(4), ["mm away", "grid"]),  # would be shown flipped against its image
         ("imagesTr/a_0001", shown_by(marked(4)), None, ["4 slices", "One label file serves all"]),
-        ("imagesTr/a_0001", shown_by(marked()), affine_of(between=2), ["slice 3", "6.0 mm"]),
+        ("imagesTr/a_0001", shown_by(marked()), affine_of(between=2), ["corners", "6.0 mm"]),
     ],
 )
 def test_what_does_not_lie_on_one_grid_is_refused(folder, stem, volume, affine, says):

@@ -119,7 +119,7 @@ def _affines(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[np.nd
     if not stated:
         notes.append("The header gives no orientation (no sform or qform): the picture is shown as stored.")
         return None, None
-    usable = {name: affine for name, affine in stated.items() if anatomical_axes(affine) is not None}
+    usable = {name: a for name, a in stated.items() if a is not None and anatomical_axes(a) is not None}
     if not usable:
         notes.append("The header's orientation matrix is not usable: the picture is shown as stored.")
         return None, None

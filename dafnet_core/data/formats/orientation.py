@@ -14,6 +14,7 @@ whichever stored axis that is; axially without one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,7 @@ class StoredGrid:
             return cls(shape, None)
         toward = [code if code in "SPL" else _OPPOSITE[code] for code in codes]  # the directions of ascending slices
         cut = toward.index(across) if across else _cut_axis(shape, np.linalg.norm(affine[:3, :3], axis=0), toward)
-        rows, columns = {"S": "PL", "P": "IL", "L": "IP"}[toward[cut]]
-        wanted = [toward[cut], rows, columns]
+        wanted = [toward[cut], *{"S": "PL", "P": "IL", "L": "IP"}[toward[cut]]]
         axes = tuple(next(a for a in range(3) if codes[a] in (w, _OPPOSITE[w])) for w in wanted)
         flips = tuple(codes[a] != w for a, w in zip(axes, wanted, strict=True))
         return cls(shape, affine, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
@@ -89,11 +89,12 @@ class StoredGrid:
 
         Memory is claimed only as it is filled.
         """
-        values = np.empty((volumes, *self.turned_shape), dtype)
-        return values, self._stored(values)
+        values: np.ndarray = np.empty((volumes, *self.turned_shape), dtype)
+        return values, self.as_stored(values)
 
-    def _stored(self, values: np.ndarray) -> np.ndarray:
-        steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)
+    def as_stored(self, values: np.ndarray) -> np.ndarray:
+        """A view of values (volumes, slices, rows, columns) in stored order, (volumes, k, j, i)."""
+        steps: list[Any] = [slice(None, None, -1 if flip else 1) for flip in self.flips]
         where = [self.axes.index(axis) for axis in (2, 1, 0)]
         lead = values.ndim - 3
         return values[(..., *steps)].transpose(*range(lead), *(lead + at for at in where))
@@ -106,12 +107,12 @@ class StoredGrid:
         """
         if values.shape[-3:] != self.turned_shape:
             raise ValueError(f"values are {values.shape[-3:]}; this grid has {self.turned_shape}")
-        return np.moveaxis(np.moveaxis(self._stored(values), -1, -3), -1, -2)
+        return np.moveaxis(np.moveaxis(self.as_stored(values), -1, -3), -1, -2)
 
     def recut(self, values: np.ndarray, across: str) -> tuple[np.ndarray, StoredGrid]:
         """Values (volumes, slices, rows, columns) of this grid cut across another direction: a view, and its grid."""
         other = StoredGrid.upright(self.shape, self.affine, across)
-        stored = self._stored(values)  # (volumes, k, j, i)
+        stored = self.as_stored(values)  # (volumes, k, j, i)
         turned = stored.transpose(0, *(3 - axis for axis in other.axes))
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in other.flips)
         return turned[(slice(None), *steps)], other

@@ -4,8 +4,10 @@ Pixels are indexed (row, column), stacks (volume, slice, row, column). The limit
 reading any one file under 600 MB: the decoded stack takes 4 bytes a value, everything else is done in chunks.
 """
 
+from __future__ import annotations
+
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,15 +36,23 @@ class Slice:
         spacing: (row, column) distance between pixel centres in mm, None where unknown.
         origin: readable origin of the slice: quoted name, slice and volume, counted from 1.
         notes: what was converted, chosen or doubtful, each a plain sentence.
-        centre: patient position (x to Right, y to Anterior, z to Superior, as NIfTI has it) of the slice's
-            centre in mm, None where unknown.
+        affine: (4, 4), from (column, row, slices towards the next one, 1) to patient mm (x to Right, y to Anterior,
+            z to Superior, as NIfTI has it), None where unknown.
     """
 
     pixels: np.ndarray
     spacing: tuple[float, float] | None
     origin: str
     notes: tuple[str, ...]
-    centre: tuple[float, float, float] | None = None
+    affine: np.ndarray | None = None
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """(3,) patient mm of the slice's centre, None where unknown."""
+        if self.affine is None:
+            return None
+        rows, columns = self.pixels.shape
+        return (self.affine @ np.array([(columns - 1) / 2, (rows - 1) / 2, 0, 1.0]))[:3]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +110,34 @@ class Scan:
         if self.volumes > 1:
             origin += f", volume {volume + 1} of {self.volumes}"
         pixels = self.values[volume, index].copy()  # a copy, so that keeping a slice does not keep the whole stack
-        return Slice(pixels, self.spacing, origin, self.notes, self._centre(index))
+        affine = None if self.affine is None else self.affine.copy()
+        if affine is not None:
+            affine[:, 3] += affine[:, 2] * index
+        return Slice(pixels, self.spacing, origin, self.notes, affine)
 
-    def _centre(self, index: int) -> tuple[float, float, float] | None:
-        if self.affine is None:
-            return None
-        rows, columns = self.values.shape[2:]
-        x, y, z, _ = self.affine @ np.array([(columns - 1) / 2, (rows - 1) / 2, index, 1.0])
-        return float(x), float(y), float(z)
+    def recut(self, across: str) -> Scan:
+        """The scan cut across another direction of the patient, "S", "P" or "L"; itself where that is unknown.
+
+        Raises:
+            ReadError: the new slices are too small.
+        """
+        if self.stored is None or self.affine is None:
+            return self
+        values, stored = self.stored.recut(self.values, across)
+        check_shape(*values.shape)
+        affine = stored.turned_affine
+        assert affine is not None  # since the scan has one
+        column, row, between = (float(x) for x in np.linalg.norm(affine[:3, :3], axis=0))
+        note = f"Cut anew: {stored.in_words()}"
+        return replace(
+            self,
+            values=values,
+            spacing=(row, column),
+            slice_spacing=between,
+            affine=affine,
+            stored=stored,
+            notes=(*self.notes, note),
+        )
 
 
 def check_shape(volumes: int, slices: int, rows: int, columns: int) -> None:

@@ -30,7 +30,7 @@ class DiceSummary:
     """Dice over a data set, in [0, 1]; None where it cannot be known.
 
     Attributes:
-        dice_mean: over slices within a subject, then over classes and subjects.
+        dice_mean: over a modality's own slices, each once, within a subject, then over classes and subjects.
         dice_std: over subjects.
         dice_volume_mean: each subject's slices as one volume.
         per_class: by name.
@@ -71,7 +71,7 @@ class Segmentation:
             given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
             copied = predict_all(Copy(method.modalities, method.classes), given)
             overlaps += mask_overlaps(copied.masks, seen.truth, classes)
-        return [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps]
+        return [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         method, counts = context.method, defaultdict(list)

@@ -98,9 +98,9 @@ def test_any_array_is_a_mask_of_its_labels_or_refused(array):
 @bounded
 @given(arrays([d for d in DTYPES if d != "f2"]), st.sampled_from([nibabel.Nifti1Image, nibabel.Nifti2Image]))
 def test_any_array_in_a_nifti_is_loaded_as_it_is_or_refused(array, kind):
-    assume(array.ndim > 0)
+    assume(array.ndim > 0 and 1 not in array.shape[:2])  # a stack one voxel wide is one slice across it
     header = kind.header_class(endianness=">" if array.dtype.byteorder == ">" else "<")
-    data = kind(array, np.diag([-1.0, -1, 1, 1]), header, dtype=array.dtype.newbyteorder("=")).to_bytes()
+    data = kind(array, np.diag([-1.0, -1, 2, 1]), header, dtype=array.dtype.newbyteorder("=")).to_bytes()
     legible = array.ndim > 1 and min(array.shape) > 0 and min(array.shape[:2]) >= 8 and set(array.shape[4:]) <= {1}
     check([("a", data)], as_pictures(array.T) if legible else None)  # stored x first, shown rows (y) and columns (x)
 
