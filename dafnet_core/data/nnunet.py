@@ -91,7 +91,7 @@ class NnUNet(FileSource):
 
     def stacks(self, name: str, preparation: Preparation) -> list[Stack]:
         """The modalities of one case, with the way back to their files; errors as in `study`."""
-        images, labels = _scans(self._cases[name], self._table)
+        images, labels = _scans(self._cases[name], self._table, self.registered)
         with reading(self._cases[name].images[0].parents[1], "Correct the files, or take the case away."):
             return prepare_stacks(images, labels, preparation, self._table)
 
@@ -234,14 +234,14 @@ def _case(
 # --- a case --------------------------------------------------------------------------------------------------
 
 
-def _scans(case: _Case, table: Mapping[int, int]) -> tuple[list[Scan], list[Scan | None]]:
-    """The images of a case, and the labels of each."""
+def _scans(case: _Case, table: Mapping[int, int], registered: bool) -> tuple[list[Scan], list[Scan | None]]:
+    """The images of a case, and the labels of each; on one grid if the data are registered."""
     images = [read_finite(path) for path in case.images]
     named = "Correct the labels, or name them in dataset.json."
     shared = read_labels(case.label, table, named) if case.label else None
     labels = [read_labels(path, table, named) if path else shared for path in case.labels]
     paths = [path or case.label for path in case.labels]
-    if case.label:
+    if case.label or registered:
         remedy = "One label file serves all modalities: bring them to one grid, or label each in a file of its own."
         for path, image in zip(case.images[1:], images[1:], strict=True):
             _check_grid(path, image, case.images[0], images[0], remedy)
