@@ -8,7 +8,7 @@ from dafnet_core.data.frame import FrameError, in_one_plane, labels_on, nearest_
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.readers import ReadError, read
 from dafnet_core.data.studies import join, prepare_stacks
-from tests.helpers.world import FRONT, LEFT, dice, grid, nifti, organs, organs_at, orders, picture, rotation
+from tests.helpers.world import FRONT, LEFT, dice, grid, nifti, orders, organs, organs_at, picture, rotation
 
 TABLE = {0: 0, 1: 1, 2: 2}
 THICK = {"spacing": (2.0, 2.0, 8.0), "shape": (96, 96, 9)}
@@ -139,7 +139,7 @@ def test_a_position_that_only_one_header_gives_is_refused():
     placed, silent = (
         read((f"{n}.nii", nifti(picture(organs(affine, shape)), affine, sform=n == 0, qform=n == 0))) for n in range(2)
     )
-    with pytest.raises(FrameError, match="header of `1.nii` does not say where"):
+    with pytest.raises(FrameError, match=r"header of `1\.nii` does not say where"):
         prepare_stacks([placed, silent], [None, None], Preparation(96, 96, 2.0), TABLE)
     stacks = prepare_stacks([silent, silent], [None, None], Preparation(96, 96, 2.0), TABLE)
     assert "no header says where" in join("one", stacks).notes[0]
@@ -197,17 +197,18 @@ def test_a_mask_of_some_slices_leaves_the_others_empty_and_says_so():
 
 
 def test_a_mask_elsewhere_is_refused_and_one_without_a_header_needs_the_images_shape():
+    affine, shape = grid(**THICK)
+    image = read(("image.nii", nifti(picture(organs(affine, shape)), affine)))
+    moved = affine.copy()
+    moved[0, 3] += 500
+    away = read(("mask.nii", nifti(organs(affine, shape), moved)), mask=True)
     with pytest.raises(ReadError, match="mask lies 500 mm away"):
-        affine, shape = grid(**THICK)
-        image = read(("image.nii", nifti(picture(organs(affine, shape)), affine)))
-        away = affine.copy()
-        away[0, 3] += 500
-        labels_on(image, read(("mask.nii", nifti(organs(affine, shape), away)), mask=True))
+        labels_on(image, away)
     silent = read(("mask.nii", nifti(organs(affine, shape), affine, sform=False, qform=False)), mask=True)
     assert any("does not say where it lies" in note for note in labels_on(image, silent).notes)
-    small = nifti(organs(affine, shape)[:50], affine, sform=False, qform=False)
+    small = read(("mask.nii", nifti(organs(affine, shape)[:50], affine, sform=False, qform=False)), mask=True)
     with pytest.raises(ReadError, match="give its mask"):
-        labels_on(image, read(("mask.nii", small), mask=True))
+        labels_on(image, small)
 
 
 def test_the_nearest_slice_by_position_and_its_distance():

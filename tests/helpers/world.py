@@ -1,4 +1,4 @@
-"""Scans of one synthetic patient, on any grid in the world: two organs that tell left from right and front from back."""
+"""Scans of one synthetic patient on any grid: two organs that tell left from right and front from back."""
 
 from __future__ import annotations
 
