@@ -25,6 +25,24 @@ def machine() -> str:
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that it started, directly or not; Linux only."""
+    try:
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # it has just ended
+        lists = []
+    return [pid, *(one for children in lists for child in children.split() for one in family(int(child)))]
+
+
+def private_bytes(pid: int) -> int:
+    """Memory that would be free without this process (USS), in bytes; 0 if it has ended; Linux only."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add --json FILE, for `write_json` or `report`; None where it is not given."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE; -: standard output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,14 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("DAFNET_TEST_DATA is unset: no real MR data here")
     return Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the prepared slices of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAFNET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -92,6 +92,12 @@ class ChaosInPhase(FileSource):
         with reading(folder, "Take the files as CHAOS has them."):
             return prepare_stacks(images, labels, preparation, LABELS)
 
+    def ingredients(self, name: str) -> list[list[Path] | None]:
+        t1, t2 = (self._subjects[name] / sequence for sequence in _SEQUENCES)
+        images = [_files(folder, ".dcm") for folder in (t1 / "DICOM_anon" / self.phase, t2 / "DICOM_anon")]
+        grounds = t1 / "Ground", t2 / "Ground"
+        return [*images, *(_files(ground, ".png") if ground.is_dir() else None for ground in grounds)]
+
 
 class ChaosOutOfPhase(ChaosInPhase):
     """The MR subjects of CHAOS, T1 out of phase and T2."""

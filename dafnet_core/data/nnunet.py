@@ -95,6 +95,10 @@ class NnUNet(FileSource):
         with reading(self._cases[name].images[0].parents[1], "Correct the files, or take the case away."):
             return prepare_stacks(images, labels, preparation, self._table)
 
+    def ingredients(self, name: str) -> list[Any]:
+        case = self._cases[name]
+        return [self.registered, list(self._table.items()), case.images, case.labels, case.label]
+
 
 # --- the description ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,15 @@ def read(*files: Source, mask: bool = False) -> Scan:
 def _with_partner(blobs: list[Blob], files: Sequence[Source]) -> list[Blob]:
     """Add the .img of a lone .hdr on disk from its folder, or the .hdr of a lone .img."""
     path = blobs[0].path
-    if len(files) != 1 or path is None or path.suffix.lower() not in (".hdr", ".img"):
-        return blobs
-    other = {".hdr": ".img", ".img": ".hdr", ".HDR": ".IMG", ".IMG": ".HDR"}.get(path.suffix, "")
-    for partner in (path.with_suffix(other), path.with_suffix(other + ".gz")):
-        if other and partner.is_file():
-            return [*blobs, blob(partner)]
-    return blobs
+    other = partner(path) if path and len(files) == 1 else None
+    return [*blobs, blob(other)] if other else blobs
+
+
+def partner(path: Path) -> Path | None:
+    """The file that holds the other half of an image in two files, .hdr and .img; None for any other image."""
+    other = {".hdr": ".img", ".img": ".hdr", ".HDR": ".IMG", ".IMG": ".HDR"}.get(path.suffix)
+    halves = (path.with_suffix(other), path.with_suffix(other + ".gz")) if other else ()
+    return next((half for half in halves if half.is_file()), None)
 
 
 def _decode(blobs: list[Blob], mask: bool) -> Scan:

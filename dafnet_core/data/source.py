@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -119,6 +119,14 @@ class DataSource(Protocol):
         """Read or generate one subject; raises DataError."""
         ...
 
+    def ingredients(self, name: str) -> Any:
+        """All that `study` makes a `Study` of, apart from the preparation: lists of JSON values, and of paths of files.
+
+        Subjects with the same ingredients, and the same contents of files, are prepared once and kept on disk
+        (cache.py). None: a subject is not kept.
+        """
+        ...
+
     def split(self, config: DataConfig, seed: int) -> Split:
         """Names of the subjects of a run's parts; raises ValueError for a fold that does not exist."""
         ...
@@ -168,6 +176,9 @@ class FileSource:
     def names(self) -> tuple[str, ...]:
         raise NotImplementedError
 
+    def ingredients(self, name: str) -> Any:
+        return None
+
     def split(self, config: DataConfig, seed: int) -> Split:
         """The data's own split if there is one, else 70 / 15 / 15 per cent."""
         if not self.folds:
@@ -189,9 +200,3 @@ class FileSource:
 
     def evaluation_spec(self, subjects: int, variant: str) -> str:
         raise NotImplementedError(f"{self.kind} offers no samples")
-
-
-def read_studies(source: DataSource, names: Iterable[str], preparation: Preparation) -> list[StudyLike]:
-    """Subjects in order of their names; raises DataError for one that cannot be read."""
-    wanted = set(names)
-    return [source.study(name, preparation) for name in source.names() if name in wanted]

