@@ -12,7 +12,7 @@ from dafnet_core.data.config import DataConfig
 from dafnet_core.data.phantom.constants import CLASSES, FIELD_OF_VIEW_MM, MODALITIES, SLICES, VERSION, case_name
 from dafnet_core.data.phantom.difficulty import DIFFICULTIES
 from dafnet_core.data.phantom.generator import PhantomPair, generate
-from dafnet_core.data.phantom.study import PhantomStudy
+from dafnet_core.data.phantom.study import Kept, PhantomStudy
 from dafnet_core.data.prepare import Preparation, scale_intensity
 from dafnet_core.data.source import Sample, SampleSet, nearest_slices
 from dafnet_core.data.splits import Split
@@ -57,6 +57,7 @@ class Phantom:
         self.seed, self.difficulty, self.phases = seed, difficulty, phases
         self.spec = self.public_name = spec or evaluation_spec(seed=seed, subjects=subjects, difficulty=difficulty)
         self._numbers = {case_name(seed, n): n for n in range(subjects)}
+        self._kept = Kept()
 
     @classmethod
     def open(cls, spec: str, modalities: tuple[str, ...] = ()) -> Self:
@@ -85,7 +86,7 @@ class Phantom:
         number = self._numbers[name]
         mixed = "hard" if number % 2 else "standard"
         difficulty = mixed if self.difficulty == MIXED else self.difficulty
-        return PhantomStudy(self.seed, number, preparation.height, SLICES, difficulty, self.phases)
+        return PhantomStudy(self.seed, number, preparation.height, SLICES, difficulty, self.phases, self._kept)
 
     def ingredients(self, name: str) -> None:
         """Slices are made in a sixtieth of a second, and kept in memory within bounds."""

@@ -1,7 +1,8 @@
-"""Phantom subjects as studies and samples, their slices generated when first indexed."""
+"""Phantom subjects as studies and samples, their slices generated when they are indexed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
@@ -22,26 +23,65 @@ from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.parameters import known_factors
 from dafnet_core.data.prepare import Preparation, scale_intensity
 
+_Made = tuple[tuple[np.ndarray, ...], np.ndarray]  # images of each modality (frames, H, W), masks (M, H, W)
+
+
+class Kept:
+    """The slices of a data set that were generated last, within a bound: making one again takes less than a step.
+
+    Args:
+        most: bytes; by default those of the 3936 pairs of a default training run.
+    """
+
+    def __init__(self, most: int = 3 * 2**28) -> None:
+        self._most, self._bytes = most, 0
+        self._made: dict[tuple[Any, ...], _Made] = {}
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], _Made]) -> _Made:
+        """What `make` returned for this key, or returns now."""
+        made = self._made.pop(key, None)
+        if made is None:
+            made = make()
+            self._bytes += _bytes(made)
+        self._made[key] = made  # the last one to go
+        while self._bytes > self._most and len(self._made) > 1:
+            self._bytes -= _bytes(self._made.pop(next(iter(self._made))))
+        return made
+
+
+def _bytes(made: _Made) -> int:
+    return sum(images.nbytes for images in made[0]) + made[1].nbytes
+
 
 class PhantomStudy:
-    """A phantom subject with the interface of `Study`, its slices generated when first indexed and then kept.
+    """A phantom subject with the interface of `Study`, its slices generated when they are indexed.
 
     Args:
         seed, subject, size, slices, difficulty, phases: of `generate`.
+        kept: keeps slices, of other subjects too.
     """
 
-    def __init__(self, seed: int, subject: int, size: int, slices: int, difficulty: str, phases: int = 1) -> None:
+    def __init__(
+        self,
+        seed: int,
+        subject: int,
+        size: int,
+        slices: int,
+        difficulty: str,
+        phases: int = 1,
+        kept: Kept | None = None,
+    ) -> None:
         self.name = case_name(seed, subject)
         self.positions = (np.arange(slices, dtype=np.float64) * SLICE_DISTANCE_MM,) * 2
         self._generate = partial(generate, seed, subject, size=size, slices=slices, difficulty=difficulty)
         self._known = partial(known_factors, seed, subject, difficulty=difficulty)
-        self._phases = phases
-        self._made: dict[int, tuple[tuple[np.ndarray, ...], np.ndarray]] = {}
+        self._phases, self._kept = phases, kept or Kept()
+        self._key = seed, subject, size, slices, difficulty, phases
         self.images = tuple(_Lazy(self, i, (frames, slices, size, size)) for i, frames in enumerate((phases, 1)))
         self.masks = tuple(_Lazy(self, i, (slices, size, size)) for i in range(2))
 
     def pair(self, position: int) -> PhantomPair:
-        """The pair with its ground truth, generated on each call: training keeps thousands of slices, without truth."""
+        """The pair with its ground truth, generated on each call: slices are kept without it."""
         return self._generate(position)
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
@@ -54,14 +94,14 @@ class PhantomStudy:
         """Parameters drawn for a slice, as `Study.ground_truth` describes them."""
         return self._known(position)
 
-    def made(self, position: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    def made(self, position: int) -> _Made:
         """Images of each modality, (frames, H, W) in [-1, 1], and masks (M, H, W)."""
-        if position not in self._made:
-            pair = self._generate(position, phases=self._phases)
-            raw = (pair.frames, pair.images[1:])
-            images = tuple(np.stack([scale_intensity(x) for x in stack]) for stack in raw)
-            self._made[position] = images, pair.masks
-        return self._made[position]
+        return self._kept.get((*self._key, position), partial(self._make, position))
+
+    def _make(self, position: int) -> _Made:
+        pair = self._generate(position, phases=self._phases)
+        images = tuple(np.stack([scale_intensity(x) for x in stack]) for stack in (pair.frames, pair.images[1:]))
+        return images, pair.masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +138,8 @@ def phantom_slices(
         phases: frames of the cine over the cardiac cycle.
         options: of `PairedSlices`.
     """
-    studies = [
-        PhantomStudy(
-            seed, n, size, slices, ("hard" if n % 2 else "standard") if difficulty == "mixed" else difficulty, phases
-        )
-        for n in subjects
-    ]
+    mixed, kept = ("standard", "hard"), Kept()
+    kinds = {n: mixed[n % 2] if difficulty == "mixed" else difficulty for n in subjects}
+    studies = [PhantomStudy(seed, n, size, slices, kind, phases, kept) for n, kind in kinds.items()]
     preparation = Preparation(size, size, FIELD_OF_VIEW_MM / size)
     return PairedSlices(MODALITIES, CLASSES, preparation, studies, **options)
