@@ -7,6 +7,7 @@ Model results lead with the modality (or the ordered pair), so that `s[i]` is mo
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -48,10 +49,18 @@ class Batch:
             raise ValueError(f"displacements are {tuple(self.displacements.shape)}; expected {(b, m, h, w, 2)}")
 
     def to(self, device: torch.device | str) -> Self:
-        """The batch on a device."""
+        """The batch on a device; a pinned one goes to CUDA while the processor computes on."""
+        ahead = torch.device(device).type == "cuda"  # elsewhere values could be read before they have come
+        return self._with(lambda values: values.to(device, non_blocking=ahead))
+
+    def pin_memory(self) -> Self:
+        """The batch in memory that CUDA copies from by itself."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Self:
         values = (getattr(self, f.name) for f in fields(self))
-        moved: list[Any] = [None if v is None else v.to(device) for v in values]
-        return type(self)(*moved)
+        changed: list[Any] = [None if v is None else change(v) for v in values]
+        return type(self)(*changed)
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,14 @@ class MachineConfig(Config):
         "torch.compile of the networks; on CPU it compiles for minutes, and steps then took longer, not less",
         ("on", "off"),
     )
+    workers: int = option(
+        0,
+        "processes that read and augment ahead of the main one, 0: it does that itself; more help on a GPU, and on a "
+        "CPU with cores to spare; results are the same",
+    )
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {"workers": (0, 64)}
+    FREE: ClassVar[frozenset[str]] = frozenset({"workers"})  # options that a resumed run may change
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from dafnet_core.checkpoints.file import check_maps
 from dafnet_core.checkpoints.schema import StartRecord
+from dafnet_core.data.cache import cache_folder, described
 from dafnet_core.data.dataset import Augmentation
+from dafnet_core.data.loading import Steps, batches
 from dafnet_core.data.sources import TrainingData, training_data
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import evaluate_method
@@ -35,7 +37,7 @@ from dafnet_core.training.step import (
 )
 from dafnet_core.training.warnings import training_warnings
 from dafnet_core.typed_json import from_json, to_json
-from dafnet_core.types import Batch, Noise
+from dafnet_core.types import Batch
 
 SHOWN = ("sup", "rec", "kl", "grad_norm")  # terms shown in the progress bar
 STATISTICS_BATCHES = 20  # that batch normalisation of averaged weights is recomputed from
@@ -120,6 +122,8 @@ class _Run:
         self.validations = Log(self.folder / "validation.csv", self.state.step)
         self.board = TensorBoardLog(self.folder)
         batch, slices = self.config.schedule.batch_size, len(self.data.train)
+        if not self.data.source.built_in:
+            tqdm.write(described(cache_folder()))
         if batch > slices:
             tqdm.write(f"warning: batch_size is {batch}, but there are {slices} slices: every batch repeats some")
 
@@ -127,26 +131,25 @@ class _Run:
     def stopping(self) -> bool:
         return 0 < self.config.schedule.patience <= self.waited
 
-    def at(self, step: int) -> tuple[Batch, Noise]:
-        """This process's part of a step's batch and noise, on the device."""
-        c, shard = self.config, rank_and_size()
+    @property
+    def steps(self) -> Steps:
+        """This process's parts of all batches."""
+        c = self.config
         augmentation = Augmentation(c.data.rotation, c.data.warp)
-        batch = self.data.train.batch_at(
-            step, c.schedule.batch_size, c.schedule.seed, augmentation=augmentation, shard=shard
-        )
-        noise = noise_of_step(c, step, self.state.method, shard)
-        return batch.to(self.state.device), noise.to(self.state.device)
+        return Steps(self.data.train, c.schedule.batch_size, c.schedule.seed, augmentation, rank_and_size())
 
     def finish(self) -> None:
         """Take all remaining steps, or stop early by patience."""
         schedule, state, stop = self.config.schedule, self.state, self.stopping
         quiet = None if self.rank == 0 else True
-        with tqdm(total=schedule.steps, initial=state.step, unit="step", disable=quiet) as bar:
+        machine, on_cuda = self.config.machine, state.device.type == "cuda"
+        coming = batches(self.steps, state.step, schedule.steps, workers=machine.workers, pin=on_cuda)
+        with tqdm(total=schedule.steps, initial=state.step, unit="step", disable=quiet) as bar, coming as batch:
             while state.step < schedule.steps and not stop:
                 step = state.step + 1
                 validating = step % schedule.validate_every == 0 or step == schedule.steps
                 saving = validating or step % schedule.save_every == 0
-                self._step(bar, saving)
+                self._step(bar, next(batch), saving)
                 if validating:
                     self._validate(bar)
                     stop = bool(summed(torch.tensor(float(self.stopping), device=state.device)))
@@ -156,11 +159,12 @@ class _Run:
                 waited = f"no better fused Dice in {schedule.patience} validations"
                 bar.write(f"step {state.step}: {waited}; stopped")
 
-    def _step(self, bar: tqdm, saving: bool) -> None:
+    def _step(self, bar: tqdm, batch: Batch, saving: bool) -> None:
         state, batch_size = self.state, self.config.schedule.batch_size
         epoch = self.data.train.epoch_of(state.step, batch_size)
         try:
-            scalars = train_step(state, *self.at(state.step), self.config)
+            noise = noise_of_step(self.config, state.step, state.method, rank_and_size()).to(state.device)
+            scalars = train_step(state, batch.to(state.device), noise, self.config)
             if saving:
                 check_weights(state)
         except NotFiniteError as error:
@@ -181,7 +185,7 @@ class _Run:
         """Evaluate the averaged weights on the validation subjects, save the best, and report warnings."""
         state, config, val = self.state, self.config, self.data.val
         method = METHODS[config.model.method].of(state.average.module.eval())
-        recompute_statistics(method, (self.at(n)[0] for n in range(STATISTICS_BATCHES)))
+        recompute_statistics(method, (self.steps[n].to(state.device) for n in range(STATISTICS_BATCHES)))
         if self.rank != 0:
             return
         result = replace(evaluate_method(method, val, statistics=False).result, split="val")

@@ -11,7 +11,7 @@ import torch
 
 from dafnet_core.config import sanitize
 from dafnet_core.files import atomic_write
-from dafnet_core.training.config import TrainConfig
+from dafnet_core.training.config import MachineConfig, TrainConfig
 from dafnet_core.training.step import TrainState
 
 
@@ -82,12 +82,12 @@ def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
         raise ValueError(f"{path} is no configuration ({sanitize(str(error))}); put it back from a copy") from error
     has = config.flat()
     for name, value in given.items():
-        if has[name] != value:
+        if has[name] != value and name not in MachineConfig.FREE:
             raise ValueError(
                 f"{name} is {value}, but the run in {run} has {has[name]}; it resumes with its own "
                 "configuration: leave the option out, or start a new run"
             )
-    return config
+    return config.with_options(**{name: value for name, value in given.items() if name in MachineConfig.FREE})
 
 
 def prepare_folder(run: Path, config: TrainConfig, split: dict[str, Any]) -> None:
