@@ -68,7 +68,7 @@ def test_a_folder_without_a_description_is_refused(tmp_path):
         ({"labels": {"background": 0, "a": 1, "b": 1}}, "values of their own"),
         ({"labels": {"lesion": 1, "liver": 2}}, "'background' with the value 0"),
         ({"channel_names": {"0": "T1"}}, "two or more"),
-        ({"file_ending": ".mha"}, "images named CASE_0000.mha"),
+        ({"file_ending": ".mha"}, "file_ending of dataset.json is '.mha'"),
     ],
 )
 def test_a_description_that_cannot_be_used_is_refused(folder, changes, says):
