@@ -7,14 +7,15 @@ that channel's own frame, and then channels may differ in all but the subject.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.frame import extent, grid_distance, same_grid
-from dafnet_core.data.nnunet_files import Case, chosen_channels, find_cases, read_dataset, read_folds
+from dafnet_core.data.nnunet_description import chosen_channels, read_dataset
+from dafnet_core.data.nnunet_files import Case, find_cases, read_folds, with_sidecar
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import FileSource
 from dafnet_core.data.studies import DataError, Stack, Study, join, prepare_stacks, read_finite, read_labels, reading
@@ -81,11 +82,11 @@ class NnUNet(FileSource):
 
 def _scans(case: Case, table: Mapping[int, int], registered: bool) -> tuple[list[Scan], list[Scan | None]]:
     """The images of a case, and the labels of each; on one grid if the data are registered."""
-    images = [read_finite(path) for path in case.images]
+    images = [with_sidecar(read_finite(path), path, case) for path in case.images]
     named = "Correct the labels, or name them in dataset.json."
-    shared = read_labels(case.label, table, named) if case.label else None
-    labels = [read_labels(path, table, named) if path else shared for path in case.labels]
+    by_path = {p: with_sidecar(read_labels(p, table, named), p, case) for p in (case.label, *case.labels) if p}
     paths = [path or case.label for path in case.labels]
+    labels = [by_path[path] if path else None for path in paths]
     if case.label or registered:
         remedy = "One label file serves all modalities: bring them to one grid, or label each in a file of its own."
         for path, image in zip(case.images[1:], images[1:], strict=True):
