@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
-from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data
+from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source
 from dafnet_core.evaluation.base import difference
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, evaluate_method
@@ -65,6 +65,18 @@ def evaluate_checkpoint(
     return replace(evaluation, result=replace(evaluation.result, data=spec, split=split, version=version))
 
 
+def judged_part(checkpoint: Checkpoint, spec: str) -> str:
+    """The part of some data that judges a checkpoint: "test", or "val" where its folds left no test subject.
+
+    Raises:
+        ValueError: data that cannot be read.
+    """
+    seen = checkpoint.training.split.seen()
+    source = open_source(spec, checkpoint.config.modalities)
+    others = source.evaluated_whole or "test" in seen.values() or not set(source.names()) <= set(seen)
+    return "test" if others else "val"
+
+
 def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> EvaluationResult:
     """The numbers of `evaluate_checkpoint`."""
     return evaluate_checkpoint(checkpoint, spec, **options).result
@@ -106,7 +118,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--split",
         default="test",
         choices=("train", "val", "test", "all"),
-        help="by the split stored in the checkpoint; the phantom and data that it does not name are used whole",
+        help="by the split stored in the checkpoint; the phantom and data that it does not name are used whole; val is "
+        "for folds without a test part, such as nnU-Net's usual five",
     )
     parser.add_argument("--against", metavar="OTHER", help="another checkpoint, compared subject by subject")
     parser.add_argument(

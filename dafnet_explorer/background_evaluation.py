@@ -16,10 +16,11 @@ import streamlit as st
 from dafnet_core.analysis.mixing import Mixed, mix_rows
 from dafnet_core.analysis.reading import Reading, read_ground_truth
 from dafnet_core.analysis.truth import controls, representations
+from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import source_class
-from dafnet_core.evaluate import evaluate_checkpoint
+from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.measures.dependence import factor_distances
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
@@ -60,11 +61,13 @@ class EvaluationRequest:
         data: argument of `evaluate --data`.
         sample_z: seed of a sample of z; None for its mean.
         state: `_folder_digest` of a folder, so that changed files are evaluated again.
+        split: the part that judges the checkpoint, as `judged_part` gives it.
     """
 
     data: str
     sample_z: int | None = None
     state: str = ""
+    split: str = "test"
 
     @property
     def name(self) -> str:
@@ -74,7 +77,8 @@ class EvaluationRequest:
     @property
     def command(self) -> str:
         """Options of `evaluate` that reproduce the numbers."""
-        return f"--data {self.name}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
+        split = "" if self.split == "test" else f" --split {self.split}"
+        return f"--data {self.name}{split}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
 
 
 def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationRequest | None:
@@ -99,7 +103,7 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
         if source and chosen == source.kind:
             return EvaluationRequest(_pick_samples(source, key, first), _pick_z())
         if chosen:
-            return EvaluationRequest(chosen, _pick_z(), _folder_digest(chosen))
+            return EvaluationRequest(chosen, _pick_z(), _folder_digest(chosen), _judged_part(checkpoint, chosen))
     st.info(
         f"This checkpoint was trained on {checkpoint.training.data}, which is not part of the app. The numbers of "
         "its card are below. For more, start the app with data of these modalities: "
@@ -140,6 +144,13 @@ def _folder_digest(spec: str) -> str:
     return seen.hexdigest()
 
 
+def _judged_part(checkpoint: Checkpoint, spec: str) -> str:
+    try:
+        return judged_part(checkpoint, spec)
+    except (ValueError, OSError):
+        return "test"  # the evaluation itself says what is wrong with the data
+
+
 def _pick_z() -> int | None:
     kinds = {"mean": None, "sample": 0}
     return kinds[
@@ -173,14 +184,17 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
             key,
             client_id(),
             lambda progress: evaluate_checkpoint(
-                checkpoint, request.data, sample_z=request.sample_z, progress=progress
+                checkpoint, request.data, split=request.split, sample_z=request.sample_z, progress=progress
             ),
         )
     if not job.done:
         _show_progress(key)
         return None
     try:
-        return job.result
+        evaluation: Evaluation = job.result
+        if said := selected_on(evaluation.result):
+            st.warning(said)
+        return evaluation
     except (ValueError, OSError) as error:
         st.error(f"These data cannot be used: {error}")
         return None

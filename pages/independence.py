@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
 from dafnet_explorer import background_evaluation, controls, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
@@ -60,7 +61,10 @@ for title, _, evaluation, result in parts:
         continue
     st.subheader(title)
     if evaluation is None:
-        st.caption(f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`.")
+        st.caption(
+            f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`. "
+            f"{selected_on(result)}"
+        )
     d = result.dependence
     if d is None:
         st.info(f"Dependence was not measured: {result.why.get('dependence', 'this card does not have it')}.")

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
 from dafnet_explorer import background_evaluation, controls, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
@@ -39,7 +40,10 @@ if result is None:
     st.stop()
 about = provenance.about(checkpoint, request.name if evaluation else result.data, z=result.z or "posterior mean")
 if evaluation is None:
-    st.caption(f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`.")
+    st.caption(
+        f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`. "
+        f"{selected_on(result)}"
+    )
 
 st.subheader("The modality in z")
 probe = result.probe

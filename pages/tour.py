@@ -7,6 +7,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.analysis.decompose import kl_per_dimension, registration_errors
+from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
 from dafnet_explorer import controls, results, sidebar
 from dafnet_explorer.figures.decompose import channel_sheet, fusion_sheet, warp_sheet
@@ -317,7 +318,8 @@ if needs_samples and card_has_both:
     st.markdown(
         f"On {card_result.n_subjects} held-out subjects (`{card_result.data}`, from its card): dCor of s and z is "
         f"{dependence.dcor:.3f}, p = {dependence.p_value:.3f}. This is meaningful only if z carries information: the "
-        f"modality is classified from it with accuracy {probe.accuracy:.1%} (chance {probe.chance:.0%})."
+        f"modality is classified from it with accuracy {probe.accuracy:.1%} (chance {probe.chance:.0%}). "
+        f"{selected_on(card_result)}"
     )
 with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown("More on this:", width="content")

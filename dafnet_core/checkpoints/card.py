@@ -16,8 +16,9 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     """Markdown card: the model, its training, every number with the command that reproduces it, and its weaknesses."""
     lines = [f"# {name}", "", _title(checkpoint), "", "| | |", "|---|---|", *_facts(checkpoint)]
     for title, result in checkpoint.metrics.items():
-        lines += ["", f"## Subjects never trained on: {title}", "", *_tables(result)]
-        lines += ["", f"`python -m dafnet_core.evaluate checkpoints/{name} --data {result.data}`"]
+        said = selected_on(result)
+        lines += ["", f"## Subjects never trained on: {title}", "", *([f"**{said}**", ""] if said else [])]
+        lines += [*_tables(result), "", f"`python -m dafnet_core.evaluate checkpoints/{name} {options(result)}`"]
     if not checkpoint.metrics:
         best = checkpoint.training.validation.segmentation or {}
         shown = ", ".join(f"{m} {_n(list(kinds.values())[-1].dice_mean)}" for m, kinds in best.items())
@@ -25,6 +26,7 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     lines += ["", "## Weaknesses", ""]
     for title, result in checkpoint.metrics.items():
         lines += [f"- {title}: {weakness}" for weakness in weaknesses(result)]
+        lines += [f"- {title}: {said}" for said in [selected_on(result)] if said]
     if checkpoint.training.option("w_warp"):
         lines += ["- Its aligner was supervised with known warps; the paper's is trained without them."]
     if source_class(checkpoint.training.option("data")).synthetic:
@@ -37,6 +39,21 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     return "\n".join(
         [*lines, "- One seed: no claim about the method follows from one model. Not a medical device.", ""]
     )
+
+
+def selected_on(result: EvaluationResult) -> str:
+    """What to say of the numbers of a checkpoint whose data left no test subjects to judge it; "" for all others."""
+    if result.split != "val":
+        return ""
+    return (
+        "Judged on its validation subjects: this data set's folds have no test part; the best weights were selected on "
+        "them, so the numbers are optimistic."
+    )
+
+
+def options(result: EvaluationResult) -> str:
+    """Options of `evaluate` that give a stored result again."""
+    return f"--data {result.data}" + (" --split val" if result.split == "val" else "")
 
 
 def _title(checkpoint: Checkpoint) -> str:

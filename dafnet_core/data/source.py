@@ -132,7 +132,7 @@ class DataSource(Protocol):
         ...
 
     def evaluation_specs(self, split: Split) -> dict[str, str]:
-        """Data to evaluate an exported checkpoint on: specs by title; {} if no test subjects are left."""
+        """Data to evaluate an exported checkpoint on: specs by title; {} if there are none."""
         ...
 
     def sample(
@@ -191,7 +191,8 @@ class FileSource:
         return split
 
     def evaluation_specs(self, split: Split) -> dict[str, str]:
-        return {"test": self.spec} if split["test"] else {}
+        """The test part; folds without one, such as nnU-Net's usual five, leave the validation part."""
+        return {"test" if split["test"] else "validation": self.spec}
 
     def sample(
         self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]

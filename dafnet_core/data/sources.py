@@ -166,6 +166,11 @@ def evaluation_data(
     names = source.names()
     if part != "all" and not source.evaluated_whole and set(names) & set(seen):
         names = tuple(n for n in names if seen.get(n, "test") == part)
+        if not names and part == "test" and "test" not in seen.values():
+            raise DataError(
+                f"{spec}: the checkpoint's split has no test part, and all these subjects trained or validated it; "
+                "use --split val, whose numbers are optimistic because the best weights were selected on them"
+            )
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
     preparation = source.preparation(size, spacing)

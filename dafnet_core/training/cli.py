@@ -2,7 +2,8 @@
 
 Everything is written inside RUN: config.json, split.json, log.csv (every term of every step), epochs.csv (their
 means), validation.csv, sheets/, state.pt (for --resume), best.safetensors and last.safetensors with their
-cards (.md). --export writes the best checkpoint to a file and evaluates it on test subjects.
+cards (.md). --export writes the best checkpoint to a file and evaluates it on test subjects, or on the validation
+subjects where the data's folds have no test part.
 
 Several processes: torchrun --nproc-per-node N train.py ...; each processes its shard of every batch.
 """

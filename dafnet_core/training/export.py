@@ -14,7 +14,7 @@ from dafnet_core.checkpoints.file import Checkpoint, load, save
 from dafnet_core.checkpoints.schema import SplitRecord, StartRecord, TrainingRecord
 from dafnet_core.config import sanitize
 from dafnet_core.data.sources import TrainingData, public_name
-from dafnet_core.evaluate import evaluate
+from dafnet_core.evaluate import evaluate, judged_part
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.files import atomic_write, check_writable
 from dafnet_core.methods.base import Trainable
@@ -114,13 +114,15 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) 
 def export(source: Path, target: Path, specs: dict[str, str]) -> None:
     """Round weights to float16, evaluate them on subjects never trained on, and write the checkpoint with its card.
 
+    Where the data's folds have no test part, these are the validation subjects, and the card says so.
+
     Args:
         specs: data to evaluate on, by title.
     """
     checkpoint = load(source)
     for p in checkpoint.model.parameters():
         p.data = p.data.half().float()
-    metrics = {title: evaluate(checkpoint, spec) for title, spec in specs.items()}
+    metrics = {title: evaluate(checkpoint, spec, split=judged_part(checkpoint, spec)) for title, spec in specs.items()}
     metrics = {title: replace(result, data=public_name(result.data)) for title, result in metrics.items()}
     write_checkpoint(replace(checkpoint, metrics=metrics), target, half=True)
 

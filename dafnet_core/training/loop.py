@@ -47,7 +47,7 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     """Train, or resume if the run's folder holds a state or only a configuration.
 
     Args:
-        evaluated_after: whether the result will be evaluated on test subjects.
+        evaluated_after: whether the result will be evaluated and exported.
 
     Returns:
         Data to evaluate an exported checkpoint on: specs by title.
@@ -66,7 +66,7 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     specs = data.source.evaluation_specs(data.split)
     if evaluated_after and not specs:
         raise ValueError(
-            f"{config.data.source} has no test subjects to evaluate an exported checkpoint on; leave --export out"
+            f"{config.data.source} has no subjects to evaluate an exported checkpoint on; leave --export out"
         )
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)

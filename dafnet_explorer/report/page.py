@@ -8,6 +8,7 @@ from typing import Any
 
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.analysis.traversal import Traversal
+from dafnet_core.checkpoints.card import options, selected_on
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import LIGHT
 from dafnet_core.evaluation.result import EvaluationResult
@@ -184,6 +185,8 @@ def _evaluations(numbers: Mapping[str, EvaluationResult], *, stored: bool) -> It
     for title, result in numbers.items():
         rows = evaluate_rows(result)
         yield f"<h3>{escape(title)}: {result.n_subjects} subjects, {result.n_slices} slices</h3>"
+        if said := selected_on(result):
+            yield paragraph(said)
         for name, section, description in MEASURES.values():
             measured = [{k: v for k, v in row.items() if k != "measure"} for row in rows if row["measure"] == name]
             if measured:
@@ -202,8 +205,8 @@ def _reproduction(
             "This report: open the same files and the checkpoint with this digest in the app; no link contains them."
         )
     for title, result in numbers.items():
-        options = f"--data {result.data}" if stored else title
-        command = f"python -m dafnet_core.evaluate {settings['checkpoint_file']} {options}"
+        chosen = options(result) if stored else title
+        command = f"python -m dafnet_core.evaluate {settings['checkpoint_file']} {chosen}"
         yield f"<p>Numbers of {escape(title)}: <code>{escape(command)}</code></p>"
 
 

@@ -1,6 +1,5 @@
 """Data that cannot be used for training or evaluation."""
 
-import json
 import shutil
 
 import numpy as np
@@ -40,8 +39,6 @@ def write_bad_folders(root):
     of("markup", "abc", labels=("background", "<b>"))
     unlabelled = of("unlabelled", "abc")
     shutil.rmtree(unlabelled.root / "labelsTr")
-    untested = of("untested", "abc")
-    (untested.root / "splits_final.json").write_text(json.dumps([{"train": ["a", "b"], "val": ["c"]}]))
     for name, cases in (("empty", ""), ("one", "a"), ("two", "ab"), ("three", "abc")):
         of(name, cases)
 
@@ -79,9 +76,6 @@ def test_data_that_cannot_be_trained_or_judged_on_are_refused(capsys, tmp_path):
     ):
         said = refused(capsys, train.main, "--data", tmp_path / "three", "--size", 64, *options, "--out", out)
         assert words in said
-    export = tmp_path / "model.safetensors"
-    said = refused(capsys, train.main, "--data", tmp_path / "untested", "--size", 64, "--out", out, "--export", export)
-    assert "no test subjects" in said
     assert not out.exists()
     assert not (tmp_path / "markup" / "run").exists()
 
