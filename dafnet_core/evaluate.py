@@ -48,6 +48,7 @@ def evaluate_checkpoint(
         pairing=training.option("pairing", "expert"),
         candidates=config.candidates,
         seen=training.split.seen(),
+        patients=training.patients,
         warp_seed=warp_seed,
     )
     for what, has, wants in (
@@ -157,6 +158,12 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     evaluated, *others = (evaluate_checkpoint(checkpoint, options.data, **arguments) for checkpoint in checkpoints)
     numbers = {"checkpoint": Path(options.checkpoint).name} | evaluated.result.to_json()
     for other in others:
+        if other.subjects != evaluated.subjects:
+            strange = sorted(set(other.subjects) ^ set(evaluated.subjects))
+            raise ValueError(
+                f"the {options.split} parts of the two checkpoints differ (in {', '.join(strange[:3])}), because their "
+                "splits do; compare checkpoints of one split, or use data that neither was trained on"
+            )
         theirs = other.by_subject
         shared = {k: difference(v, theirs[k]) for k, v in evaluated.by_subject.items() if k in theirs}
         numbers["against"] = {

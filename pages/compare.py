@@ -53,6 +53,8 @@ if None not in both:
         f"{numbers.n_subjects} subjects, {numbers.n_slices} slices. *difference*: A minus B, paired by subject, with "
         "its 95 % interval and the p-value of a sign-flip permutation test; None for numbers not defined per subject."
     )
+    if both[0].subjects != both[1].subjects:
+        st.warning("The checkpoints were judged on different subjects, because their splits differ: nothing is paired.")
     labels = {"chosen": "checkpoint A", "beside": "checkpoint B"}  # the CSV keeps its columns
     st.dataframe(rows, hide_index=True, height=520, column_config=labels)
     about = provenance.about(checkpoint, request.name, against_digest=other.digest, z=numbers.z)

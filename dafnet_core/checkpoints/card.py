@@ -27,6 +27,7 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     for title, result in checkpoint.metrics.items():
         lines += [f"- {title}: {weakness}" for weakness in weaknesses(result)]
         lines += [f"- {title}: {said}" for said in [selected_on(result)] if said]
+    lines += [f"- Its data: {warning}." for warning in checkpoint.training.warnings or ()]
     if checkpoint.training.option("w_warp"):
         lines += ["- Its aligner was supervised with known warps; the paper's is trained without them."]
     if source_class(checkpoint.training.option("data")).synthetic:
@@ -70,6 +71,8 @@ def _facts(checkpoint: Checkpoint) -> list[str]:
     spacing = f"{preparation.spacing:g} mm" if preparation.spacing else "each picture resized to fit"
     parameters = sum(p.numel() for p in checkpoint.model.parameters())
     parts = ", ".join(f"{len(names)} {part}" for part, names in training.split.parts().items())
+    if training.patients:
+        parts += f"; cases of {len(set(training.patients.values()))} patients, each in one part"
     return [
         f"| parameters | {parameters:,} |",
         *(f"| {title} | {value} |" for title, value in checkpoint.method.facts().items()),

@@ -91,6 +91,8 @@ class TrainingRecord:
         validation: numbers of its validation subjects.
         registered: whether the modalities of a subject lie on one grid; None in older files.
         start: None if trained from scratch.
+        patients: of each subject, where several are cases of one patient; None where none are, and in older files.
+        warnings: what the run said of its data; None where it said nothing, and in older files.
     """
 
     step: int
@@ -106,6 +108,8 @@ class TrainingRecord:
     validation: EvaluationResult
     registered: bool | None = None
     start: StartRecord | None = None
+    patients: dict[Name, Name] | None = None
+    warnings: tuple[str, ...] | None = None
 
     def option(self, name: str, default: Any = None) -> Any:
         """The value of an option of the command line; `default` where the run's version did not have it."""

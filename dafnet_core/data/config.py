@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +18,11 @@ class DataConfig(Config):
 
     source: str = option("phantom", "phantom, chaos:PATH, chaos-out:PATH, or an nnU-Net v2 folder", flag="data")
     modalities: tuple[str, ...] = option((), "channels of an nnU-Net folder, in this order; all of them by default")
+    subject_pattern: str = option(
+        "",
+        "regular expression that finds the patient in the name of a folder's case, by its first group or its whole "
+        r"match, such as pat\d+: cases of one patient stay in one part of the split",
+    )
     fold: int = option(0, "which split of the subjects: the data's own folds where they have some, else 0 to 2")
     target: str = option("", "modality with limited annotations; the last one by default")
     annotations: float = option(1.0, "share of subjects whose target masks are used, 0 to 1 (Sec. V-A, V-B)")
@@ -54,6 +60,12 @@ class DataConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        try:
+            re.compile(self.subject_pattern)
+        except re.error as error:
+            raise ValueError(
+                f"subject_pattern is {short(self.subject_pattern)}; expected a regular expression ({error})"
+            ) from None
         if self.size % 16:
             raise ValueError(f"size is {self.size}; expected a multiple of 16, from 64 on")
         if len({name.casefold() for name in self.modalities}) < len(self.modalities):

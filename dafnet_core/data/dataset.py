@@ -27,7 +27,8 @@ class Sample:
         images: (M, K, H, W) float32 in [-1, 1]; candidate 0 is the slice itself.
         masks: (M, H, W) uint8 labels, each in its modality's own frame.
         annotated: (M,) bool.
-        subject, position: id of the subject, index of the slice in its first modality.
+        subject, position: id of the subject, or of the patient that it is a case of; index of the slice in its first
+            modality.
         displacements: (M, H, W, 2) float32 xy in pixels, of images and masks by known deformations; None without.
         regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
         own: of each modality, whether this is the pair in which its slice is scored: each slice once, with its nearest
@@ -116,6 +117,8 @@ class PairedSlices:
             modality but the first is shifted by up to two positions, drawn in each epoch; Sec. V-C).
         candidates: K; with "expert" the further candidates are frames of the same slice.
         unannotated: by index of the modality, subjects whose masks of it are hidden.
+        patients: the patient of a study by its name, who is the subject of its samples; by default the study itself.
+            Studies of one patient come one after the other (`by_patient`).
         warp: evaluate registered data under known smooth warps of this amount (Augmentation), seeded by
             `warp_seed`; 0 for none.
     """
@@ -130,6 +133,7 @@ class PairedSlices:
         pairing: str = "expert",
         candidates: int = 1,
         unannotated: Mapping[int, frozenset[str]] | None = None,
+        patients: Mapping[str, str] | None = None,
         warp: float = 0.0,
         warp_seed: int = 0,
     ) -> None:
@@ -137,7 +141,7 @@ class PairedSlices:
             raise ValueError(f"pairing is {pairing!r}; expected one of {', '.join(PAIRINGS)}")
         self.modalities, self.classes, self.preparation, self.studies = modalities, classes, preparation, studies
         self.pairing, self.candidates, self.unannotated = pairing, candidates, unannotated or {}
-        self.warp, self.warp_seed = warp, warp_seed
+        self.warp, self.warp_seed, self.patients = warp, warp_seed, patients or {}
         self._index = [
             (number, pair, own)
             for number, study in enumerate(studies)
@@ -149,7 +153,7 @@ class PairedSlices:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Names of all subjects, in order."""
+        """Names of all studies, in order."""
         return tuple(study.name for study in self.studies)
 
     def __getitem__(self, index: int) -> Sample:
@@ -175,7 +179,7 @@ class PairedSlices:
             np.stack(images).astype(np.float32, copy=False),
             np.stack(masks),
             np.array(annotated),
-            study.name,
+            self.patients.get(study.name, study.name),
             slices[0],
             own=own,
         )
@@ -250,6 +254,14 @@ class PairedSlices:
         at = step % max(len(self) // batch_size, 1)
         order = np.random.default_rng([seed, self.epoch_of(step, batch_size)]).permutation(len(self))
         return np.resize(order[at * batch_size : (at + 1) * batch_size], batch_size)
+
+
+def by_patient(studies: Sequence[StudyLike], patients: Mapping[str, str]) -> list[StudyLike]:
+    """Studies with those of one patient one after the other, patients in the order in which they first came."""
+    groups: dict[str, list[StudyLike]] = {}
+    for study in studies:
+        groups.setdefault(patients.get(study.name, study.name), []).append(study)
+    return [study for group in groups.values() for study in group]
 
 
 def matched_slices(positions: Sequence[np.ndarray]) -> dict[tuple[int, ...], tuple[bool, ...]]:

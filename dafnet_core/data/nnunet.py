@@ -15,9 +15,19 @@ from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.frame import extent, grid_distance, same_grid
 from dafnet_core.data.nnunet_description import chosen_channels, read_dataset
-from dafnet_core.data.nnunet_files import Case, find_cases, read_folds, with_sidecar
+from dafnet_core.data.nnunet_files import (
+    Case,
+    case_patients,
+    count_note,
+    find_cases,
+    read_folds,
+    sidecar_path,
+    with_sidecar,
+)
+from dafnet_core.data.patients import guess_note, guessed
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import FileSource
+from dafnet_core.data.splits import Split
 from dafnet_core.data.studies import DataError, Stack, Study, join, prepare_stacks, read_finite, read_labels, reading
 
 
@@ -27,6 +37,7 @@ class NnUNet(FileSource):
     Args:
         folder: the one that holds dataset.json.
         modalities: names of two or more of its channels, in the order wanted; () takes all.
+        subject_pattern: finds the patient in the name of a case (`patients.by_pattern`); "" for no pattern.
 
     Raises:
         DataError: a folder or description that cannot be used; it names the file and the remedy.
@@ -34,9 +45,9 @@ class NnUNet(FileSource):
 
     kind: ClassVar[str] = "nnunet"
     help: ClassVar[str] = "an nnU-Net v2 folder"
-    own_options: ClassVar[frozenset[str]] = FileSource.own_options | {"modalities"}
+    own_options: ClassVar[frozenset[str]] = FileSource.own_options | {"modalities", "subject_pattern"}
 
-    def __init__(self, folder: Path, modalities: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, modalities: Sequence[str] = (), subject_pattern: str = "") -> None:
         folder = Path(folder)
         dataset = read_dataset(folder / "dataset.json")
         channels = chosen_channels(dataset.channels, modalities, folder / "dataset.json")
@@ -47,20 +58,27 @@ class NnUNet(FileSource):
         self.licence, self.classes = dataset.licence, dataset.classes
         self.modalities = tuple(dataset.channels[channel] for channel in channels)
         super().__init__(str(folder), dataset.name, read_folds(folder / "splits_final.json", list(self._cases)))
+        self.patients = case_patients(dataset, self.names(), subject_pattern, folder / "dataset.json")
+        self._guess = guessed(self.names()) if not self.patients else {}
+        self._notes = count_note(dataset, list(cases))
 
     @classmethod
-    def open(cls, spec: str, modalities: tuple[str, ...] = ()) -> Self:
+    def open(cls, spec: str, modalities: tuple[str, ...] = (), subject_pattern: str = "") -> Self:
         path = Path(spec.removeprefix(f"{cls.kind}:"))
         if not path.is_dir():
             raise DataError(f"data is {spec!r}; expected phantom, chaos:PATH, chaos-out:PATH, or {cls.help}")
-        return cls(path, modalities)
+        return cls(path, modalities, subject_pattern)
 
     @classmethod
     def for_training(cls, config: DataConfig, seed: int) -> Self:
-        return cls.open(config.source, config.modalities)
+        return cls.open(config.source, config.modalities, config.subject_pattern)
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._cases)
+
+    def notes(self, split: Split) -> tuple[str, ...]:
+        """That names suggest several cases of one patient, or that dataset.json counts other cases."""
+        return (*guess_note(split, self._guess), *self._notes)
 
     def study(self, name: str, preparation: Preparation) -> Study:
         """Read one case; raises DataError for a file that cannot be used, naming it and the remedy."""
@@ -74,7 +92,9 @@ class NnUNet(FileSource):
 
     def ingredients(self, name: str) -> list[Any]:
         case = self._cases[name]
-        return [self.registered, list(self._table.items()), case.images, case.labels, case.label]
+        files = [path for path in (*case.images, *case.labels, case.label) if path]
+        beside = sorted({sidecar for path in files if (sidecar := sidecar_path(path, case)).is_file()})
+        return [self.registered, list(self._table.items()), case.images, case.labels, case.label, beside]
 
 
 # --- a case --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Dataset:
         listed: files by case where they are listed ("dataset"), as they were written; None for imagesTr and labelsTr.
         reader: nnU-Net's reader that the data were written for, such as "NaturalImage2DIO"; "" where it is not said.
         count: how many cases there should be; None where it is not said.
+        patients: of each case ("subjects", our extension), where several are of one patient; {} where it is not said.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Dataset:
     listed: dict[str, Any] | None = None
     reader: str = ""
     count: Any = None
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_json(path: Path) -> Any:
@@ -92,7 +94,18 @@ def read_dataset(path: Path) -> Dataset:
         listed=_listed(content["dataset"], path) if "dataset" in content else None,
         reader=str(content.get("overwrite_image_reader_writer") or ""),
         count=content.get("numTraining"),
+        patients=_patients(content["subjects"], path) if "subjects" in content else {},
     )
+
+
+def _patients(table: Any, path: Path) -> dict[str, str]:
+    fits = isinstance(table, dict) and all(isinstance(patient, str) and patient.strip() for patient in table.values())
+    if not fits or not table:
+        raise DataError(
+            f"{path}: 'subjects' is {str(table)[:60]}; the patient of each case is needed, "
+            '{"CASE": "PATIENT", ...}, or no such key where every case is a patient of its own.'
+        )
+    return dict(table)
 
 
 def _listed(table: Any, path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.nnunet_description import Dataset, read_json
+from dafnet_core.data.patients import by_pattern
 from dafnet_core.data.studies import DataError
 
 _PICTURE_ENDINGS = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".gif")
@@ -162,6 +163,24 @@ def _check_colours(images: Path, dataset: Dataset, stems: set[str]) -> None:
             )
 
 
+def case_patients(dataset: Dataset, names: Sequence[str], pattern: str, path: Path) -> dict[str, str]:
+    """The patient of each case by name, from dataset.json or a pattern (`patients.by_pattern`); {} from neither.
+
+    Raises:
+        DataError: both are given, or the table lacks a case or names another one.
+    """
+    if pattern and dataset.patients:
+        raise DataError(
+            f"{path}: 'subjects' names the patients, and so does subject_pattern {pattern!r}; leave one out."
+        )
+    if dataset.patients:
+        if wrong := sorted(set(names) ^ set(dataset.patients)):
+            what = "lacks the case" if wrong[0] in names else "names a case that does not exist,"
+            raise DataError(f"{path}: 'subjects' {what} {wrong[0]!r}; give the patient of every case and of no other.")
+        return {name: dataset.patients[name] for name in names}
+    return by_pattern(names, pattern) if pattern else {}
+
+
 def count_note(dataset: Dataset, cases: Sequence[Case]) -> tuple[str, ...]:
     """A sentence where numTraining of dataset.json is not the number of cases."""
     if dataset.count is None or dataset.count == len(cases):
@@ -214,13 +233,14 @@ def with_sidecar(scan: Scan, path: Path, case: Case) -> Scan:
         there = _sidecar(image, case)
         if there and not all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(spacing, there, strict=True)):
             raise DataError(
-                f"{_sidecar_path(path, case)}: its spacing is {list(spacing)} mm, that of the image {list(there)} mm "
-                f"({_sidecar_path(image, case)}); labels need the grid of their image, correct one of them."
+                f"{sidecar_path(path, case)}: its spacing is {list(spacing)} mm, that of the image {list(there)} mm "
+                f"({sidecar_path(image, case)}); labels need the grid of their image, correct one of them."
             )
     return replace(scan, spacing=spacing[1:], slice_spacing=spacing[0], affine=None)
 
 
-def _sidecar_path(path: Path, case: Case) -> Path:
+def sidecar_path(path: Path, case: Case) -> Path:
+    """Where the spacing of a picture of a case would be: CASE.json beside it."""
     ending = next((e for e in _VOLUME_ENDINGS + _PICTURE_ENDINGS if path.name.lower().endswith(e)), path.suffix)
     stem = path.name[: len(path.name) - len(ending)]
     return path.with_name((stem if stem == case.name else re.sub(r"_\d{4}$", "", stem)) + ".json")
@@ -228,7 +248,7 @@ def _sidecar_path(path: Path, case: Case) -> Path:
 
 def _sidecar(path: Path, case: Case) -> tuple[float, float, float] | None:
     """mm between slices, rows and columns; None without a file."""
-    beside = _sidecar_path(path, case)
+    beside = sidecar_path(path, case)
     if not beside.is_file():
         return None
     content = read_json(beside)

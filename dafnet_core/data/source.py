@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from dafnet_core.data.config import DataConfig
+from dafnet_core.data.patients import spread
 from dafnet_core.data.prepare import Preparation
-from dafnet_core.data.splits import Split, split_subjects
+from dafnet_core.data.splits import Split, split_patients
 from dafnet_core.data.studies import DataError, StudyLike
 
 
@@ -73,6 +74,7 @@ class DataSource(Protocol):
         name, licence: readable.
         modalities, classes: in the order of every study's images; class 0 is the background.
         registered: whether the modalities of a subject lie on one grid, so that one mask serves all of them.
+        patients: the patient of each subject by name, where several subjects are cases of one; {} where none are.
         version: of what makes or describes the data, by name; {} for files.
         samples: example slices; None for a source without any.
     """
@@ -90,6 +92,7 @@ class DataSource(Protocol):
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     registered: bool
+    patients: Mapping[str, str]
     version: dict[str, int]
     samples: SampleSet | None
 
@@ -131,6 +134,10 @@ class DataSource(Protocol):
         """Names of the subjects of a run's parts; raises ValueError for a fold that does not exist."""
         ...
 
+    def notes(self, split: Split) -> tuple[str, ...]:
+        """What a run should warn of, each a sentence; what stands before its first colon names no subject."""
+        ...
+
     def evaluation_specs(self, split: Split) -> dict[str, str]:
         """Data to evaluate an exported checkpoint on: specs by title; {} if there are none."""
         ...
@@ -153,7 +160,7 @@ class DataSource(Protocol):
 
 
 class FileSource:
-    """Base of sources of files: a split by subject, a path, one test part, no samples."""
+    """Base of sources of files: a split by patient, a path, one test part, no samples."""
 
     kind: ClassVar[str]
     own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing"})
@@ -165,6 +172,7 @@ class FileSource:
     def __init__(self, spec: str, name: str, folds: tuple[Split, ...]) -> None:
         self.spec, self.name, self.folds = spec, name, folds
         self.version: dict[str, int] = {}
+        self.patients: Mapping[str, str] = {}
 
     @property
     def public_name(self) -> str:
@@ -180,15 +188,23 @@ class FileSource:
         return None
 
     def split(self, config: DataConfig, seed: int) -> Split:
-        """The data's own split if there is one, else 70 / 15 / 15 per cent."""
+        """The data's own split if there is one, else 70 / 15 / 15 per cent of the patients."""
         if not self.folds:
-            return split_subjects(self.names(), seed, config.fold)
+            return split_patients(self.names(), self.patients, seed, config.fold)
         if config.fold >= len(self.folds):
             raise DataError(f"fold is {config.fold}; {self.name} comes with folds 0 to {len(self.folds) - 1}")
         split = self.folds[config.fold]
         if not split["train"] or not split["val"]:
             raise DataError(f"fold {config.fold} of {self.name} has no subject to train on, or none to validate on")
+        if seen := spread(split, self.patients):
+            raise DataError(
+                f"fold {config.fold} of {self.name} does not keep a patient's cases together: {seen}; make folds by "
+                "patient, or take them away to have the subjects split"
+            )
         return split
+
+    def notes(self, split: Split) -> tuple[str, ...]:
+        return ()
 
     def evaluation_specs(self, split: Split) -> dict[str, str]:
         """The test part; folds without one, such as nnU-Net's usual five, leave the validation part."""

@@ -10,11 +10,11 @@ from dafnet_core.config import short
 from dafnet_core.data.cache import read_studies
 from dafnet_core.data.chaos import ChaosInPhase, ChaosOutOfPhase
 from dafnet_core.data.config import DataConfig
-from dafnet_core.data.dataset import PairedSlices
+from dafnet_core.data.dataset import PairedSlices, by_patient
 from dafnet_core.data.nnunet import NnUNet
 from dafnet_core.data.phantom.source import Phantom
 from dafnet_core.data.source import DataSource
-from dafnet_core.data.splits import Split, draw_annotated
+from dafnet_core.data.splits import Split, draw_patients
 from dafnet_core.data.studies import DataError
 
 SOURCES: dict[str, Any] = {
@@ -38,6 +38,7 @@ class TrainingData:
         split: names of the subjects of each part.
         target: index of the modality with limited annotations.
         annotated: names of training subjects whose target masks are used.
+        warnings: what looks wrong with the data, each a sentence.
     """
 
     source: DataSource
@@ -46,6 +47,7 @@ class TrainingData:
     split: Split
     target: int
     annotated: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def source_class(spec: str) -> Any:
@@ -104,14 +106,24 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
         )
     split = source.split(config, seed)
     target = _target(config, source.modalities)
-    annotated = {part: draw_annotated(split[part], config.annotations, seed) for part in ("train", "val")}
+    annotated = {
+        part: draw_patients(split[part], source.patients, config.annotations, seed) for part in ("train", "val")
+    }
     preparation = source.preparation(config.size, config.spacing or None)
     read_studies(source, split["test"], preparation)  # a file that cannot be used is found now, not after hours
 
     def samples(part: str, **options: Any) -> PairedSlices:
-        studies = read_studies(source, split[part], preparation)
+        studies = by_patient(read_studies(source, split[part], preparation), source.patients)
         hidden = {target: frozenset(split[part]) - annotated[part]}
-        return PairedSlices(source.modalities, source.classes, preparation, studies, unannotated=hidden, **options)
+        return PairedSlices(
+            source.modalities,
+            source.classes,
+            preparation,
+            studies,
+            unannotated=hidden,
+            patients=source.patients,
+            **options,
+        )
 
     val_options = {"warp": config.warp} if source.registered else {}
     pairing = "expert" if config.pairing == "shuffled" else config.pairing
@@ -122,7 +134,7 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
             raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")
         if not any(data[n].annotated.any() for n in range(len(data))):
             raise DataError(f"{config.source}: no {part} subject is annotated; add masks to labelsTr")
-    return TrainingData(source, train, val, split, target, tuple(sorted(annotated["train"])))
+    return TrainingData(source, train, val, split, target, tuple(sorted(annotated["train"])), source.notes(split))
 
 
 def _target(config: DataConfig, modalities: tuple[str, ...]) -> int:
@@ -145,6 +157,7 @@ def evaluation_data(
     pairing: str = "expert",
     candidates: int = 1,
     seen: Mapping[str, str] | None = None,
+    patients: Mapping[str, str] | None = None,
     warp_seed: int = 0,
 ) -> tuple[DataSource, PairedSlices]:
     """Data to evaluate a checkpoint on.
@@ -155,6 +168,7 @@ def evaluation_data(
             `evaluated_whole`; subjects not in `seen` count as test.
         size, spacing, modalities, pairing, candidates: of the checkpoint; "shuffled" is evaluated as "expert".
         seen: the part of each subject in the checkpoint's split.
+        patients: of its subjects, where several are cases of one patient; those of the source come on top.
         warp_seed: of the known warps applied to registered data.
 
     Raises:
@@ -174,11 +188,13 @@ def evaluation_data(
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
     preparation = source.preparation(size, spacing)
+    patients = {**(patients or {}), **source.patients}
     return source, PairedSlices(
         source.modalities,
         source.classes,
         preparation,
-        read_studies(source, names, preparation),
+        by_patient(read_studies(source, names, preparation), patients),
+        patients=patients,
         pairing="expert" if pairing == "shuffled" else pairing,
         candidates=candidates,
         warp=EVALUATION_WARP if source.registered else 0.0,

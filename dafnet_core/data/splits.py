@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,6 +32,22 @@ def split_subjects(names: Sequence[str], seed: int, fold: int = 0) -> Split:
     turned = order[start:] + order[:start]
     test, val, train = turned[:held], turned[held : 2 * held], turned[2 * held :]
     return {"train": tuple(sorted(train)), "val": tuple(sorted(val)), "test": tuple(sorted(test))}
+
+
+def split_patients(names: Sequence[str], patients: Mapping[str, str], seed: int, fold: int = 0) -> Split:
+    """`split_subjects` where several subjects may be cases of one patient, who stays in one part.
+
+    Args:
+        patients: of each name; a name that is missing is a patient of its own.
+    """
+    parts = split_subjects(sorted({patients.get(name, name) for name in names}), seed, fold)
+    return {part: tuple(n for n in sorted(names) if patients.get(n, n) in chosen) for part, chosen in parts.items()}
+
+
+def draw_patients(names: Sequence[str], patients: Mapping[str, str], share: float, seed: int) -> frozenset[str]:
+    """`draw_annotated` where several subjects may be cases of one patient: all of a patient's, or none."""
+    drawn = draw_annotated(sorted({patients.get(name, name) for name in names}), share, seed)
+    return frozenset(name for name in names if patients.get(name, name) in drawn)
 
 
 def draw_annotated(names: Sequence[str], share: float, seed: int) -> frozenset[str]:

@@ -45,11 +45,13 @@ class Evaluation:
         result: every number.
         by_subject: those of every subject, (n_subjects,) with NaN, by dotted path.
         statistics: None without factors, or where statistics were not asked for.
+        subjects: their names, in the order of `by_subject`.
     """
 
     result: EvaluationResult
     by_subject: dict[str, np.ndarray] = field(default_factory=dict)
     statistics: FactorStatistics | None = None
+    subjects: tuple[str, ...] = ()
 
 
 def evaluate_method(
@@ -106,7 +108,7 @@ def evaluate_method(
     )
     why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
-    return Evaluation(replace(numbers, why=why), context.by_subject, details)
+    return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects)
 
 
 def _statistics(context: Context) -> FactorStatistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
             f"{path} has {other[0]} {has[other[0]]}, this run {wants[other[0]]}; fine-tune from a checkpoint of "
             "the same networks, or change the options"
         )
-    kept = {name for part, names in data.split.items() if part != "train" for name in names}
-    seen = kept & set(start.training.split.train)
+    patients = data.source.patients
+    kept = {patients.get(n, n) for part, names in data.split.items() if part != "train" for n in names}
+    seen = kept & {patients.get(name, name) for name in start.training.split.train}
     if seen and start.training.data == data.source.name:
         raise ValueError(
             f"{path} was trained on {len(seen)} of the {len(kept)} subjects that this run keeps for validation "
@@ -82,7 +84,9 @@ def as_checkpoint(
         machine=f"{rank_and_size()[1]} process(es), {torch.get_num_threads()} CPU threads each, {device}",
         configuration=_public(config),
         validation=validation,
-        command=f"python train.py {' '.join(_arguments(config))}",
+        command=f"python train.py {shlex.join(_arguments(config))}",
+        patients=dict(data.source.patients) or None,
+        warnings=tuple(sanitize(warning.partition(":")[0]) for warning in data.warnings) or None,
     )
     colours = drawing.class_colours(len(data.train.classes))
     return Checkpoint(method.networks, data.train.preparation, colours, training, method_name=config.model.method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,6 +69,9 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
         raise ValueError(
             f"{config.data.source} has no subjects to evaluate an exported checkpoint on; leave --export out"
         )
+    if rank_and_size()[0] == 0:
+        for warning in data.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)
     _Run.begin(config, run, data, device).finish()

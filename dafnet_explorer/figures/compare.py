@@ -98,6 +98,8 @@ def _numbers(value: Any, path: str = "") -> Iterable[tuple[str, float]]:
 def comparison(a: Evaluation, b: Evaluation) -> list[dict[str, Any]]:
     """All numbers of two checkpoints A and B on the same data; by-subject ones with their paired difference a - b.
 
+    Checkpoints that were judged on different subjects, because their splits differ, have no paired differences.
+
     Returns:
         Rows of number, chosen (A), beside (B), difference, low and high of its 95 % interval, sign-flip p; None where
         unknown.
@@ -105,7 +107,7 @@ def comparison(a: Evaluation, b: Evaluation) -> list[dict[str, Any]]:
     ours, theirs = dict(_numbers(a.result.to_json())), dict(_numbers(b.result.to_json()))
     rows = []
     for name in [n for n in ours if n in theirs and not (n.startswith(HIDDEN) or n.endswith(COUNTS) or "ci95" in n)]:
-        known = name in a.by_subject and name in b.by_subject
+        known = name in a.by_subject and name in b.by_subject and a.subjects == b.subjects
         paired = difference(a.by_subject[name], b.by_subject[name]) if known else None
         low, high = paired.ci95 if paired else (None, None)
         rows.append(

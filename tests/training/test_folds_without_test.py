@@ -28,7 +28,10 @@ def folds(names, count=3):
 @pytest.fixture(autouse=True)
 def _one_thread():
     """bfloat16 sums depend on the number of threads, which an evaluation may change."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

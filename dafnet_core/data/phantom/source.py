@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import permutations
 from typing import Any, ClassVar, Self
 
@@ -43,6 +44,7 @@ class Phantom:
     modalities: ClassVar[tuple[str, ...]] = MODALITIES
     classes: ClassVar[tuple[str, ...]] = CLASSES
     registered: ClassVar[bool] = False
+    patients: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[dict[str, int]] = {"phantom": VERSION}
     samples: ClassVar[SampleSet] = SampleSet(
         subjects=8,
@@ -95,6 +97,9 @@ class Phantom:
         """The first subjects train, the next ones validate; seeds from EVALUATION_SEED on are for evaluation."""
         names = self.names()
         return {"train": names[: config.subjects], "val": names[config.subjects :], "test": ()}
+
+    def notes(self, split: Split) -> tuple[str, ...]:
+        return ()
 
     def evaluation_specs(self, split: Split) -> dict[str, str]:
         return {
