@@ -1,8 +1,9 @@
-"""DICOM images: one file, a series of files, or one file with many frames.
+"""DICOM images: one file, a series of files, or files with many frames.
 
-Slices are sorted by their position along the normal of the image plane, ascending towards Superior,
-Posterior or Left (whichever the normal is closest to), as for NIfTI. Tags that identify a patient never
-appear in names, notes or errors; for the same reason errors do not quote messages of the decoder.
+Pictures are turned upright as `orientation.py` describes it, so that a series is shown as a NIfTI file of the same
+world is. `dicom_groups.py` sets scouts apart, `dicom_stack.py` places the slices, `dicom_volumes.py` tells volumes
+apart. Tags that identify a patient never appear in names, notes or errors; for the same reason errors do not quote
+messages of the decoder.
 """
 
 import logging
@@ -10,31 +11,27 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dafnet_core.data.formats.dicom_stack import arrange, frame_count, functional_group, list_frames, stack_geometry
-from dafnet_core.data.formats.numbers import as_labels, grey
-from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape
+from dafnet_core.data.formats.dicom_groups import main_stack
+from dafnet_core.data.formats.dicom_pixels import PLAIN, convert, decode, finish_volume
+from dafnet_core.data.formats.dicom_seg import is_segmentation, read_segmentation
+from dafnet_core.data.formats.dicom_stack import Frame, Placed, frame_count, list_frames, place
+from dafnet_core.data.formats.dicom_volumes import split_volumes
+from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape, quoted
 from dafnet_core.data.formats.source import MAX_UNPACKED_BYTES, Blob, Patience
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-    from pydicom.uid import UID
 
-_MAX_PACKED = 14 << 20  # pixels in JPEG frames: decoding more would block a page for too long
-_MAX_RLE_FRAME = 4 << 20  # bytes; run lengths can inflate 64-fold
 _MAX_READS = 250_000  # about two for each DICOM element
 _MAX_TABLE = 4 << 20  # bytes of per-frame tables, which pydicom parses on access
-_MAX_FRAMES = 4096  # frames of one file, or files of one series
+_MAX_FRAMES = 4096  # frames of one file, or of the files of one series
 _MAX_META = 64 << 10  # bytes of the file header that are searched
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-_RLE = "1.2.840.10008.1.2.5"
-_PILLOW = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 90, 91))  # JPEG, JPEG 2000
-_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _NOT_PICTURES = {
     "RTDOSE": "a radiotherapy dose",
     "RTPLAN": "a radiotherapy plan",
@@ -79,38 +76,87 @@ def read_dicom(items: list[Blob], mask: bool) -> Scan:
 def _read_series(items: list[Blob], mask: bool) -> Scan:
     if len(items) > _MAX_FRAMES:
         raise ReadError(f"{len(items)} files were given, at most {_MAX_FRAMES} are read as one series.")
+    headers = [_checked(item, mask, alone=len(items) == 1) for item in items]
+    if any(is_segmentation(header) for header in headers):
+        if len(headers) > 1:
+            raise ReadError("one of the files is a DICOM segmentation; give a segmentation alone.")
+        return read_segmentation(headers[0], items[0].name, _notes_on_tags(headers, mask))
+    _check_same_patient(headers)
     notes: list[str] = []
-    headers = [_open(item, pixels=len(items) == 1) for item in items]
-    for header in headers:
-        _check_picture(header, mask)
-    _check_same_series(headers)
-    rows, columns = int(headers[0].Rows), int(headers[0].Columns)
     frames = [frame for number, header in enumerate(headers) for frame in list_frames(number, header)]
-    check_shape(1, len(frames), rows, columns)
-    frames, volumes = arrange(frames, notes)
-    slices = len(frames) // volumes
-    _note_tags(headers, mask, notes)
+    if len(frames) > _MAX_FRAMES:
+        raise ReadError(f"the files declare {len(frames)} frames, at most {_MAX_FRAMES} are read.")
+    frames = main_stack(frames, notes)
+    used = sorted({frame.file for frame in frames})
+    _check_one_frame_of_reference([headers[n] for n in used])
+    placed = place(frames, notes)
+    volumes, names = split_volumes(frames, placed.at)
+    _note_order(frames, placed, len(volumes), notes)
+    grid = placed.grid(frames[0].size)
+    check_shape(len(volumes), *grid.turned_shape)
+    if grid.axes != (2, 1, 0) or any(grid.flips):
+        notes.append(replace(grid, affine=placed.direction).in_words())
+    notes += _notes_on_tags([headers[n] for n in used], mask)
 
-    values = np.empty((len(frames), rows, columns), np.int32 if mask else np.float32)
-    place = {(frame.file, frame.index): at for at, frame in enumerate(frames)}
-    for number, item in enumerate(items):
+    values, stored = grid.allocate(len(volumes), np.int32 if mask else np.float32)
+    targets = {(f.file, f.index): stored[v, k] for v, cells in enumerate(volumes) for k, f in cells.items()}
+    for volume, cells in zip(stored, volumes, strict=True):
+        for k in set(range(placed.slices)) - set(cells):
+            volume[k] = 0 if mask else np.nan  # as padding
+    padded = 0
+    for number in used:
         # The pixels of a series are held one file at a time.
-        dataset = headers[0] if len(items) == 1 else _open(item, pixels=True)
-        for index, (picture, colours) in enumerate(_decode(dataset)):
-            _convert(picture, colours, dataset, index, values[place[number, index]], mask, notes)
-    if headers[0].PhotometricInterpretation == "MONOCHROME1" and not mask:
-        np.subtract(values.min() + values.max(), values, out=values)
+        dataset = headers[0] if len(items) == 1 else _open(items[number], pixels=True)
+        for index, (picture, colours) in enumerate(decode(dataset)):
+            if (number, index) in targets:
+                padded += convert(picture, colours, dataset, index, targets[number, index], mask, notes)
+    inverted = headers[used[0]].PhotometricInterpretation == "MONOCHROME1" and not mask
+    if inverted:
         notes.append("MONOCHROME1 (low values are bright): inverted.")
-    between, affine = stack_geometry(headers[0], frames[:slices])
+    if padded:
+        becomes = "background" if mask else "the smallest value of the picture"
+        notes.append(f"{padded} padding pixels (PixelPaddingValue) are no intensity and became {becomes}.")
+    if not mask:
+        for volume in values:
+            finish_volume(volume, bool(padded) or len(volumes[0]) < placed.slices, inverted)
+    spacing, between = _spacing(frames[0], placed)
     return Scan(
-        values.reshape(volumes, slices, rows, columns),
-        frames[0].spacing,
+        values,
+        spacing,
         between,
         _series_name(items),
         "DICOM",
         tuple(dict.fromkeys(notes)),
-        affine,
+        grid.turned_affine,
+        grid,
+        None,
+        names,
     )
+
+
+def _checked(item: Blob, mask: bool, alone: bool) -> "Dataset":
+    """A header, with its pixels if the file is alone, of which is sure that it is a picture."""
+    try:
+        header = _open(item, pixels=alone)
+        _check_picture(header, mask)
+    except ReadError as error:
+        raise error if alone else ReadError(f"in {quoted(item.name)}: {error}") from None
+    return header
+
+
+def _note_order(frames: list[Frame], placed: Placed, volumes: int, notes: list[str]) -> None:
+    if len(frames) > 1 and placed.direction is not None:
+        notes.append(f"{len(frames)} slices sorted by position into {volumes} volumes of {placed.slices}.")
+
+
+def _spacing(frame: Frame, placed: Placed) -> tuple[tuple[float, float] | None, float | None]:
+    """The turned picture's (row, column) spacing and the distance between its slices in mm."""
+    if placed.direction is None or frame.spacing is None:
+        return frame.spacing, placed.between
+    turned = replace(placed.grid(frame.size), affine=placed.direction).turned_affine
+    assert turned is not None
+    column, row, between = (round(float(length), 9) for length in np.linalg.norm(turned[:3, :3], axis=0))
+    return (row, column), between if placed.between else None
 
 
 def _series_name(items: list[Blob]) -> str:
@@ -166,7 +212,7 @@ def _inflated(item: Blob) -> Blob:
     if inflater.unconsumed_tail:
         raise ReadError(f"its deflated content is larger than {MAX_UNPACKED_BYTES >> 20} MB; save it uncompressed.")
     # The name of the plain encoding is padded to the same length, so that no other length changes.
-    plain = data[:start].replace(_DEFLATED, _PLAIN[1].encode() + bytes(3))
+    plain = data[:start].replace(_DEFLATED, PLAIN[1].encode() + bytes(3))
     return Blob(item.name, data=plain + content)
 
 
@@ -185,38 +231,44 @@ def _check_picture(header: "Dataset", mask: bool) -> None:
         element = header.get_item(tag)
         if element is not None and (getattr(element, "length", None) or 0) > _MAX_TABLE:
             raise ReadError(f"its tables about frames are larger than {_MAX_TABLE >> 20} MB; export fewer frames.")
-    if header.get("SOPClassUID") == _SEGMENTATION:
-        if not mask:
-            raise ReadError("it is a DICOM segmentation, not an image; give it as a mask.")
-        if len(header.get("SegmentSequence", [])) > 1:
-            raise ReadError(
-                f"it holds {len(header.SegmentSequence)} segments, which may overlap; "
-                "export one label map (NIfTI or PNG) or one segment."
-            )
+    if is_segmentation(header) and not mask:
+        raise ReadError("it is a DICOM segmentation, not an image; give it as a mask.")
+    if "MOSAIC" in str(header.get("ImageType") or ""):
+        raise ReadError(
+            "it is a Siemens mosaic: the slices of a volume lie side by side in one picture, and where each lies is in "
+            "private tags. Export the series as enhanced (multi-frame) DICOM, or convert it with dcm2niix."
+        )
     if frame_count(header) > _MAX_FRAMES:
         raise ReadError(f"it declares {frame_count(header)} frames, at most {_MAX_FRAMES} are read.")
     check_shape(1, frame_count(header), int(header.Rows), int(header.Columns))
 
 
-def _check_same_series(headers: list["Dataset"]) -> None:
-    if len(headers) == 1:
-        return
-    if any(frame_count(header) > 1 for header in headers):
-        raise ReadError("one of the files has several frames; give such a file alone.")
-    for what, tags in (
-        ("series", ("SeriesInstanceUID",)),
-        ("image sizes", ("Rows", "Columns")),
-        ("photometric interpretations", ("PhotometricInterpretation",)),
-    ):
-        values = {tuple(str(header.get(tag)) for tag in tags) for header in headers}
+def _check_same_patient(headers: list["Dataset"]) -> None:
+    for what, tag in (("patients", "PatientID"), ("patients", "PatientName"), ("studies", "StudyInstanceUID")):
+        values = {str(header.get(tag)) for header in headers if header.get(tag)}
         if len(values) > 1:
             raise ReadError(
-                f"the {len(headers)} DICOM files are of {len(values)} different {what}; give the files of one series."
+                f"the {len(headers)} DICOM files are of {len(values)} different {what} ({tag}); give the files of one "
+                "series."
             )
 
 
-def _note_tags(headers: list["Dataset"], mask: bool, notes: list[str]) -> None:
-    first = headers[0]
+def _check_one_frame_of_reference(headers: list["Dataset"]) -> None:
+    for what, tag in (
+        ("frames of reference, so that their positions cannot be compared", "FrameOfReferenceUID"),
+        ("photometric interpretations", "PhotometricInterpretation"),
+        ("modalities", "Modality"),
+    ):
+        values = {str(header.get(tag)) for header in headers if header.get(tag)}
+        if len(values) > 1:
+            raise ReadError(
+                f"the {len(headers)} DICOM files are of {len(values)} different {what} ({tag}); give the files of one "
+                "series."
+            )
+
+
+def _notes_on_tags(headers: list["Dataset"], mask: bool) -> list[str]:
+    first, notes = headers[0], []
     modality = first.get("Modality")
     if modality != "MR" and not mask:
         shown = modality if modality in _OTHER_MODALITIES else "not stated"
@@ -227,109 +279,4 @@ def _note_tags(headers: list["Dataset"], mask: bool, notes: list[str]) -> None:
         notes.append("Compressed with loss: fine intensities are not those of the scanner.")
     if any(header.get(tag) for header in headers for tag in _IDENTIFYING):
         notes.append(PRIVACY_NOTE)
-
-
-def _decode(dataset: "Dataset") -> Iterator[tuple[np.ndarray, str]]:
-    """Yield the frames as stored, (rows, columns) or (rows, columns, 3), and how their numbers are meant."""
-    from pydicom.pixels import get_decoder
-
-    if "PixelData" not in dataset:
-        raise ReadError("its pixel data is missing; the file is cut short, or it stores numbers in an unusual way.")
-    syntax = _transfer_syntax(dataset)
-    twelve_bit = syntax == _PILLOW[1] and dataset.BitsStored > 8  # which libjpeg, and so Pillow, cannot decode
-    if syntax in _PILLOW and not twelve_bit:
-        plugin = "pillow"
-        _check_packed_frames(dataset)
-    elif syntax == _RLE:
-        plugin = "pydicom"
-        _check_rle_frames(dataset)
-    elif syntax in _PLAIN:
-        plugin = ""
-    else:
-        name = syntax.name if syntax.is_transfer_syntax else "an unknown method"
-        raise ReadError(
-            f"its pixels are compressed with {name}, which is not decoded here; "
-            "convert it first, for instance with gdcmconv --raw or dcmdjpeg."
-        )
-    decoder = get_decoder(syntax)
-    try:
-        # A frame that is asked for by its index is decoded into memory that can be written, which pydicom 3.0
-        # needs to correct the sign of some JPEG 2000 files; for many frames that way is slow.
-        count = frame_count(dataset)
-        decoded = decoder.iter_array(dataset, decoding_plugin=plugin, indices=[0] if count == 1 else None, as_rgb=False)
-        for _, (picture, properties) in zip(range(count), decoded, strict=True):
-            yield picture, str(properties["photometric_interpretation"])
-    except Exception:  # see _unquoted_errors
-        raise ReadError(
-            "its pixel data is cut short, damaged or not what its header says; copy or export it again."
-        ) from None
-
-
-def _transfer_syntax(dataset: "Dataset") -> "UID":
-    import pydicom
-
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        implicit, little = dataset.original_encoding
-        dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(_PLAIN[0 if implicit else 1 if little else 2])
-    return dataset.file_meta.TransferSyntaxUID
-
-
-def _check_packed_frames(dataset: "Dataset") -> None:
-    """Compare each compressed frame's own size with the header's: a decoder would believe the frame."""
-    from PIL import Image
-    from pydicom.encaps import generate_frames
-
-    from dafnet_core.data.formats.image import check_scans, check_tiles
-
-    rows, columns, count = int(dataset.Rows), int(dataset.Columns), frame_count(dataset)
-    if rows * columns * count > _MAX_PACKED:
-        raise ReadError(
-            f"it holds {count} compressed frames of {rows} x {columns} pixels, which would take too long "
-            "to decode; save it uncompressed, or fewer frames."
-        )
-    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
-        check_scans(frame)
-        check_tiles(frame)
-        try:
-            with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
-                size = picture.size
-        except (OSError, Image.DecompressionBombError, SyntaxError):
-            raise ReadError("a compressed frame is damaged or cut short; copy or export the file again.") from None
-        if size != (columns, rows):
-            raise ReadError(
-                f"its header says {rows} x {columns} pixels but a compressed frame "
-                f"has {size[1]} x {size[0]}; "
-                "export it again."
-            )
-
-
-def _check_rle_frames(dataset: "Dataset") -> None:
-    from pydicom.encaps import generate_frames
-
-    for frame in generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)):
-        if len(frame) > _MAX_RLE_FRAME:
-            raise ReadError(f"a run-length frame has more than {_MAX_RLE_FRAME >> 20} MB; save the file uncompressed.")
-
-
-def _convert(
-    picture: np.ndarray, colours: str, dataset: "Dataset", index: int, target: np.ndarray, mask: bool, notes: list[str]
-) -> None:
-    """Write one frame into target, (rows, columns): colour to grey, then the modality LUT or rescale."""
-    from pydicom.pixels import apply_color_lut, apply_modality_lut
-
-    if picture.shape[:2] != target.shape:
-        raise ReadError(f"a frame is {picture.shape[0]} x {picture.shape[1]} pixels, not as its header says.")
-    transform = functional_group(dataset, index, "PixelValueTransformationSequence")
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        picture = apply_color_lut(picture, dataset)
-    if picture.ndim == 3:
-        picture, coloured = grey(picture, mask, ybr=colours.startswith("YBR_FULL"))
-        notes.append("Colours were turned to grey (luminance)." if coloured else "Equal colour channels read as grey.")
-    elif "ModalityLUTSequence" in transform:
-        notes.append("The modality lookup table was applied.")
-    elif "RescaleSlope" in transform:
-        notes.append("Stored values were rescaled as the header says.")
-    step = max(1, (1 << 20) // picture.shape[1])
-    for row in range(0, len(picture), step):  # in parts, because the rescaled values are float64
-        part = apply_modality_lut(picture[row : row + step], transform)
-        target[row : row + step] = as_labels(part) if mask else part
+    return notes

@@ -45,7 +45,8 @@ def test_a_series_at_repeated_positions_becomes_volumes(pixels):
             dicom_bytes(
                 pixels + 1000 * t + 5000 * k,
                 SeriesInstanceUID=series,
-                InstanceNumber=t,
+                InstanceNumber=1,
+                TemporalPositionIdentifier=t + 1,
                 ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
                 ImagePositionPatient=[0, 0, k],
             ),
