@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from dafnet_core.data import readers
+from dafnet_core.data.formats.orientation import StoredGrid
 from dafnet_core.data.formats.scan import ReadError, Scan, quoted
 
 SECONDS = 30  # no file within the limits takes more than a few on an idle machine; a busy one is slower
@@ -116,7 +117,10 @@ class Reader:
             answer["name"],
             answer["kind"],
             tuple(answer["notes"]),
-            answer["affine"] and np.array(answer["affine"]),
+            _matrix(answer["affine"]),
+            _grid(answer["stored"]),
+            _matrix(answer["other_affine"]),
+            tuple(answer["volume_names"]),
         )
 
 
@@ -181,10 +185,27 @@ def _answer(stream: BinaryIO, scan: Scan) -> None:
         "name": scan.name,
         "kind": scan.kind,
         "notes": scan.notes,
-        "affine": None if scan.affine is None else scan.affine.tolist(),
+        "affine": _listed(scan.affine),
+        "stored": None if scan.stored is None else vars(scan.stored) | {"affine": _listed(scan.stored.affine)},
+        "other_affine": _listed(scan.other_affine),
+        "volume_names": scan.volume_names,
     }
     _send(stream, head)
     stream.write(np.ascontiguousarray(scan.values).data.cast("B"))
+
+
+def _listed(matrix: np.ndarray | None) -> list[list[float]] | None:
+    return None if matrix is None else matrix.tolist()
+
+
+def _matrix(rows: list[list[float]] | None) -> np.ndarray | None:
+    return None if rows is None else np.array(rows)
+
+
+def _grid(parts: dict[str, Any] | None) -> StoredGrid | None:
+    if parts is None:
+        return None
+    return StoredGrid(tuple(parts["shape"]), _matrix(parts["affine"]), tuple(parts["axes"]), tuple(parts["flips"]))
 
 
 def _limit_memory() -> None:
