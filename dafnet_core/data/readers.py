@@ -1,14 +1,15 @@
 """Read a slice, a volume or a mask from any supported file, or explain why it cannot be read.
 
 The public entry point to all formats. The format is detected from the content, never from the name. `python -m
-dafnet_core.data.readers FILE...` answers "why does my file not load?": one JSON line per file, with what was
-read or the sentence that the app shows. Heavy libraries are imported where they are needed, so that this
-starts quickly.
+dafnet_core.data.readers FILE...` answers "why does my file not load?": one JSON line with what was read, or the
+sentence that the app shows, for the files together (with --each one line per file). Heavy libraries are imported
+where they are needed, so that this starts quickly.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -140,21 +141,25 @@ def _finish(scan: Scan, mask: bool) -> Scan:
     return replace(scan, notes=(*scan.notes, *notes))
 
 
-def describe(path: str, mask: bool, index: int | None, volume: int) -> dict[str, Any]:
-    """What the command line prints for one file."""
+def describe(paths: Sequence[str], mask: bool, index: int | None, volume: int) -> dict[str, Any]:
+    """What the command line prints for files that are read together."""
+    given: dict[str, Any] = {"file": paths[0]} if len(paths) == 1 else {"files": list(paths)}
     try:
-        scan = read(path, mask=mask)
+        scan = read(*paths, mask=mask)
         item = scan.slice(index, volume)
     except ReadError as error:
-        return {"file": path, "error": str(error)}
+        return given | {"error": str(error)}
     rows, columns = item.pixels.shape
-    return {
-        "file": path,
+    return given | {
         "kind": scan.kind,
         "shape": [rows, columns],
         "slices": scan.slices,
         "volumes": scan.volumes,
+        "volume_names": list(scan.volume_names),
         "spacing": None if item.spacing is None else list(item.spacing),
+        "slice_spacing": scan.slice_spacing,
+        "affine": None if scan.affine is None else scan.affine.tolist(),
+        "plane": None if scan.stored is None else scan.stored.plane,
         "range": [float(item.pixels.min()), float(item.pixels.max())],
         "notes": list(item.notes),
         "sha256": hashlib.sha256(np.ascontiguousarray(item.pixels, "<f4").data).hexdigest(),
@@ -162,21 +167,38 @@ def describe(path: str, mask: bool, index: int | None, volume: int) -> dict[str,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one JSON line per file; return 0, or 2 if any file was refused."""
+    """Print one JSON line for all files, or with --each one line a file; return 0, or 2 if any was refused."""
     parser = argparse.ArgumentParser(
-        prog="python -m dafnet_core.data.readers", description="Why does my file not load?"
+        prog="python -m dafnet_core.data.readers",
+        description="Why does my file not load? Several files are read together, as the app reads those that are "
+        "dropped together: one DICOM series, or a header with its data.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="image, volume or mask, of any supported format")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="image, volume or mask, of any supported format; a folder stands for the files in it",
+    )
+    parser.add_argument("--each", action="store_true", help="read every file alone, and print a line for each")
     parser.add_argument("--mask", action="store_true", help="read integer labels instead of intensities")
     parser.add_argument("--slice", type=int, metavar="K", help="slice, counted from 0 (default: the middle one)")
     parser.add_argument("--volume", type=int, default=0, metavar="V", help="volume, counted from 0")
     options = parser.parse_args(arguments)
     refused = False
-    for path in options.files:
-        line = describe(path, options.mask, options.slice, options.volume)
+    paths = [path for given in options.files for path in _files_in(given)]
+    for together in [[path] for path in paths] if options.each else [paths]:
+        line = describe(together, options.mask, options.slice, options.volume)
         refused = refused or "error" in line
         print(_shown(line), flush=True)
     return 2 if refused else 0
+
+
+def _files_in(path: str) -> list[str]:
+    """The files of a folder in the order of their names, without hidden ones; a file, or an empty folder, as it is."""
+    if not os.path.isdir(path):
+        return [path]
+    inside = [entry.path for entry in os.scandir(path) if entry.is_file() and not entry.name.startswith(".")]
+    return sorted(inside) or [path]
 
 
 def _shown(line: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ def awkward():
     lines, peak = {}, 0
     for mask in (False, True):
         entries = [entry for entry in (*LOADED, *REFUSED) if read_as_mask(entry) == mask]
-        command = [sys.executable, "-m", "dafnet_core.data.readers", *(["--mask"] if mask else [])]
+        command = [sys.executable, "-m", "dafnet_core.data.readers", "--each", *(["--mask"] if mask else [])]
         files = [str(AWKWARD / entry) for entry in entries]
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, *command, *files], cwd=ROOT, capture_output=True, text=True, check=False

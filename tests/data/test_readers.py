@@ -10,7 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from dafnet_core.data import reader_process
 from dafnet_core.data.readers import ReadError, read
+from tests.helpers.dicom_series import PRONE, dicom_slice
 from tests.helpers.paths import ROOT
 from tests.helpers.reading import refusal
 from tests.helpers.valid_files import (
@@ -64,10 +66,10 @@ def run_cli(*arguments, **options):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, **options)
 
 
-def test_the_command_line_prints_one_json_line_per_file(tmp_path, pixels):
+def test_the_command_line_prints_one_json_line_for_each_file(tmp_path, pixels):
     np.save(tmp_path / "good.npy", np.stack([pixels, pixels + 1]))
     (tmp_path / "bad.npy").write_bytes(b"x")
-    result = run_cli(tmp_path / "good.npy", tmp_path / "bad.npy", "--slice", 1)
+    result = run_cli("--each", tmp_path / "good.npy", tmp_path / "bad.npy", "--slice", 1)
     assert result.returncode == 2
     assert result.stderr == ""
     good, bad = map(json.loads, result.stdout.splitlines())
@@ -78,6 +80,53 @@ def test_the_command_line_prints_one_json_line_per_file(tmp_path, pixels):
     assert set(bad) == {"file", "error"}
     assert run_cli(tmp_path / "good.npy", "--slice", 2).returncode == 2
     assert run_cli(tmp_path / "good.npy").returncode == 0
+
+
+def test_the_command_line_reads_several_files_together_as_the_app_does(tmp_path, pixels):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for k in range(3):
+        for echo, milliseconds in enumerate((2.3, 4.6)):
+            name, content = dicom_slice(k, 10 * echo + k, EchoTime=milliseconds, InstanceNumber=1)
+            (folder / f"{'ba'[echo]}{name}").write_bytes(content)
+    (folder / ".hidden").write_bytes(b"x")
+    files = sorted(folder.glob("*.dcm"))
+    reader = reader_process.Reader()
+    there = reader.read(*((file.name, file.read_bytes()) for file in files))
+    reader.close()
+    for given in (files, [folder]):
+        result = run_cli(*given, "--slice", 2, "--volume", 1)
+        (line,) = map(json.loads, result.stdout.splitlines())
+        assert result.returncode == 0
+        assert line["files"] == [str(file) for file in files]
+        assert (line["slices"], line["volumes"], line["plane"]) == (3, 2, "axial")
+        assert tuple(line["volume_names"]) == there.volume_names == ("echo time 2.3 ms", "echo time 4.6 ms")
+        assert np.array_equal(line["affine"], there.affine)
+        assert tuple(line["notes"]) == there.notes
+        assert line["sha256"] == hashlib.sha256(there.values[1, 2].astype("<f4").tobytes()).hexdigest()
+        assert there.values[1, 2, 0, 0] == 12000
+    (folder / "z.txt").write_text("notes")
+    result = run_cli(folder)
+    assert result.returncode == 2
+    with pytest.raises(ReadError) as caught:
+        read(*sorted(folder.glob("[!.]*")))
+    assert json.loads(result.stdout)["error"] == str(caught.value)
+    assert len(run_cli("--each", folder).stdout.splitlines()) == 7
+    assert "no such file" in run_cli(tmp_path / "none").stdout
+
+
+def test_a_reader_apart_gives_the_stored_grid_and_the_names_of_volumes():
+    files = [dicom_slice(k, axes=PRONE, EchoTime=time) for k in range(3) for time in (2.3, 4.6)]
+    reader = reader_process.Reader()
+    here, there = read(*files), reader.read(*files)
+    reader.close()
+    assert there.volume_names == here.volume_names == ("echo time 2.3 ms", "echo time 4.6 ms")
+    for part in ("shape", "axes", "flips", "plane"):
+        assert getattr(there.stored, part) == getattr(here.stored, part)
+    assert there.stored.flips == (False, True, True)
+    assert np.array_equal(there.stored.affine, here.stored.affine)
+    assert np.array_equal(there.stored.turned_affine, there.affine)
+    assert there.other_affine is None
 
 
 def test_the_command_line_starts_quickly_and_without_torch(tmp_path, pixels):

@@ -26,7 +26,7 @@ def test_a_reader_apart_gives_what_the_reader_gives():
         here, there = read(*valid.whole()), reader.read(*valid.whole())
         assert np.array_equal(here.values, there.values), kind
         assert np.array_equal(here.affine, there.affine), kind
-        for part in ("spacing", "slice_spacing", "name", "kind", "notes"):
+        for part in ("spacing", "slice_spacing", "name", "kind", "notes", "volume_names"):
             assert getattr(here, part) == getattr(there, part), (kind, part)
     labels = reader.read(("m.npy", npy_bytes(PIXELS % 3)), mask=True).values
     assert labels.dtype == np.int32
@@ -96,7 +96,7 @@ def test_the_command_line_answers_for_names_that_no_terminal_can_show(tmp_path):
     Path(os.fsdecode(bad)).write_bytes(b"x")
     for encoding in ("utf-8", "ascii"):
         done = subprocess.run(
-            [sys.executable, "-m", "dafnet_core.data.readers", bad, tmp_path / "\u8111.npy"],
+            [sys.executable, "-m", "dafnet_core.data.readers", "--each", bad, tmp_path / "\u8111.npy"],
             cwd=ROOT,
             capture_output=True,
             text=True,
