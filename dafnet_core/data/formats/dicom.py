@@ -146,7 +146,8 @@ def _checked(item: Blob, mask: bool, alone: bool) -> "Dataset":
 
 def _note_order(frames: list[Frame], placed: Placed, volumes: int, notes: list[str]) -> None:
     if len(frames) > 1 and placed.direction is not None:
-        notes.append(f"{len(frames)} slices sorted by position into {volumes} volumes of {placed.slices}.")
+        divided = f" into {volumes} volumes of {placed.slices}" if volumes > 1 else ""
+        notes.append(f"{len(frames)} slices sorted by position{divided}.")
 
 
 def _spacing(frame: Frame, placed: Placed) -> tuple[tuple[float, float] | None, float | None]:

@@ -10,6 +10,7 @@ from dafnet_core.data.formats.scan import ReadError
 _SAME_AXES = 0.005  # of unit vectors: 0.3 degrees
 _SAME_SPACING = 1e-3  # relative
 _APART = 3  # the main stack has so many times the frames of all that is set apart
+_MAX_GROUPS = 64  # comparing every frame with more would take long
 _MAX_LISTED = 4  # groups that an error describes
 _PLANES = ("sagittal", "coronal", "axial")
 
@@ -29,7 +30,8 @@ def main_stack(frames: Sequence[Frame], notes: list[str]) -> list[Frame]:
     main, others = groups[0], groups[1:]
     plain = [group for group in others if main[0].is_scout or not group[0].is_scout]
     stacks_of_other_series = [group for group in plain if len(group) > 1 and group[0].series != main[0].series]
-    if stacks_of_other_series or sum(map(len, plain)) * _APART > len(main):
+    few = sum(map(len, plain)) * _APART <= len(main) and sum(map(len, others)) <= _APART * len(main)
+    if stacks_of_other_series or not few:
         raise ReadError(_all_in_words(groups))
     for group in others:
         if _is_lost(group[0]) and not _is_lost(main[0]) and group[0].size == main[0].size:
@@ -70,6 +72,11 @@ def _groups(frames: Sequence[Frame]) -> list[list[Frame]]:
                 break
         else:
             groups.append([frame])
+            if len(groups) > _MAX_GROUPS:
+                raise ReadError(
+                    f"its slices lie in more than {_MAX_GROUPS} different planes, or have so many sizes or spacings; "
+                    "give the files of one stack of parallel slices."
+                )
     return groups
 
 

@@ -161,7 +161,8 @@ def _padding(picture: np.ndarray, dataset: "Dataset") -> tuple[int, int] | None:
     """
     limits = [dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")]
     limits = [limits[0], limits[0] if limits[1] is None else limits[1]]
-    if picture.ndim != 2 or picture.dtype.kind not in "iu" or not all(isinstance(limit, int) for limit in limits):
+    monochrome = picture.ndim == 2 and str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+    if not monochrome or picture.dtype.kind not in "iu" or not all(isinstance(limit, int) for limit in limits):
         return None
     allocated, stored = 8 * picture.dtype.itemsize, int(dataset.BitsStored)
     signed = picture.dtype.kind == "i"

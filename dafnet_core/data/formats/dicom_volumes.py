@@ -5,6 +5,7 @@ apart by a tag whose values are the same everywhere (a temporal position), or el
 from slice to slice in a triggered acquisition. What cannot be told apart is refused, and so is a volume with holes.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ _SAME_EVERYWHERE = {
     "DiffusionGradientOrientation": "direction",
     "AcquisitionNumber": "acquisition",
     "SeriesNumber": "series",
+    "SequenceName": "sequence",
     "RepetitionTime": "repetition time",
 }
 _RANKED = {"TriggerTime": "frame", "InversionTime": "inversion time", "AcquisitionTime": "frame"}
@@ -119,20 +121,24 @@ def _by_contrast(volume: _Volume, tag: _Contrast) -> list[_Volume]:
     if max(repeated.values()) == 1:
         _check_mix(volume, tag)
         return [volume]
+    common = set.intersection(*(set(str(value).split()) for value in set(values)))
     parts = []
-    for n in sorted(set(groups)):
-        cells = [cell for cell, own in zip(volume.cells, groups, strict=True) if own == n]
-        shown = _in_words(cells, tag, values)
-        parts.append(volume.part(cells, shown, n))
+    for n, cells in _divided(volume, groups).items():
+        parts.append(volume.part(cells, _in_words(_value(cells[0][1], tag.name), tag, common), n))
     return parts
 
 
-def _in_words(cells: Sequence[tuple[int, Frame]], tag: _Contrast, values: Sequence[Any]) -> str:
-    value = _value(cells[0][1], tag.name)
+def _divided(volume: _Volume, numbers: Sequence[int]) -> dict[int, list[tuple[int, Frame]]]:
+    parts: dict[int, list[tuple[int, Frame]]] = {n: [] for n in sorted(set(numbers))}
+    for cell, n in zip(volume.cells, numbers, strict=True):
+        parts[n].append(cell)
+    return parts
+
+
+def _in_words(value: Any, tag: _Contrast, common: set[str]) -> str:
     if value is None:
         return f"{tag.name} not stated"
     if tag.name == "ImageType":
-        common = set.intersection(*(set((other or "").split()) for other in values))
         value = " ".join(part for part in value.split() if part not in common) or value
     return tag.words.format(_clean(value) if isinstance(value, str) else value)
 
@@ -148,11 +154,11 @@ def _clean(text: str) -> str:
 def _clusters(values: set[Any], same: float) -> dict[Any, int]:
     """Number the values in ascending order; close ones have one number."""
     found: dict[Any, int] = {}
-    last = None
+    number, last = -1, None
     for value in sorted(values):
         near = last is not None and not isinstance(value, str) and abs(value - last) <= same * abs(value)
-        found[value] = (max(found.values()) if near else len(set(found.values()))) if found else 0
-        last = value
+        number += not near
+        found[value], last = number, value
     return found
 
 
@@ -211,11 +217,10 @@ def _by_time(volume: _Volume) -> list[_Volume]:
             if numbers is None:
                 continue
             count = max(numbers) + 1
-            parts = []
-            for n in range(count):
-                cells = [cell for cell, number in zip(volume.cells, numbers, strict=True) if number == n]
-                parts += _by_time(volume.part(cells, f"{word} {n + 1} of {count}", n))
-            return parts
+            parts = _divided(volume, numbers).items()
+            return [
+                part for n, cells in parts for part in _by_time(volume.part(cells, f"{word} {n + 1} of {count}", n))
+            ]
     if len({frame.file for _, frame in volume.cells}) == len(volume.counts()) == 1:
         numbers_in_file = len(volume.cells)  # frames of one file at one place are moments, in the order of the file
         return [volume.part([cell], f"frame {n + 1} of {numbers_in_file}", n) for n, cell in enumerate(volume.cells)]
@@ -238,8 +243,15 @@ def _equal_values(volume: _Volume, tag: str) -> list[int] | None:
     first = next(iter(at_places.values()))
     if any(counts != first for counts in at_places.values()) or len(set(first.values())) > 1:
         return None
-    number = {value: n for n, value in enumerate(sorted(first))}
+    number = {value: n for n, value in enumerate(sorted(first, key=_natural))}
     return [number[value] for value in values]
+
+
+def _natural(value: Any) -> Any:
+    """A sort key by which "b1000#2" comes before "b1000#10"."""
+    if not isinstance(value, str):
+        return value
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", value) if part]
 
 
 def _ranks(volume: _Volume, tag: str) -> list[int] | None:

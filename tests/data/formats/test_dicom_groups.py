@@ -81,3 +81,15 @@ def test_a_siemens_mosaic_is_refused():
     message = refusal(dicom_slice(0, ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]))
     assert "mosaic" in message
     assert "dcm2niix" in message
+
+
+def test_very_many_planes_are_refused_before_they_are_all_compared():
+    angles = np.deg2rad(np.arange(70) * 2)
+    files = [dicom_slice(0, 1, axes=(np.cos(a), np.sin(a), 0, 0, 0, -1)) for a in angles]
+    assert "more than 64 different planes" in refusal(*files)
+
+
+def test_scouts_that_far_outnumber_the_rest_are_not_set_apart():
+    scouts = [dicom_slice(k, axes=CORONAL, step=(0, 8, 0), ImageType=SCOUT) for k in range(9)]
+    assert "9 coronal scout" in refusal(dicom_slice(0), *scouts)
+    assert read(*STACK, *scouts, *scouts[:1]).slices == 9

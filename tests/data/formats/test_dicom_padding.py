@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from dafnet_core.data.readers import read
 from tests.helpers.reading import refusal
@@ -53,6 +54,13 @@ def with_padding(stored, value, limit=None, vr=None, **tags):
 def test_padding_becomes_the_smallest_real_value(pixels, value, written, dtype, vr):
     pixels = pixels % 200
     check(read(with_padding(padded(pixels, value, dtype), written, vr=vr)), pixels)
+
+
+@pytest.mark.parametrize("value", [-2000, 65535])
+def test_padding_where_the_file_states_no_types(pixels, value):
+    stored = padded(pixels, value, np.int16 if value < 0 else np.uint16)
+    file = dicom_bytes(stored, ImplicitVRLittleEndian, PixelPaddingValue=value)
+    check(read(("x.dcm", file)), pixels)
 
 
 def test_padding_is_known_by_its_stored_value_and_not_by_the_rescaled_one(pixels):

@@ -40,6 +40,7 @@ def check_two(tags, names, slices=4):
         ),
         ([{"TemporalPositionIdentifier": 1}, {"TemporalPositionIdentifier": 2}], ["frame 1 of 2", "frame 2 of 2"]),
         ([{"AcquisitionNumber": 3}, {"AcquisitionNumber": 4}], ["acquisition 1 of 2", "acquisition 2 of 2"]),
+        ([{"SequenceName": f"ep_b900#{n}"} for n in (2, 10)], ["sequence 1 of 2", "sequence 2 of 2"]),
         ([{"FlipAngle": 2}, {"FlipAngle": 15}], ["flip angle 2 degrees", "flip angle 15 degrees"]),
         ([{"DiffusionBValue": 0.0}, {"DiffusionBValue": 800.0}], ["b-value 0 s/mm2", "b-value 800 s/mm2"]),
     ],
