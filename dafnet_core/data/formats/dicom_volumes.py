@@ -115,11 +115,11 @@ def _by_contrast(volume: _Volume, tag: _Contrast) -> list[_Volume]:
     groups = [group.get(value, -1) for value in values]
     if len(set(groups)) == 1:
         return [volume]
-    if tag.name == "ImageType" and len(set(groups)) == len(groups) > 3 and all(_has_digit(v) for v in values):
-        return [volume]  # a label of each slice
     repeated = Counter(at for at, _ in {(at, n) for (at, _), n in zip(volume.cells, groups, strict=True)})
     if max(repeated.values()) == 1:
-        _check_mix(volume, tag)
+        labels = tag.name == "ImageType" and len(set(groups)) == len(groups) > 3 and all(map(_has_digit, values))
+        if not labels:  # such as the number of each slice
+            _check_mix(volume, tag)
         return [volume]
     common = set.intersection(*(set(str(value).split()) for value in set(values)))
     parts = []

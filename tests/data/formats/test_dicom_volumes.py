@@ -19,7 +19,7 @@ def series(slices, tags):
     return files
 
 
-def check_two(tags, names, slices=4):
+def check_volumes(tags, names, slices=4):
     scan = read(*series(slices, tags))
     assert first_pixels(scan) == [[10 * v + k for k in range(slices)] for v in range(len(tags))]
     assert list(scan.volume_names) == names
@@ -46,18 +46,23 @@ def check_two(tags, names, slices=4):
     ],
 )
 def test_what_distinguishes_volumes_names_them(tags, names):
-    check_two([{"InstanceNumber": 1} | own for own in tags], names)
+    check_volumes([{"InstanceNumber": 1} | own for own in tags], names)
 
 
 def test_the_order_of_volumes_is_that_of_their_tags_and_not_that_of_the_files_numbers():
     echoes = [{"EchoTime": 2.3, "InstanceNumber": 9}, {"EchoTime": 4.6, "InstanceNumber": 1}]
-    check_two(echoes, ["echo time 2.3 ms", "echo time 4.6 ms"])
+    check_volumes(echoes, ["echo time 2.3 ms", "echo time 4.6 ms"])
+
+
+def test_four_kinds_of_image_at_one_place_are_four_volumes():
+    tags = [{"ImageType": ["ORIGINAL", "PRIMARY", f"TI{n}"]} for n in range(4)]
+    check_volumes(tags, [f"image type TI{n}" for n in range(4)], slices=1)
 
 
 def test_contrasts_are_combined():
     tags = [{"EchoTime": t, "ImageType": ["ORIGINAL", "PRIMARY", kind]} for t in (2.3, 4.6) for kind in "MP"]
     names = [f"echo time {t} ms, image type {kind}" for t in (2.3, 4.6) for kind in "MP"]
-    check_two(tags, names)
+    check_volumes(tags, names)
 
 
 def test_phases_of_a_cine_are_ranked_at_each_slice_because_their_times_jitter():
@@ -80,7 +85,7 @@ def test_phases_of_magnitude_and_velocity_are_not_mixed():
         for kind in "MP"
         for t in range(3)
     ]
-    check_two(tags, [f"image type {kind}, frame {t + 1} of 3" for kind in "MP" for t in range(3)])
+    check_volumes(tags, [f"image type {kind}, frame {t + 1} of 3" for kind in "MP" for t in range(3)])
 
 
 @pytest.mark.parametrize("other", [{}, {"TriggerTime": 40}])
