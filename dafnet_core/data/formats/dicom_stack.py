@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SAME_HEIGHT = 0.05  # mm along the normal
 _UNEVEN = 0.1  # of the distance between slices, by which a slice may lie off its place in the grid
 _DECLARED = 0.02  # relative difference of the distance in the header from that of the positions
+_FAR = 1000.0  # pixels between slices whose distance is unknown
 _DRIFT = 0.2  # of a pixel, in plane
 _NUMBERED = "they are in the order of their numbers, not of their positions."
 
@@ -255,14 +256,15 @@ def _steps(heights: np.ndarray, first: Frame, gaps_are_empty: bool) -> np.ndarra
 def _note_uneven(heights: np.ndarray, steps: np.ndarray, gaps_are_empty: bool, notes: list[str]) -> None:
     missing = sorted(set(range(steps[-1] + 1)) - set(steps.tolist()))
     if missing:
+        are = "slices are" if len(missing) > 1 else "slice is"
         shown = ", ".join(str(n + 1) for n in missing[:8]) + (", ..." if len(missing) > 8 else "")
         if gaps_are_empty:
-            notes.append(f"{len(missing)} slices between its frames have no frame and are empty.")
+            notes.append(f"{len(missing)} {are} empty: no frame lies there, between others.")
         else:
             gaps = np.diff(heights)
             notes.append(
-                f"The distance between slices varies ({gaps.min():.4g} to {gaps.max():.4g} mm): {len(missing)} of "
-                f"{steps[-1] + 1} slices, counted along the stack {shown}, are missing and were left empty."
+                f"The distance between slices varies ({gaps.min():.4g} to {gaps.max():.4g} mm): {len(missing)} {are} "
+                f"missing and left empty (number {shown} of {steps[-1] + 1})."
             )
         return
     off = np.abs(heights[0] + steps * (heights[-1] - heights[0]) / steps[-1] - heights).max()
@@ -291,9 +293,13 @@ def _placed(
     at: list[int],
     between: float | None,
 ) -> Placed:
-    direction = _matrix(frames[0], np.zeros(3) if origin is None else origin, step)
-    known = origin is not None and frames[0].spacing is not None
-    return Placed(slices, tuple(at), between, direction if known else None, direction)
+    first = frames[0]
+    if origin is not None and first.spacing is not None:
+        affine = _matrix(first, origin, step)
+        return Placed(slices, tuple(at), between, affine, affine)
+    # without a regular grid, slices can only be cut as they are: they are given the coarse axis
+    direction = _matrix(first, np.zeros(3), step / np.linalg.norm(step) * _FAR * max(first.spacing or (1.0,)))
+    return Placed(slices, tuple(at), between, None, direction)
 
 
 def _matrix(frame: Frame, origin: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -71,6 +71,7 @@ def volume_tags(header: "Dataset", group: Callable[[str], "Dataset"]) -> tuple[t
     image_type = (image_type,) if isinstance(image_type, str) else image_type
     tags["ComplexImageComponent"] = str(frame_type.get("ComplexImageComponent") or "") or None
     tags["SequenceName"] = str(header.get("SequenceName") or header.get("PulseSequenceName") or "") or None
+    tags["ScanningSequence"] = str(header.get("ScanningSequence") or "") or None
     diffusion = group("MRDiffusionSequence")
     directions = diffusion.get("DiffusionGradientDirectionSequence")
     direction = numbers_of(directions[0] if directions else diffusion, "DiffusionGradientOrientation", 3)

@@ -46,7 +46,16 @@ _CONTRASTS = (
         "FlipAngle", "flip angle {:g} degrees", same=0.01, mixed=0.5
     ),  # it is lowered where much power is absorbed
 )
-_INVERSION = _Contrast("InversionTime", "inversion time {:.5g} ms", mixed=0.25)  # jitters with the heart's rate
+# What the slices of a volume have in common, once it is told apart; times jitter with the heart's rate
+_IN_COMMON = (
+    _Contrast("InversionTime", "", mixed=0.25),
+    _Contrast("RepetitionTime", "", mixed=0.67),
+    _Contrast("TemporalPosition", ""),
+    _Contrast("SeriesNumber", ""),
+    _Contrast("ScanningSequence", ""),
+    _Contrast("SequenceName", ""),
+)
+_MAY_NUMBER = ("ImageType", "TemporalPosition")  # in some files these count the slices
 _SAME_EVERYWHERE = {
     "TemporalPosition": "frame",
     "DimensionIndexValues": "frame",
@@ -54,6 +63,7 @@ _SAME_EVERYWHERE = {
     "AcquisitionNumber": "acquisition",
     "SeriesNumber": "series",
     "SequenceName": "sequence",
+    "ScanningSequence": "sequence",
     "RepetitionTime": "repetition time",
 }
 _RANKED = {"TriggerTime": "frame", "InversionTime": "inversion time", "AcquisitionTime": "frame"}
@@ -95,7 +105,8 @@ def split_volumes(frames: Sequence[Frame], at: Sequence[int]) -> tuple[list[dict
     _check_whole(volumes, places)
     parted = [part for volume in volumes for part in _by_time(volume)]
     for volume in parted:
-        _check_inversion(volume)
+        for tag in _IN_COMMON:
+            _check_mix(volume, tag)
     parted.sort(key=lambda volume: volume.order)
     names = tuple(", ".join(volume.names) for volume in parted)
     return [dict(volume.cells) for volume in parted], names if len(parted) > 1 else ()
@@ -117,9 +128,7 @@ def _by_contrast(volume: _Volume, tag: _Contrast) -> list[_Volume]:
         return [volume]
     repeated = Counter(at for at, _ in {(at, n) for (at, _), n in zip(volume.cells, groups, strict=True)})
     if max(repeated.values()) == 1:
-        labels = tag.name == "ImageType" and len(set(groups)) == len(groups) > 3 and all(map(_has_digit, values))
-        if not labels:  # such as the number of each slice
-            _check_mix(volume, tag)
+        _check_mix(volume, tag)
         return [volume]
     common = set.intersection(*(set(str(value).split()) for value in set(values)))
     parts = []
@@ -143,8 +152,8 @@ def _in_words(value: Any, tag: _Contrast, common: set[str]) -> str:
     return tag.words.format(_clean(value) if isinstance(value, str) else value)
 
 
-def _has_digit(value: str | None) -> bool:
-    return any(c.isdigit() for c in value or "")
+def _has_digit(value: Any) -> bool:
+    return any(c.isdigit() for c in str(value))
 
 
 def _clean(text: str) -> str:
@@ -169,6 +178,8 @@ def _check_mix(volume: _Volume, tag: _Contrast) -> None:
     counts = Counter(_value(frame, tag.name) for _, frame in volume.cells)
     stated = [value for value in counts if value is not None]
     if len(stated) < 2 and (tag.name != "ImageType" or len(counts) < 2):
+        return
+    if len(counts) == len(volume.cells) > 3 and tag.name in _MAY_NUMBER and all(_has_digit(value) for value in stated):
         return
     if not any(isinstance(value, str) for value in stated):
         low, high = min(stated), max(stated)
@@ -277,7 +288,3 @@ def _ranks(volume: _Volume, tag: str) -> list[int] | None:
 def _one_after_the_other(times: Any) -> bool:
     moments = list(zip(*(sorted(own) for own in times), strict=True))
     return all(max(one) < min(next_one) for one, next_one in pairwise(moments))
-
-
-def _check_inversion(volume: _Volume) -> None:
-    _check_mix(volume, _INVERSION)

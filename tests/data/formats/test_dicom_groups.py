@@ -46,7 +46,7 @@ def test_a_slice_at_another_angle_leaves_a_gap_that_is_named():
     for k in (0, 3, 5, 8):
         assert np.array_equal(scan.slice(k).pixels, picture(k))
     assert any("set apart" in note for note in scan.notes)
-    assert any("are missing" in note for note in scan.notes)
+    assert any("is missing" in note for note in scan.notes)
 
 
 def test_stacks_of_comparable_size_are_refused_with_what_each_is():

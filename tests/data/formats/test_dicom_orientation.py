@@ -106,7 +106,7 @@ def test_a_missing_slice_is_named_left_empty_and_shifts_no_other():
         assert np.array_equal(scan.slice(k).pixels, picture(k))
         assert scan.slice(k).centre == pytest.approx((5 - 19, 7 - 11.5, -30 + 8 * k))
     assert (scan.slice(3).pixels == 0).all()
-    assert any("1 of 6 slices, counted along the stack 4, are missing" in note for note in scan.notes)
+    assert any("1 slice is missing and left empty (number 4 of 6)" in note for note in scan.notes)
 
 
 def test_slices_at_irregular_distances_are_in_order_and_have_no_positions():
@@ -116,6 +116,11 @@ def test_slices_at_irregular_distances_are_in_order_and_have_no_positions():
     assert scan.slice_spacing is None
     assert scan.values[0, :, 0, 0].tolist() == [0, 1000, 2000, 3000, 4000]
     assert any("varies (3 to 11 mm)" in note for note in scan.notes)
+    slabs = read(*(dicom_slice(k, axes=SAGITTAL, step=(1, 0, 0)) for k in (0, 1, 2, 3, 40, 41, 42, 43)))
+    assert slabs.values.shape == (1, 8, 24, 20)  # not cut across the gap
+    assert slabs.affine is None
+    unscaled = read(*(dicom_slice(k, axes=SAGITTAL, step=(1, 0, 0), PixelSpacing=None) for k in range(16)))
+    assert unscaled.values.shape == (1, 16, 24, 20)
 
 
 def test_files_without_positions_need_distinct_numbers():

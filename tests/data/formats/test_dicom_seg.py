@@ -76,7 +76,7 @@ def test_frames_are_placed_by_position_and_slices_without_one_are_empty(bits):
     assert not scan.values[0, [2, 4, 5]].any()
     assert np.allclose(scan.affine, [[-3, 0, 0, -10], [0, -2, 0, -20], [0, 0, 6, -6], [0, 0, 0, 1]])
     assert (scan.spacing, scan.slice_spacing) == ((2, 3), 6)
-    assert any("3 slices between its frames have no frame and are empty" in note for note in scan.notes)
+    assert any("3 slices are empty: no frame lies there" in note for note in scan.notes)
 
 
 def test_the_distance_between_slices_comes_from_the_header_or_from_the_frames():
