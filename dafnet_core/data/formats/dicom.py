@@ -83,9 +83,9 @@ def _read_series(items: list[Blob], mask: bool) -> Scan:
         return read_segmentation(headers[0], items[0].name, _notes_on_tags(headers, mask))
     _check_same_patient(headers)
     notes: list[str] = []
+    if (count := sum(map(frame_count, headers))) > _MAX_FRAMES:
+        raise ReadError(f"the files declare {count} frames, at most {_MAX_FRAMES} are read.")
     frames = [frame for number, header in enumerate(headers) for frame in list_frames(number, header)]
-    if len(frames) > _MAX_FRAMES:
-        raise ReadError(f"the files declare {len(frames)} frames, at most {_MAX_FRAMES} are read.")
     frames = main_stack(frames, notes)
     used = sorted({frame.file for frame in frames})
     _check_one_frame_of_reference([headers[n] for n in used])

@@ -93,3 +93,8 @@ def test_scouts_that_far_outnumber_the_rest_are_not_set_apart():
     scouts = [dicom_slice(k, axes=CORONAL, step=(0, 8, 0), ImageType=SCOUT) for k in range(9)]
     assert "9 coronal scout" in refusal(dicom_slice(0), *scouts)
     assert read(*STACK, *scouts, *scouts[:1]).slices == 9
+
+
+def test_files_of_very_many_frames_are_refused_before_their_frames_are_listed():
+    file = ("a", dicom_bytes(np.zeros((3000, 8, 8), np.uint8)))
+    assert "the files declare 6000 frames" in refusal(file, file)
