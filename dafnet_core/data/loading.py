@@ -77,12 +77,13 @@ def batches(steps: Steps, first: int, last: int, *, workers: int = 0, pin: bool 
     found = _raising(loader)
     try:
         yield found
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:  # the latter two where its queue notices first
+        if not workers or (isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)):
             raise
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"a process that reads the data has ended ({str(error).splitlines()[0]}); it may have lacked memory, or "
-            "space in /dev/shm: --resume with fewer --workers, or 0, goes on"
+            f"a process that reads the data has ended ({said}); it may have lacked memory, or space in /dev/shm: "
+            "--resume with fewer --workers, or 0, goes on"
         ) from None
     finally:
         found.close()  # ends the workers
