@@ -57,6 +57,10 @@ class Batch:
         """The batch in memory that CUDA copies from by itself."""
         return self._with(Tensor.pin_memory)
 
+    def share_memory(self) -> Self:
+        """The batch in memory that other processes may see; raises RuntimeError where there is not enough."""
+        return self._with(Tensor.share_memory_)
+
     def _with(self, change: Callable[[Tensor], Tensor]) -> Self:
         values = (getattr(self, f.name) for f in fields(self))
         changed: list[Any] = [None if v is None else change(v) for v in values]

@@ -19,6 +19,7 @@ from dafnet_core.data.studies import DataError
 from dafnet_core.types import Batch
 
 AHEAD = 2  # batches that each worker reads ahead
+_FEWER = "--resume with fewer --workers, or 0, goes on"
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,24 @@ class Steps(Dataset[Batch]):
 
 
 class _Caught(Dataset[Any]):
-    """Steps whose errors are items: raised in a worker, they would reach the user with its traceback in their words."""
+    """Steps whose errors are items: raised in a worker, they would reach the user with its traceback in their words.
+
+    Batches are put into shared memory here, since where that is full torch's own attempt lets the main process wait
+    for ever.
+    """
 
     def __init__(self, steps: Steps) -> None:
         self.steps = steps
 
     def __getitem__(self, step: int) -> Batch | Exception:
         try:
-            return self.steps[step]
+            batch = self.steps[step]
         except (ValueError, OSError) as error:
             return error
+        try:
+            return batch.share_memory()
+        except RuntimeError:
+            return DataError(f"there is no space for batches in shared memory, /dev/shm; {_FEWER}")
 
 
 @contextmanager
@@ -77,23 +86,33 @@ def batches(steps: Steps, first: int, last: int, *, workers: int = 0, pin: bool 
     found = _raising(loader)
     try:
         yield found
-    except (RuntimeError, ConnectionError, EOFError) as error:  # the latter two where its queue notices first
-        if not workers or (isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)):
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
             raise
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"a process that reads the data has ended ({said}); it may have lacked memory, or space in /dev/shm: "
-            "--resume with fewer --workers, or 0, goes on"
-        ) from None
+        raise _ended(error) from None
     finally:
         found.close()  # ends the workers
 
 
 def _raising(loader: DataLoader[Any]) -> Generator[Batch]:
-    for item in loader:
-        if isinstance(item, Exception):
-            raise item
-        yield item
+    try:
+        for item in loader:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    except (ConnectionError, EOFError) as error:  # a batch was announced by a worker that has died since
+        raise _ended(error) from None
+
+
+def _ended(error: Exception) -> DataError:
+    """The words for a worker that has died.
+
+    Its traceback would keep torch's iterator: until that goes, what it does about dead workers, an error in the midst
+    of whatever runs, can come a second time.
+    """
+    error.__traceback__ = None
+    said = (str(error) or type(error).__name__).splitlines()[0]
+    return DataError(f"a process that reads the data has ended, perhaps for want of memory ({said}); {_FEWER}")
 
 
 def _begin(_: int) -> None:

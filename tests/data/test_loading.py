@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 
 import numpy as np
@@ -89,10 +90,27 @@ def test_an_error_in_a_worker_keeps_its_words(workers):
 
 def test_a_worker_that_dies_is_said():
     with (
-        pytest.raises(DataError, match=r"a process that reads the data has ended .*--workers, or 0"),
+        pytest.raises(DataError, match=r"a process that reads the data has ended, .*--workers, or 0"),
         batches(Steps(Failing(_die), 1, 0), 0, 5, workers=1) as found,
     ):
         list(found)
+
+
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="workers do not inherit what is patched")
+def test_full_shared_memory_is_said(steps, monkeypatch):
+    def full(_):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with (
+        pytest.raises(DataError, match=r"no space for batches in shared memory, /dev/shm; .*--workers, or 0"),
+        batches(steps, 0, 5, workers=1) as found,
+    ):
+        list(found)
+
+
+def test_steps_can_be_sent_to_workers_that_are_not_forked(steps):
+    assert equal(pickle.loads(pickle.dumps(steps))[3], steps[3])
 
 
 def test_leaving_early_ends_the_workers(steps):
