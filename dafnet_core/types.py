@@ -75,21 +75,31 @@ class Noise:
         z: (M, B, n_z) standard normal, for the sample of q(z | x, s).
         drawn: (M, B', n_z), B' <= B: z from N(0, I) for L_rec^z, decoded with the first B' anatomies.
         swapped: B'' <= B, how many anatomies are decoded with another modality's z too.
+        fused: whether masks of fused anatomies are computed, which the paper's training does not use.
     """
 
     z: Tensor
     drawn: Tensor
     swapped: int = 0
+    fused: bool = True
 
     @classmethod
-    def draw(cls, m: int, b: int, n_z: int, generator: torch.Generator | None = None, rec_z_share: float = 1.0) -> Self:
+    def draw(
+        cls,
+        m: int,
+        b: int,
+        n_z: int,
+        generator: torch.Generator | None = None,
+        rec_z_share: float = 1.0,
+        fused: bool = True,
+    ) -> Self:
         """Noise on the CPU, L_rec^z on a share of the batch (rounded up)."""
-        drawn = math.ceil(b * rec_z_share)
-        return cls(torch.randn(m, b, n_z, generator=generator), torch.randn(m, drawn, n_z, generator=generator))
+        z = torch.randn(m, b, n_z, generator=generator)
+        return cls(z, torch.randn(m, math.ceil(b * rec_z_share), n_z, generator=generator), fused=fused)
 
     def to(self, device: torch.device | str) -> Self:
         """The noise on a device."""
-        return type(self)(self.z.to(device), self.drawn.to(device), self.swapped)
+        return type(self)(self.z.to(device), self.drawn.to(device), self.swapped, self.fused)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,8 @@ class PairOutputs:
         logits: (M, B, L, H, W) from own anatomies.
         deformed_logits: (P, B, K, L, H, W).
         fused_logits: (M, B, K, L, H, W) from detached fused anatomies, so that only the
-            segmentor learns from them (the paper's footnote 6 says why the aligner must not).
+            segmentor learns from them (the paper's footnote 6 says why the aligner must not); K is 0 where
+            they were not asked for.
         images: (M, B, H, W) reconstructions g(s_i, z_i).
         deformed_images: (P, B, K, H, W) g(s_j in frame i, z_i).
         z_prior, z_reencoded: (M, B', n_z): samples of N(0, I), and the means of z encoded from their images.

@@ -208,7 +208,7 @@ class PairedSlices:
         Returns:
             For each ordered pair (fixed, moving) the sampling position (H, W, 2) xy in pixels of the moving
             image; for each modality the region (H, W) bool over which errors are computed: with `warp` the head or body
-            of registered data, else what `Study.truth` gives.
+            of registered data, else what `Study.truth` gives, but for modalities whose masks are hidden.
         """
         if self.warp:
             fields = self._fields(index)
@@ -216,7 +216,10 @@ class PairedSlices:
             pairs = permutations(range(len(self.modalities)), 2)
             return {(i, j): sampling(fields[i], fields[j]) for i, j in pairs}, dict(enumerate(regions))
         number, slices, _ = self._index[index]
-        return self.studies[number].truth(slices[0])
+        study = self.studies[number]
+        where, regions = study.truth(slices[0])
+        # organs are regions: those of hidden masks stay hidden
+        return where, {i: r for i, r in regions.items() if study.name not in self.unannotated.get(i, ())}
 
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""

@@ -48,7 +48,7 @@ class NnUNet(FileSource):
     own_options: ClassVar[frozenset[str]] = FileSource.own_options | {"modalities", "subject_pattern"}
 
     def __init__(self, folder: Path, modalities: Sequence[str] = (), subject_pattern: str = "") -> None:
-        folder = Path(folder)
+        self._folder = folder = Path(folder)
         dataset = read_dataset(folder / "dataset.json")
         channels = chosen_channels(dataset.channels, modalities, folder / "dataset.json")
         self._cases = {case.name: case for case in find_cases(folder, dataset, channels)}
@@ -87,7 +87,7 @@ class NnUNet(FileSource):
     def stacks(self, name: str, preparation: Preparation) -> list[Stack]:
         """The modalities of one case, with the way back to their files; errors as in `study`."""
         images, labels = _scans(self._cases[name], self._table, self.registered)
-        with reading(self._cases[name].images[0].parents[1], "Correct the files, or take the case away."):
+        with reading(self._folder, "Correct the files, or take the case away."):
             return prepare_stacks(images, labels, preparation, self._table)
 
     def ingredients(self, name: str) -> list[Any]:

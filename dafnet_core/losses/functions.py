@@ -8,6 +8,7 @@ from torch import Tensor
 from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.parallel import rank_and_size, summed
 
+DICE = ("present", "paper")  # kinds of the Dice of L_sup
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
 
 
@@ -29,6 +30,24 @@ def dice_loss(probs: Tensor, masks: Tensor) -> Tensor:
     return ((1 - dice) * present).sum(1) / present.sum(1).clamp_min(1)
 
 
+def dice_loss_of_all(probs: Tensor, masks: Tensor) -> Tensor:
+    """1 - Dice of each sample as one ratio over all pixels and classes, background left out (Sec. III-C).
+
+    Pixels of a class that the mask lacks count against it, but where the mask is background alone the ratio is 0
+    whatever was predicted.
+
+    Args:
+        probs: (N, L, H, W) class probabilities.
+        masks: (N, H, W) int64 labels.
+
+    Returns:
+        (N,); 1 for a mask of nothing but background.
+    """
+    truth = F.one_hot(masks, probs.shape[1]).movedim(-1, 1)[:, 1:].to(probs.dtype)
+    probs = probs[:, 1:]
+    return 1 - 2 * (probs * truth).sum((1, 2, 3)) / (probs.sum((1, 2, 3)) + truth.sum((1, 2, 3))).clamp_min(1e-6)
+
+
 def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross entropy of each sample, each class weighted by 1 - its share of that sample's pixels (Sec. III-C).
 
@@ -43,9 +62,10 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return -(weight * logits.log_softmax(1)).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
 
 
-def supervised_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """L_sup of each sample (Sec. III-C): (N, L, H, W), (N, H, W) -> (N,)."""
-    return dice_loss(logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
+def supervised_loss(logits: Tensor, masks: Tensor, dice: str = DICE[0]) -> Tensor:
+    """L_sup of each sample (Sec. III-C) with a kind of Dice: (N, L, H, W), (N, H, W) -> (N,)."""
+    kind = dice_loss_of_all if dice == "paper" else dice_loss
+    return kind(logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dafnet_core.losses.functions import (
+    DICE,
     kl_divergence,
     mean_where,
     modality_reconstruction_loss,
@@ -29,12 +30,18 @@ from dafnet_core.types import Batch, PairOutputs
 class Forward:
     """Inputs of loss terms: one training forward pass, its batch, and the discriminators.
 
-    Masks are background where not annotated, so that unannotated values are never read.
+    Masks are background where not annotated, so that unannotated values are never read. `dice` is the kind of Dice of
+    L_sup.
     """
 
     outputs: PairOutputs
     batch: Batch
     discriminators: Discriminators
+    dice: str = DICE[0]
+
+    def l_sup(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """L_sup of each sample with this forward's Dice: (N, L, H, W), (N, H, W) -> (N,)."""
+        return supervised_loss(logits, masks, self.dice)
 
     @cached_property
     def annotated(self) -> Tensor:
@@ -60,9 +67,9 @@ class Forward:
 def supervised(f: Forward) -> Tensor:
     """L_sup of masks from own anatomies and, weighted over candidates, from deformed ones (Sec. III-C)."""
     p, b, k = f.outputs.deformed.shape[:3]
-    own = supervised_loss(f.outputs.logits.flatten(0, 1), f.masks.flatten(0, 1)).view_as(f.annotated)
+    own = f.l_sup(f.outputs.logits.flatten(0, 1), f.masks.flatten(0, 1)).view_as(f.annotated)
     masks = f.masks[f.fixed][:, :, None].expand(-1, -1, k, -1, -1)
-    cross = supervised_loss(f.outputs.deformed_logits.flatten(0, 2), masks.flatten(0, 2)).view(p, b, k)
+    cross = f.l_sup(f.outputs.deformed_logits.flatten(0, 2), masks.flatten(0, 2)).view(p, b, k)
     weighted = (cross * f.outputs.weights).sum(-1)
     return mean_where(own, f.annotated) + mean_where(weighted, f.annotated[f.fixed])
 
@@ -84,10 +91,12 @@ def divergence(f: Forward) -> Tensor:
     return kl_divergence(f.outputs.mean, f.outputs.logvar).sum(-1).mean()
 
 
-def fused(f: Forward) -> Tensor:
+def fused(f: Forward) -> Tensor | None:
     """L_sup of masks from fused anatomies, for the segmentor alone; not in the paper."""
+    if not f.outputs.fused_logits.shape[2]:
+        return None
     masks = f.masks[:, :, None].expand(-1, -1, f.outputs.fused_logits.shape[2], -1, -1)
-    losses = supervised_loss(f.outputs.fused_logits.flatten(0, 2), masks.flatten(0, 2)).view(masks.shape[:3])
+    losses = f.l_sup(f.outputs.fused_logits.flatten(0, 2), masks.flatten(0, 2)).view(masks.shape[:3])
     weights = fused_weights(f.outputs.weights, f.outputs.pairs).detach()
     return mean_where((losses * weights).sum(-1), f.annotated)
 

@@ -6,13 +6,14 @@ To add a loss, write a function of `Forward` and a field here; the command line,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from dafnet_core.config import Config, short
+from dafnet_core.config import Config, option, short
 from dafnet_core.losses import adversarial, terms
+from dafnet_core.losses.functions import DICE
 from dafnet_core.losses.terms import Forward
 from dafnet_core.networks.discriminators import Discriminators
 from dafnet_core.types import Batch, PairOutputs
@@ -62,33 +63,47 @@ class LossWeights(Config):
         "0 in the paper",
     )
 
+    dice: str = option(
+        "present",
+        "Dice of L_sup: present, the mean over the classes of a slice; paper, one ratio over all classes and pixels, "
+        "to which false pixels of an absent class count (Sec. III-C)",
+        DICE,
+        flag="dice",
+    )
+
     PREFIX: ClassVar[str] = "w_"
     MOST: ClassVar[float] = 1e6
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, f in self.options().items():
+        for f in self.terms():
+            name = f"{self.PREFIX}{f.name}"
             if not 0 <= getattr(self, f.name) <= self.MOST:
                 raise ValueError(f"{name} is {short(getattr(self, f.name))}; expected 0 to {self.MOST:g}")
 
     @classmethod
+    def terms(cls) -> tuple[Field[Any], ...]:
+        """The fields that weigh a term."""
+        return tuple(f for f in fields(cls) if "term" in f.metadata)
+
+    @classmethod
     def paper(cls) -> Self:
-        """The weights of Sec. IV-A."""
-        return cls(fused=0.0)
+        """The weights and the Dice of Sec. III-C and IV-A."""
+        return cls(fused=0.0, dice="paper")
 
     @classmethod
     def all_on(cls) -> Self:
         """Every term with a weight above 0."""
-        values: dict[str, Any] = {f.name: f.default or 1.0 for f in fields(cls)}
+        values: dict[str, Any] = {f.name: f.default or 1.0 for f in cls.terms()}
         return cls(**values)
 
     def without(self, names: tuple[str, ...]) -> Self:
         """These weights with those of some terms set to 0."""
-        return replace(self, **{f.name: 0.0 for f in fields(self) if f.name in names})
+        return replace(self, **{f.name: 0.0 for f in self.terms() if f.name in names})
 
     def total(self, terms: dict[str, Any]) -> Any:
         """The weighted sum of named terms; a term without a weight raises KeyError."""
-        if unknown := sorted(set(terms) - {f.name for f in fields(self)}):
+        if unknown := sorted(set(terms) - {f.name for f in self.terms()}):
             raise KeyError(f"no weight for loss term {', '.join(unknown)}")
         return sum(getattr(self, name) * value for name, value in terms.items())
 
@@ -106,8 +121,8 @@ def generator_terms(
         Scalars; terms that the batch does not allow are left out.
     """
     weights = weights or LossWeights.all_on()
-    forward = Forward(outputs, batch, discriminators)
-    wanted = [f for f in fields(weights) if getattr(weights, f.name) or not f.metadata["costly"]]
+    forward = Forward(outputs, batch, discriminators, weights.dice)
+    wanted = [f for f in weights.terms() if getattr(weights, f.name) or not f.metadata["costly"]]
     values = {f.name: f.metadata["term"](forward) for f in wanted}
     return {name: value for name, value in values.items() if value is not None}
 

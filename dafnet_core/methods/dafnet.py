@@ -87,7 +87,8 @@ class DAFNetMethod:
         """Noise of the posterior's sample; z from N(0, I) for L_rec^z, and swapped styles, on a share (rounded up)."""
         z, further = torch.from_numpy(draws.transpose(1, 2, 0, 3).copy()).float()  # (2, M, B, n_z)
         some = math.ceil(len(draws) * share)
-        return Noise(z, further[:, : some if weights.rec_z else 0], some if weights.swap else 0)
+        drawn = further[:, : some if weights.rec_z else 0]
+        return Noise(z, drawn, some if weights.swap else 0, fused=bool(weights.fused))
 
     def terms(
         self, networks: nn.Module, batch: Batch, noise: Noise, weights: LossWeights
@@ -108,7 +109,8 @@ class DAFNetMethod:
 
     def visit(self, batch: Batch) -> None:
         m, b = batch.annotated.T.shape
-        self.networks(batch, Noise.draw(m, b, self.config.z_dim, rec_z_share=0).to(batch.images.device))
+        noise = Noise.draw(m, b, self.config.z_dim, rec_z_share=0, fused=False)
+        self.networks(batch, noise.to(batch.images.device))
 
 
 def estimate_of(decomposition: Decomposition) -> Estimate:

@@ -105,8 +105,10 @@ class DAFNet(nn.Module):
         aligned, weights = self._align_pairs(s, pairs)
 
         anatomies = torch.cat([own.flatten(0, 1), aligned.deformed.flatten(0, 2)])
-        fused = _fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(0, 2)
-        logits = self.segment(torch.cat([anatomies, fused]))
+        parts = [*own, *aligned.deformed.flatten(1, 2)]
+        if noise.fused:
+            parts += _fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(1, 2)
+        logits = self._segment_apart(parts)
 
         z, mean, fixed = z.unflatten(0, (m, b)), mean.unflatten(0, (m, b)), [i for i, _ in pairs]
         z_fixed = torch.stack([z[i] for i in fixed])[:, :, None].expand(-1, -1, k, -1)
@@ -121,7 +123,7 @@ class DAFNet(nn.Module):
         z_reencoded, z_swapped_reencoded = self._encode_again(y_again, [*range(m), *fixed]).split(
             [m * drawn, len(pairs) * swapped]
         )
-        logits_own, logits_deformed, logits_fused = logits.split([*sizes, len(fused)])
+        logits_own, logits_deformed, logits_fused = logits.split([*sizes, len(logits) - sum(sizes)])
         return PairOutputs(
             pairs=pairs,
             s=s,
@@ -134,7 +136,7 @@ class DAFNet(nn.Module):
             weights=weights,
             logits=logits_own.unflatten(0, (m, b)),
             deformed_logits=logits_deformed.unflatten(0, (-1, b, k)),
-            fused_logits=logits_fused.unflatten(0, (m, b, k)),
+            fused_logits=logits_fused.unflatten(0, (m, b, k if noise.fused else 0)),
             images=y_own[:, 0].unflatten(0, (m, b)),
             deformed_images=y_deformed[:, 0].unflatten(0, (-1, b, k)),
             z_prior=z_prior,
@@ -142,6 +144,12 @@ class DAFNet(nn.Module):
             z_swapped=z_swapped,
             z_swapped_reencoded=z_swapped_reencoded.unflatten(0, (len(pairs), swapped)),
         )
+
+    def _segment_apart(self, parts: Sequence[Tensor]) -> Tensor:
+        """Logits of several anatomies, concatenated; without batch statistics over modalities, as in the paper."""
+        if self.config.norm == "batch" and self.training:
+            return torch.cat([self.segment(part) for part in parts])
+        return self.segment(torch.cat(list(parts)))
 
     def _encode_again(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
         """Means of z of synthetic images, concatenated; each is encoded again by the encoders of its modality."""

@@ -82,6 +82,7 @@ class AnatomyEncoder(nn.Module):
         super().__init__()
         self.down = nn.ModuleList(DownPath(config) for _ in config.modalities)
         self.up = UpPath(config)
+        self.apart = config.norm == "batch"
 
     def logits(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
         """Channel logits of images of several modalities, batches concatenated.
@@ -94,6 +95,8 @@ class AnatomyEncoder(nn.Module):
             (sum of N_i, C, H, W) float, before the softmax.
         """
         features = [self.down[m](x) for x, m in zip(images, modalities, strict=True)]
+        if self.apart and self.training:  # as in the paper, no batch statistics over several modalities
+            return torch.cat([self.up(levels) for levels in features])
         return self.up([torch.cat(level) for level in zip(*features, strict=True)])
 
     def forward(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:

@@ -37,4 +37,6 @@ class PairWeighting(nn.Module):
             return dice.new_ones(dice.shape)  # expert pairing: nothing to weigh
         if dice.shape[1] != self.candidates:
             raise ValueError(f"{dice.shape[1]} candidates; this model weighs {self.candidates}, or takes 1")
-        return self.layers(dice).float().softmax(1)
+        # in bfloat16 candidates whose overlaps differ by less than 0.4 % would weigh the same
+        with torch.autocast(dice.device.type, enabled=False):
+            return self.layers(dice.float()).softmax(1)

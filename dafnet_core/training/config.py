@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from dafnet_core.config import EVALUATION_SEED, Config, ModelConfig, option
@@ -31,7 +31,7 @@ class NetworkConfig(Config):
     without: tuple[str, ...] = option(
         (),
         "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
-        (*(f.name for f in fields(LossWeights)), "aligner"),
+        (*(f.name for f in LossWeights.terms()), "aligner"),
     )
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {n: ModelConfig.LIMITS[n] for n in ("channels", "z_dim")}
@@ -42,7 +42,11 @@ class ScheduleConfig(Config):
     """Steps, learning rates, ramps and averaging (PAPER_NOTES.md, "Training recipe")."""
 
     seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for evaluation")
+    recipe: str = option(
+        "default", "values of many options at once, which other options change again", ("default", "paper")
+    )
     steps: int = option(1800, "training steps")
+    epochs: int = option(0, "epochs in place of --steps, with a validation after each in place of --validate-every")
     finish_steps: int = option(300, "last steps, taken with exactly the loss weights below")
     batch_size: int = option(4, "pairs per step")
     lr: float = option(1e-3, "learning rate of the generator")
@@ -55,7 +59,8 @@ class ScheduleConfig(Config):
     adversarial_from: int = option(300, "step at which adversarial terms begin")
     adversarial_ramp: int = option(300, "steps over which adversarial terms rise to their weight")
     rec_z_share: float = option(0.5, "share of each batch that L_rec^z and swaps are computed on")
-    clip: float = option(10.0, "largest norm of the generator's gradient")
+    decay: str = option("cosine", "of learning rates after the warm-up", ("cosine", "none"))
+    clip: float = option(10.0, "largest norm of the generator's gradient; 0 for any")
     averaging: str = option("ema", "average of weights that is evaluated and saved", ("ema", "swa", "none"))
     ema: float = option(0.998, "decay of the exponential average")
     swa_from: float = option(0.6, "share of the steps after which the plain average begins")
@@ -66,9 +71,10 @@ class ScheduleConfig(Config):
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         **dict.fromkeys(("rec_z_share", "ema", "swa_from"), (0, 1)),
         **dict.fromkeys(("steps", "validate_every", "save_every"), (1, 10**7)),
-        **dict.fromkeys(("finish_steps", "warmup", "kl_ramp", "adversarial_ramp", "patience"), (0, 10**7)),
+        **dict.fromkeys(("finish_steps", "warmup", "kl_ramp", "adversarial_ramp", "patience", "epochs"), (0, 10**7)),
         "adversarial_from": (-1, 10**7),
-        **dict.fromkeys(("lr", "finish_lr", "critic_lr", "clip"), (1e-12, math.inf)),
+        **dict.fromkeys(("lr", "finish_lr", "critic_lr"), (1e-12, math.inf)),
+        "clip": (0, math.inf),
         **dict.fromkeys(("kl_phase1", "rec_phase1"), (0, LossWeights.MOST)),
         "batch_size": (1, 1024),
     }
@@ -81,6 +87,12 @@ class ScheduleConfig(Config):
                 f"seeds from {EVALUATION_SEED} on are for evaluation only"
             )
 
+    def for_epochs_of(self, steps: int) -> Self:
+        """This schedule with its epochs, of so many steps each, as steps; itself without epochs."""
+        if not self.epochs:
+            return self
+        return replace(self, epochs=0, steps=self.epochs * steps, validate_every=steps, save_every=steps)
+
     @property
     def finish_start(self) -> int:
         """First step of the finish, which never takes more than half of a run."""
@@ -88,6 +100,8 @@ class ScheduleConfig(Config):
 
     def learning_rate_factor(self, step: int) -> float:
         """Share of `lr` at a step: warm-up, cosine from 40 % of phase 1, then the finish's own rate."""
+        if self.decay == "none":
+            return min(1.0, (step + 1) / max(self.warmup, 1))
         start = self.finish_start
         if self.finish_steps and step >= start:
             done = (step - start) / (self.steps - start)
@@ -122,6 +136,36 @@ class MachineConfig(Config):
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {"workers": (0, 64)}
     FREE: ClassVar[frozenset[str]] = frozenset({"workers"})  # options that a resumed run may change
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {  # Sec. IV-A and the published code
+        "model": "published",
+        "size": (192,),
+        "scaling": "range",
+        "rotation": 20.0,
+        "w_fused": 0.0,
+        "dice": "paper",
+        "epochs": 500,
+        "patience": 60,
+        "averaging": "swa",
+        "swa_from": 40 / 500,
+        "batch_size": 6,
+        "lr": 1e-4,
+        "critic_lr": 1e-4,
+        "decay": "none",
+        "warmup": 0,
+        "clip": 0.0,
+        "finish_steps": 0,
+        "rec_phase1": 1.0,
+        "kl_phase1": 0.1,
+        "kl_ramp": 0,
+        "adversarial_from": -1,
+        "adversarial_ramp": 0,
+        "rec_z_share": 1.0,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -160,8 +204,9 @@ class TrainConfig:
         return cls().with_options(**values)
 
     def with_options(self, **values: Any) -> Self:
-        """This run with some options changed; errors as in `of`."""
+        """This run with some options changed, those of a recipe first; errors as in `of`."""
         known = self.options()
+        values = {**RECIPES.get(values.get("recipe", ""), {}), **values}
         if unknown := sorted(set(values) - set(known)):
             raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
         parts: dict[str, dict[str, Any]] = {}
@@ -221,5 +266,7 @@ class TrainConfig:
             adv_mask=final.adv_mask * adversarial,
             adv_image=final.adv_image * adversarial,
             rec=schedule.rec_phase1 if final.rec else 0.0,
-            kl=schedule.kl_phase1 * min(step / max(schedule.kl_ramp, 1), 1.0) if final.kl else 0.0,
+            kl=schedule.kl_phase1 * (min(step / schedule.kl_ramp, 1.0) if schedule.kl_ramp else 1.0)
+            if final.kl
+            else 0.0,
         )

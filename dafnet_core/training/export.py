@@ -28,7 +28,8 @@ def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
 
     Raises:
         CheckpointError: it cannot be read.
-        ValueError: it has other networks, or was trained on subjects that this run keeps for validation or test.
+        ValueError: it has other networks, or was trained on subjects that this run keeps for validation or test, or
+            with masks of the target that this run hides.
     """
     path = config.model.start
     if not path:
@@ -46,6 +47,14 @@ def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
     patients = data.source.patients
     kept = {patients.get(n, n) for part, names in data.split.items() if part != "train" for n in names}
     seen = kept & {patients.get(name, name) for name in start.training.split.train}
+    target = data.train.modalities[data.target]
+    own = start.training.target == target  # masks of a source are all used
+    used = start.training.annotated_target_subjects if own else start.training.split.train
+    if set(data.annotated) < set(data.split["train"]) and (hidden := sorted(set(used) - set(data.annotated))):
+        raise ValueError(
+            f"{path} was trained with masks of {target} of {len(used)} subjects, {len(hidden)} of which this run does "
+            f"not use ({hidden[0]} ...); start from a checkpoint that has not seen them, or use --annotations 1"
+        )
     if seen and start.training.data == data.source.name:
         raise ValueError(
             f"{path} was trained on {len(seen)} of the {len(kept)} subjects that this run keeps for validation "
@@ -116,7 +125,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) 
 
 
 def export(source: Path, target: Path, specs: dict[str, str]) -> None:
-    """Round weights to float16, evaluate them on subjects never trained on, and write the checkpoint with its card.
+    """Round weights and statistics to float16, evaluate on subjects never trained on, and write checkpoint and card.
 
     Where the data's folds have no test part, these are the validation subjects, and the card says so.
 
@@ -124,8 +133,9 @@ def export(source: Path, target: Path, specs: dict[str, str]) -> None:
         specs: data to evaluate on, by title.
     """
     checkpoint = load(source)
-    for p in checkpoint.model.parameters():
-        p.data = p.data.half().float()
+    for tensor in checkpoint.model.state_dict().values():  # batch normalisation's statistics are stored too
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
     metrics = {title: evaluate(checkpoint, spec, split=judged_part(checkpoint, spec)) for title, spec in specs.items()}
     metrics = {title: replace(result, data=public_name(result.data)) for title, result in metrics.items()}
     write_checkpoint(replace(checkpoint, metrics=metrics), target, half=True)

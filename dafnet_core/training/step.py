@@ -237,7 +237,8 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     state.generator_optimizer.zero_grad(set_to_none=True)
     state.generator_scaler.scale(loss).backward()
     state.generator_scaler.unscale_(state.generator_optimizer)
-    norms = {"grad_norm": nn.utils.clip_grad_norm_(state.model.parameters(), schedule.clip)}
+    most = schedule.clip or math.inf
+    norms = {"grad_norm": nn.utils.clip_grad_norm_(state.model.parameters(), most)}
 
     critic_terms: dict[str, Tensor] = {}
     state.critics.requires_grad_(True)
@@ -293,7 +294,10 @@ def _channels_last(config: TrainConfig, device: torch.device) -> bool:
 def _plain_mean(averages: list[Tensor], current: list[Tensor], n: Tensor) -> None:
     """The mean of all weights so far; torch's own waits for the device in each step."""
     for average, value in zip(averages, current, strict=True):
-        average.add_((value - average) / (n + 1))
+        if average.is_floating_point():
+            average.add_((value - average) / (n + 1))
+        else:
+            average.copy_(value)  # batch normalisation's counter of steps
 
 
 @torch.no_grad()

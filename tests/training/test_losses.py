@@ -113,7 +113,7 @@ def test_total_refuses_a_term_without_a_weight():
 def test_last_steps_use_exactly_the_configured_weights_which_are_the_paper_s():
     config = TrainConfig.of(steps=1000, finish_steps=200)
     assert config.weights_at(800) == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1, fused=5.0)
-    assert LossWeights.paper() == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1, fused=0.0)
+    assert LossWeights.paper() == LossWeights(10.0, 1.0, 1.0, 1.0, 1.0, 0.1, fused=0.0, dice="paper")
     assert config.weights_at(0).adv_mask == 0
 
 
