@@ -193,7 +193,7 @@ def chaos(spec: str) -> dict[str, Any]:
     before = usage(folder)[1]
     for _ in range(2):
         start = time.perf_counter()
-        _, data = evaluation_data(spec, "all", size=SIZE, spacing=None, modalities=())
+        _, data = evaluation_data(spec, "all", modalities=())
         count = sum(1 for n in range(len(data)) if data[n])
         seconds.append(round(time.perf_counter() - start, 3))
     prepared = round((usage(folder)[1] - before) / 1e9, 3)

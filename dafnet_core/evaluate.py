@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
+from dafnet_core.data.dataset import PAIRINGS
 from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source
 from dafnet_core.evaluation.base import difference
 from dafnet_core.evaluation.result import EvaluationResult
@@ -23,29 +24,27 @@ from dafnet_core.files import atomic_write, check_writable, describe_os_error
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.typed_json import to_json
 
-UNTRAINED_SIZE = 128  # side in pixels of the grid on which methods without training are evaluated
-
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint, spec: str, *, split: str = "test", warp_seed: int = 0, **options: Any
+    checkpoint: Checkpoint, spec: str, *, split: str = "test", warp_seed: int = 0, pairing: str = "", **options: Any
 ) -> Evaluation:
     """`evaluate_method` of a checkpoint on data named as on the command line.
 
     Args:
         split, warp_seed: of `evaluation_data`.
+        pairing: by default that of the checkpoint's training.
         options: limit, sample_z, progress of `evaluate_method`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes.
     """
-    config, preparation, training = checkpoint.config, checkpoint.preparation, checkpoint.training
+    config, training = checkpoint.config, checkpoint.training
     source, data = evaluation_data(
         spec,
         split,
-        size=preparation.height,
-        spacing=preparation.spacing,
+        preparation=checkpoint.preparation,
         modalities=config.modalities,
-        pairing=training.option("pairing", "expert"),
+        pairing=pairing or training.option("pairing", "expert"),
         candidates=config.candidates,
         seen=training.split.seen(),
         patients=training.patients,
@@ -83,13 +82,15 @@ def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> EvaluationRes
     return evaluate_checkpoint(checkpoint, spec, **options).result
 
 
-def evaluate_untrained(name: str, spec: str, *, split: str = "all", warp_seed: int = 0, **options: Any) -> Evaluation:
+def evaluate_untrained(
+    name: str, spec: str, *, split: str = "all", warp_seed: int = 0, pairing: str = "", **options: Any
+) -> Evaluation:
     """`evaluate_method` of a method without training, such as copy, on all modalities of the data at 128 x 128 pixels.
 
     Raises:
         ValueError: data that cannot be read.
     """
-    source, data = evaluation_data(spec, split, size=UNTRAINED_SIZE, spacing=None, modalities=(), warp_seed=warp_seed)
+    source, data = evaluation_data(spec, split, modalities=(), warp_seed=warp_seed, pairing=pairing or "expert")
     evaluation = evaluate_method(METHODS[name](data.modalities, data.classes), data, **options)
     return replace(evaluation, result=replace(evaluation.result, data=spec, split=split, version=dict(source.version)))
 
@@ -132,6 +133,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sample-z", type=_seed, metavar="SEED", help="statistics of a sample of q(z | x, s), and not of its mean"
     )
+    parser.add_argument(
+        "--pairing",
+        default="",
+        choices=("", *PAIRINGS),
+        help="of the slices; by default that of the checkpoint's training, expert for methods without one",
+    )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
     try:
@@ -150,7 +157,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     """JSON of what the command line asks for."""
-    arguments = dict(split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z)
+    arguments = dict(
+        split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z, pairing=options.pairing
+    )
     if options.checkpoint in set(METHODS) - set(trainable()):
         return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]

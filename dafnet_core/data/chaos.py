@@ -20,7 +20,7 @@ from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.orientation import StoredGrid
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.frame import slice_normal
-from dafnet_core.data.prepare import Preparation
+from dafnet_core.data.prepare import PERCENTILES, Preparation, sides
 from dafnet_core.data.source import FileSource
 from dafnet_core.data.studies import (
     DataError,
@@ -35,7 +35,7 @@ from dafnet_core.data.studies import (
 
 MODALITIES = ("T1", "T2")
 CLASSES = ("background", "liver", "right kidney", "left kidney", "spleen")
-PUBLISHED_SPACING = 1.89  # mm per pixel of the paper's grid
+PUBLISHED_SIDE, PUBLISHED_SPACING = 192, 1.89  # pixels, and mm per pixel, of the paper's grid
 LABELS = {0: 0, 63: 1, 126: 2, 189: 3, 252: 4}  # grey value in the PNGs to class
 FOLDS = (  # test, validation; the rest trains (published code of the paper)
     (("10", "22", "34"), ("31", "36", "13")),
@@ -74,6 +74,12 @@ class ChaosInPhase(FileSource):
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._subjects))
+
+    def preparation(
+        self, size: int | tuple[int, int], spacing: float | None, percentiles: tuple[float, float] = PERCENTILES
+    ) -> Preparation:
+        """By default the field of view of the paper, 192 pixels of 1.89 mm along the longer side."""
+        return super().preparation(size, spacing or PUBLISHED_SIDE * PUBLISHED_SPACING / max(sides(size)), percentiles)
 
     def study(self, name: str, preparation: Preparation) -> Study:
         """Read one subject.

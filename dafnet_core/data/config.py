@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dafnet_core.config import Config, ModelConfig, option, short
+
+SCALINGS = {"percentiles": (0.5, 99.5), "range": (0.0, 100.0)}
 
 
 @dataclass(frozen=True)
@@ -28,22 +30,38 @@ class DataConfig(Config):
     annotations: float = option(1.0, "share of subjects whose target masks are used, 0 to 1 (Sec. V-A, V-B)")
     pairing: str = option(
         "expert",
-        "expert: by position; neighbours: weighted candidates (III-F); shuffled: up to two positions off",
-        ("expert", "neighbours", "shuffled"),
+        "expert: by position; neighbours: weighted candidates (III-F); shuffled: one or two positions off (V-C); "
+        "shuffled-phases: other frames of the same slice (footnote 8)",
+        ("expert", "neighbours", "shuffled", "shuffled-phases"),
     )
     candidates: int = option(1, "k, images of another modality that one image may be paired with (Sec. III-F)")
     difficulty: str = option("mixed", "phantom difficulty; mixed: every other subject", ("standard", "hard", "mixed"))
     subjects: int = option(480, "training subjects of the phantom")
     validation_subjects: int = option(12, "validation subjects of the phantom, never trained on")
     phases: int = option(1, "frames of the phantom's cine over the cardiac cycle")
-    size: int = option(128, "image side in pixels, a multiple of 16")
-    spacing: float = option(0.0, "mm per pixel to resample a folder's images to; 0 fits each picture to the side")
+    size: tuple[int, ...] = option(
+        (128,), "side in pixels, or rows and columns; the grid is padded to multiples of 16, which are not scored"
+    )
+    spacing: float = option(
+        0.0,
+        "mm per pixel to resample files to; 0 for the data set's own (CHAOS: 192 x 1.89 mm), else pictures fit",
+    )
+    scaling: str = option(
+        "percentiles",
+        "intensities that become -1 and 1: 0.5 and 99.5 per cent of a slice, or its range",
+        tuple(SCALINGS),
+    )
     rotation: float = option(0.0, "augmentation: largest angle in degrees (the paper has 20)")
     warp: float = option(
         0.0,
         "augmentation: known random warp of each modality, RMS of the relative displacement in pixels of a "
         "96-pixel side; registered data need it to teach the aligner",
     )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the pictures."""
+        return self.size[0], self.size[-1]
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         "fold": (0, 1000),
@@ -59,6 +77,9 @@ class DataConfig(Config):
     }
 
     def __post_init__(self) -> None:
+        size: Any = self.size
+        if isinstance(size, int):  # as older files have it
+            object.__setattr__(self, "size", (size,))
         super().__post_init__()
         try:
             re.compile(self.subject_pattern)
@@ -66,8 +87,8 @@ class DataConfig(Config):
             raise ValueError(
                 f"subject_pattern is {short(self.subject_pattern)}; expected a regular expression ({error})"
             ) from None
-        if self.size % 16:
-            raise ValueError(f"size is {self.size}; expected a multiple of 16, from 64 on")
+        if not 1 <= len(self.size) <= 2:
+            raise ValueError(f"size is {short(self.size)}; expected one side, or rows and columns")
         if len({name.casefold() for name in self.modalities}) < len(self.modalities):
             raise ValueError(f"modalities are {short(self.modalities)}; expected each name once")
         if self.pairing == "neighbours" and self.candidates < 2:

@@ -16,7 +16,7 @@ from dafnet_core.data.studies import StudyLike
 from dafnet_core.types import Batch
 
 SHUFFLE = 2  # positions by which shuffled pairs may differ (Sec. V-C)
-PAIRINGS = ("expert", "neighbours", "shuffled")
+PAIRINGS = ("expert", "neighbours", "shuffled", "shuffled-phases")
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ class PairedSlices:
         modalities, classes: names; class 0 is the background.
         preparation: how the studies' slices were made.
         studies: subjects; their arrays may be generated on first access, as those of synthetic data.
-        pairing: "expert" (by position), "neighbours" (candidates are the nearest slices) or "shuffled" (every
-            modality but the first is shifted by up to two positions, drawn in each epoch; Sec. V-C).
+        pairing: "expert" (by position), "neighbours" (candidates are the nearest slices), "shuffled" (slices of all
+            other modalities are one or two positions off, drawn in each epoch, while each slice keeps its place once;
+            Sec. V-C) or "shuffled-phases" (another frame of the same slice, of modalities with several; footnote 8).
         candidates: K; with "expert" the further candidates are frames of the same slice.
         unannotated: by index of the modality, subjects whose masks of it are hidden.
         patients: the patient of a study by its name, who is the subject of its samples; by default the study itself.
@@ -139,6 +140,8 @@ class PairedSlices:
     ) -> None:
         if pairing not in PAIRINGS:
             raise ValueError(f"pairing is {pairing!r}; expected one of {', '.join(PAIRINGS)}")
+        if pairing == "shuffled-phases" and not any(i.shape[0] > 1 for study in studies for i in study.images):
+            raise ValueError("pairing is shuffled-phases, but no image has several frames; --phases makes them")
         self.modalities, self.classes, self.preparation, self.studies = modalities, classes, preparation, studies
         self.pairing, self.candidates, self.unannotated = pairing, candidates, unannotated or {}
         self.warp, self.warp_seed, self.patients = warp, warp_seed, patients or {}
@@ -146,6 +149,7 @@ class PairedSlices:
             (number, pair, own)
             for number, study in enumerate(studies)
             for pair, own in matched_slices(study.positions).items()
+            for own in (_owners(own) if pairing == "shuffled" else [own])
         ]
 
     def __len__(self) -> int:
@@ -166,14 +170,15 @@ class PairedSlices:
         study = self.studies[number]
         images, masks, annotated = [], [], []
         for i, at in enumerate(slices):
-            if self.pairing == "shuffled" and i > 0:
-                at = int(np.clip(at + rng.integers(-SHUFFLE, SHUFFLE + 1), 0, study.images[i].shape[1] - 1))
             frames, depth = study.images[i].shape[:2]
-            chosen = self._candidates(frames, depth, at)
+            if self.pairing == "shuffled" and not own[i]:
+                at = _shifted(at, depth, rng)
+            phase = int(rng.integers(1, frames)) if self.pairing == "shuffled-phases" and frames > 1 else 0
+            chosen = [(phase, at)] * self.candidates if phase else self._candidates(frames, depth, at)
             images.append(np.stack([study.images[i][frame, position] for frame, position in chosen]))
+            labels = self._labels(study, i, at, phase)
             # hidden masks are replaced by background, so that nothing can use them
-            labels = None if study.name in self.unannotated.get(i, ()) else study.masks[i]
-            masks.append(np.zeros(images[-1].shape[1:], np.uint8) if labels is None else labels[at])
+            masks.append(np.zeros(images[-1].shape[1:], np.uint8) if labels is None else labels)
             annotated.append(labels is not None)
         return Sample(
             np.stack(images).astype(np.float32, copy=False),
@@ -183,6 +188,16 @@ class PairedSlices:
             slices[0],
             own=own,
         )
+
+    def _labels(self, study: StudyLike, i: int, at: int, phase: int) -> np.ndarray | None:
+        """The mask (H, W) of a slice of modality i, None where it is hidden or not known."""
+        if study.name in self.unannotated.get(i, ()):
+            return None
+        if phase:
+            frames = study.frame_masks[i] if study.frame_masks else None
+            return None if frames is None else frames[phase, at]
+        stack = study.masks[i]
+        return None if stack is None else stack[at]
 
     def _candidates(self, frames: int, slices: int, at: int) -> list[tuple[int, int]]:
         """(frame, slice) of K candidates, nearest first; the last is repeated where there are fewer."""
@@ -215,11 +230,12 @@ class PairedSlices:
             regions = region_of(self.sample(index, np.random.default_rng(0)), fields)
             pairs = permutations(range(len(self.modalities)), 2)
             return {(i, j): sampling(fields[i], fields[j]) for i, j in pairs}, dict(enumerate(regions))
+        if self.pairing.startswith("shuffled"):
+            return {}, {}
         number, slices, _ = self._index[index]
         study = self.studies[number]
-        where, regions = study.truth(slices[0])
-        # organs are regions: those of hidden masks stay hidden
-        return where, {i: r for i, r in regions.items() if study.name not in self.unannotated.get(i, ())}
+        where, organs = study.truth(slices[0])  # organs are regions: those of hidden masks stay hidden
+        return where, {i: r for i, r in organs.items() if study.name not in self.unannotated.get(i, ())}
 
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""
@@ -257,6 +273,17 @@ class PairedSlices:
         at = step % max(len(self) // batch_size, 1)
         order = np.random.default_rng([seed, self.epoch_of(step, batch_size)]).permutation(len(self))
         return np.resize(order[at * batch_size : (at + 1) * batch_size], batch_size)
+
+
+def _owners(own: tuple[bool, ...]) -> list[tuple[bool, ...]]:
+    """One entry for each modality whose own slice a pair has, so that each of them keeps its place once."""
+    return [tuple(i == n for i in range(len(own))) for n, mine in enumerate(own) if mine]
+
+
+def _shifted(at: int, slices: int, rng: np.random.Generator) -> int:
+    """A slice one or two positions off, drawn among those that there are; the slice itself where it is alone."""
+    others = [k for k in range(max(0, at - SHUFFLE), min(slices, at + SHUFFLE + 1)) if k != at]
+    return others[int(rng.integers(len(others)))] if others else at
 
 
 def by_patient(studies: Sequence[StudyLike], patients: Mapping[str, str]) -> list[StudyLike]:

@@ -35,12 +35,14 @@ class Frame:
         grid: (H, W).
         corner: (3,) mm, the outer corner of the grid's first pixel.
         row, column: (3,) mm from one row to the next, and from one column to the next; orthogonal.
+        window: of the grid, as `Placement` has it.
     """
 
     grid: tuple[int, int]
     corner: np.ndarray
     row: np.ndarray
     column: np.ndarray
+    window: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, item: Slice, placement: Placement) -> Frame:
@@ -54,7 +56,7 @@ class Frame:
         # a sheared header: rows at a right angle to the columns
         direction = row - column * (row @ column) / (column @ column)
         row = direction * np.linalg.norm(column) / np.linalg.norm(direction)
-        return cls(placement.grid, corner[:3], row, column)
+        return cls(placement.grid, corner[:3], row, column, placement.window)
 
     @property
     def normal(self) -> np.ndarray:
@@ -76,7 +78,8 @@ class Frame:
         linear, start = self._indices(item)
         matrix = np.array([linear[1], linear[0]])  # to (row, column)
         native = item.pixels.shape[0], item.pixels.shape[1]
-        placement = Placement.of(native, self.grid, np.column_stack([matrix, [start[1] + 0.5, start[0] + 0.5]]))
+        matrix = np.column_stack([matrix, [start[1] + 0.5, start[0] + 0.5]])
+        placement = Placement.of(native, self.grid, matrix, self.window)
         return placement, (cut_note(placement),) if placement.cropped else ()
 
     def height(self, item: Slice) -> float:
@@ -107,9 +110,10 @@ class Frame:
 def cut_note(placement: Placement) -> str:
     """That a part of the picture lies outside of the grid."""
     rows, columns = placement.resampled
+    height, width = placement.window or placement.grid
     return (
         f"The picture is {rows:.0f} x {columns:.0f} pixels at the model's resolution; what lies outside of the grid's "
-        f"{placement.grid[0]} x {placement.grid[1]} was cut off."
+        f"{height} x {width} was cut off."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from dafnet_core.config import EVALUATION_SEED
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.formats.scan import Scan
 from dafnet_core.data.frame import extent, grid_distance, same_grid
@@ -61,6 +62,7 @@ class NnUNet(FileSource):
         self.patients = case_patients(dataset, self.names(), subject_pattern, folder / "dataset.json")
         self._guess = guessed(self.names()) if not self.patients else {}
         self._notes = count_note(dataset, list(cases))
+        self.phantom_seed = dataset.phantom_seed
 
     @classmethod
     def open(cls, spec: str, modalities: tuple[str, ...] = (), subject_pattern: str = "") -> Self:
@@ -71,7 +73,13 @@ class NnUNet(FileSource):
 
     @classmethod
     def for_training(cls, config: DataConfig, seed: int) -> Self:
-        return cls.open(config.source, config.modalities, config.subject_pattern)
+        source = cls.open(config.source, config.modalities, config.subject_pattern)
+        if source.phantom_seed is not None and source.phantom_seed >= EVALUATION_SEED:
+            raise DataError(
+                f"{config.source} holds the phantom of seed {source.phantom_seed}; seeds from {EVALUATION_SEED} on are "
+                "for evaluation only. Write a folder of another seed to train on."
+            )
+        return source
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._cases)

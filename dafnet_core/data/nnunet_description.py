@@ -9,6 +9,8 @@ from typing import Any
 
 from dafnet_core.data.studies import DataError
 
+PHANTOM_GENERATOR = "dafnet_core.data.phantom"  # in dataset.json
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -23,6 +25,7 @@ class Dataset:
         reader: nnU-Net's reader that the data were written for, such as "NaturalImage2DIO"; "" where it is not said.
         count: how many cases there should be; None where it is not said.
         patients: of each case ("subjects", our extension), where several are of one patient; {} where it is not said.
+        phantom_seed: of the phantom that the folder was generated from; None for other data.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Dataset:
     reader: str = ""
     count: Any = None
     patients: Mapping[str, str] = field(default_factory=dict)
+    phantom_seed: int | None = None
 
 
 def read_json(path: Path) -> Any:
@@ -84,6 +88,7 @@ def read_dataset(path: Path) -> Dataset:
         raise DataError(f"{path}: 'file_ending' is {ending!r}; it needs its dot, such as {'.' + ending!r}.")
     classes, table = _classes(content["labels"], path)
     licence = content.get("licence") or content.get("license") or "not stated"
+    seed = content.get("seed")
     return Dataset(
         name=str(content.get("name") or path.resolve().parent.name),
         licence=str(licence),
@@ -95,6 +100,7 @@ def read_dataset(path: Path) -> Dataset:
         reader=str(content.get("overwrite_image_reader_writer") or ""),
         count=content.get("numTraining"),
         patients=_patients(content["subjects"], path) if "subjects" in content else {},
+        phantom_seed=seed if type(seed) is int and content.get("generator") == PHANTOM_GENERATOR else None,
     )
 
 

@@ -24,14 +24,22 @@ class Placement:
         native: (rows, columns) of the slice as read.
         grid: (H, W) of the model.
         matrix: (2, 3), from (row, column, 1) of the grid to (row, column) of the slice.
+        window: (rows, columns) in the middle of the grid that hold the picture, the rest being padding; None for all.
     """
 
     native: tuple[int, int]
     grid: tuple[int, int]
     matrix: Matrix
+    window: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, native: tuple[int, int], grid: tuple[int, int], matrix: np.ndarray) -> Placement:
+    def of(
+        cls,
+        native: tuple[int, int],
+        grid: tuple[int, int],
+        matrix: np.ndarray,
+        window: tuple[int, int] | None = None,
+    ) -> Placement:
         """A placement whose map is snapped to a multiple of 90 degrees, a shift of whole pixels and scale 1, where it
         differs from these by less than a header's rounding."""
         matrix, side = np.array(matrix, float), max(*native, *grid)
@@ -41,11 +49,16 @@ class Placement:
         whole = np.rint(matrix[:, 2])
         matrix[:, 2] = np.where(np.abs(matrix[:, 2] - whole) < _EXACT, whole, matrix[:, 2])
         first, second = (tuple(float(x) for x in row) for row in matrix)
-        return cls(native, grid, ((first[0], first[1], first[2]), (second[0], second[1], second[2])))
+        return cls(native, grid, ((first[0], first[1], first[2]), (second[0], second[1], second[2])), window)
 
     @classmethod
     def upright(
-        cls, native: tuple[int, int], grid: tuple[int, int], scale: tuple[float, float], offset: tuple[float, float]
+        cls,
+        native: tuple[int, int],
+        grid: tuple[int, int],
+        scale: tuple[float, float],
+        offset: tuple[float, float],
+        window: tuple[int, int] | None = None,
     ) -> Placement:
         """A grid along the picture's rows and columns.
 
@@ -54,7 +67,19 @@ class Placement:
             offset: (row, column) of the grid where the picture's first corner lies; negative where it is cropped.
         """
         rows, columns = scale
-        return cls.of(native, grid, np.array([[rows, 0, -rows * offset[0]], [0, columns, -columns * offset[1]]]))
+        matrix = np.array([[rows, 0, -rows * offset[0]], [0, columns, -columns * offset[1]]])
+        return cls.of(native, grid, matrix, window)
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The part of the grid that holds the picture."""
+        return window_slices(self.grid, self.window)
+
+    def _from_window(self) -> np.ndarray:
+        """The matrix from (row, column, 1) of the window."""
+        matrix = np.array(self.matrix)
+        matrix[:, 2] += matrix[:, :2] @ [part.start for part in self.inside]
+        return matrix
 
     @property
     def resampled(self) -> tuple[float, float]:
@@ -67,33 +92,46 @@ class Placement:
         """Whether a part of the picture lies outside of the grid."""
         rows, columns = self.native
         corners = np.array([[0, 0, 1], [rows, 0, 1], [0, columns, 1], [rows, columns, 1]])
-        inside = corners @ inverse(np.array(self.matrix)).T
-        return bool((inside < -0.5).any() or (inside > np.array(self.grid) + 0.5).any())
+        inside = corners @ inverse(self._from_window()).T
+        return bool((inside < -0.5).any() or (inside > np.array(self.window or self.grid) + 0.5).any())
 
     def forward(self, pixels: np.ndarray, *, labels: bool, fill: float) -> np.ndarray:
         """Bring (rows, columns) native pixels onto the grid, (H, W); outside the picture: fill."""
         if pixels.shape != self.native:
             raise ValueError(f"pixels are {pixels.shape}, this placement is for {self.native}")
-        return _resample(pixels, np.array(self.matrix), self.grid, labels, fill)
+        shown = _resample(pixels, self._from_window(), self.window or self.grid, labels, fill)
+        if self.window is None:
+            return shown
+        out = np.full(self.grid, fill, shown.dtype)
+        out[self.inside] = shown
+        return out
 
     def back(self, grid: np.ndarray, *, labels: bool, fill: float = 0) -> np.ndarray:
         """Bring a (H, W) result back onto the native pixels, (rows, columns); outside the grid: fill."""
         if grid.shape != self.grid:
             raise ValueError(f"result is {grid.shape}, this placement is for {self.grid}")
-        known = self.forward(np.ones(self.native, np.uint8), labels=True, fill=0) > 0
+        known = self.forward(np.ones(self.native, np.uint8), labels=True, fill=0)[self.inside] > 0
+        grid = grid[self.inside]
         if known.any() and not known.all():
             from scipy import ndimage
 
             # Values are continued outwards, so that padding does not bleed into the picture's border.
             nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
             grid = grid[tuple(nearest)]
-        return _resample(grid, inverse(np.array(self.matrix)), self.native, labels, fill)
+        return _resample(grid, inverse(self._from_window()), self.native, labels, fill)
 
     def native_positions(self, positions: np.ndarray) -> np.ndarray:
         """Positions on the slice of positions on the grid, (..., 2) xy in pixels; 0 is the first one's centre."""
         edges = positions[..., ::-1] + 0.5
         matrix = np.array(self.matrix)
         return (edges @ matrix[:, :2].T + matrix[:, 2])[..., ::-1] - 0.5
+
+
+def window_slices(grid: tuple[int, int], window: tuple[int, int] | None) -> tuple[slice, slice]:
+    """Rows and columns of a window in the middle of a grid; all of them for None."""
+    starts = [(side - size) // 2 for side, size in zip(grid, window or grid, strict=True)]
+    height, width = window or grid
+    return slice(starts[0], starts[0] + height), slice(starts[1], starts[1] + width)
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:

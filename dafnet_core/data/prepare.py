@@ -11,9 +11,10 @@ import numpy as np
 
 from dafnet_core.data.formats.scan import ReadError, Slice
 from dafnet_core.data.frame import Frame, cut_note
-from dafnet_core.data.placement import Placement
+from dafnet_core.data.placement import Placement, window_slices
 
 MULTIPLE = 16  # the networks halve the grid four times
+PERCENTILES = (0.5, 99.5)  # of a slice's intensities, by default
 _CHUNK_ROWS = 256
 
 
@@ -25,13 +26,29 @@ class Preparation:
         height, width: the model's grid in pixels, multiples of 16.
         spacing: mm per pixel of the grid, the same along rows and columns; None resizes every picture to the
             grid.
-        percentiles: the intensities of the slice that become -1 and 1.
+        percentiles: the intensities of the slice that become -1 and 1; 0 and 100 are its whole range.
+        window: (rows, columns) in the middle of the grid that hold the picture, and that are scored; None for all.
     """
 
     height: int
     width: int
     spacing: float | None = None
-    percentiles: tuple[float, float] = (0.5, 99.5)
+    percentiles: tuple[float, float] = PERCENTILES
+    window: tuple[int, int] | None = None
+
+    @classmethod
+    def of(
+        cls, size: int | tuple[int, int], spacing: float | None, percentiles: tuple[float, float] = PERCENTILES
+    ) -> "Preparation":
+        """Preparation to a side, or (rows, columns), of any size, on a grid padded to multiples of 16."""
+        size = sides(size)
+        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in size)
+        return cls(height, width, spacing, percentiles, None if (height, width) == size else size)
+
+    @property
+    def picture(self) -> tuple[slice, slice]:
+        """The rows and columns of the grid that are scored."""
+        return window_slices((self.height, self.width), self.window)
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
@@ -42,20 +59,31 @@ class Preparation:
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles are {low} and {high}; 0 <= low < high <= 100 is needed")
+        for size, side in zip(self.window or (), (self.height, self.width), strict=False):
+            if not isinstance(size, int) or not 0 < size <= side:
+                raise ValueError(
+                    f"window is {self.window} of {self.height} x {self.width}; it has to fit into the grid"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """The values as JSON can hold them."""
-        return {**asdict(self), "percentiles": list(self.percentiles)}
+        """The values as JSON can hold them; `window` where there is one."""
+        values = {**asdict(self), "percentiles": list(self.percentiles)}
+        window = values.pop("window")
+        return values | ({"window": list(window)} if window else {})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preparation":
         """The inverse of to_dict; unknown or missing names raise TypeError."""
-        return (
-            cls(**{**values, "percentiles": tuple(values["percentiles"])}) if "percentiles" in values else cls(**values)
-        )
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)
 
 
-def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.ndarray:
+def sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a size that may be given as one side."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = PERCENTILES) -> np.ndarray:
     """Scale a slice so that its two percentiles become -1 and 1, clipped.
 
     Computed in float64 relative to the slice's own range, so values of 1e-10 keep their contrast.
@@ -127,11 +155,12 @@ def prepare(item: Slice, preparation: Preparation, frame: Frame | None = None) -
 def place(item: Slice, preparation: Preparation) -> tuple[Placement, tuple[str, ...]]:
     """Decide where a slice lies on the grid: by spacing where both spacings are known, else by size."""
     grid, native = (preparation.height, preparation.width), item.pixels.shape
+    room = preparation.window or grid
     notes: list[str] = []
     units = item.spacing or (1.0, 1.0)
     spacing = _spacing(item, preparation, notes)
     if spacing is None:
-        spacing = max(n * unit / g for n, unit, g in zip(native, units, grid, strict=True))
+        spacing = max(n * unit / g for n, unit, g in zip(native, units, room, strict=True))
         if not np.allclose(np.array(units), spacing):
             size = [n * unit / spacing for n, unit in zip(native, units, strict=True)]
             notes.append(
@@ -143,7 +172,7 @@ def place(item: Slice, preparation: Preparation) -> tuple[Placement, tuple[str, 
     resampled = native[0] / scale[0], native[1] / scale[1]
     # whole pixels, so that a picture of the model's resolution is not resampled
     offset = [float(np.ceil((g - size) / 2 - 0.5 - 1e-6)) for g, size in zip(grid, resampled, strict=True)]
-    placement = Placement.upright((native[0], native[1]), grid, scale, (offset[0], offset[1]))
+    placement = Placement.upright((native[0], native[1]), grid, scale, (offset[0], offset[1]), preparation.window)
     if placement.cropped:
         notes.append(cut_note(placement))
     return placement, tuple(notes)

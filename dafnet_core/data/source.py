@@ -10,7 +10,7 @@ import numpy as np
 
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.patients import spread
-from dafnet_core.data.prepare import Preparation
+from dafnet_core.data.prepare import PERCENTILES, Preparation
 from dafnet_core.data.splits import Split, split_patients
 from dafnet_core.data.studies import DataError, StudyLike
 
@@ -114,8 +114,15 @@ class DataSource(Protocol):
         """Of all subjects, in order."""
         ...
 
-    def preparation(self, size: int, spacing: float | None) -> Preparation:
-        """Preparation to a grid of `size` x `size` pixels of `spacing` mm; images are resized to fit it if None."""
+    def preparation(
+        self, size: int | tuple[int, int], spacing: float | None, percentiles: tuple[float, float] = PERCENTILES
+    ) -> Preparation:
+        """Preparation to a grid of `size`, a side or (rows, columns), of `spacing` mm a pixel.
+
+        Args:
+            spacing: None for the source's own; images are resized to fit the grid if it has none either.
+            percentiles: of a slice's intensities that become -1 and 1.
+        """
         ...
 
     def study(self, name: str, preparation: Preparation) -> StudyLike:
@@ -178,8 +185,10 @@ class FileSource:
     def public_name(self) -> str:
         return f"{self.kind}:FOLDER" if self.spec.startswith(f"{self.kind}:") else "FOLDER"
 
-    def preparation(self, size: int, spacing: float | None) -> Preparation:
-        return Preparation(size, size, spacing)
+    def preparation(
+        self, size: int | tuple[int, int], spacing: float | None, percentiles: tuple[float, float] = PERCENTILES
+    ) -> Preparation:
+        return Preparation.of(size, spacing, percentiles)
 
     def names(self) -> tuple[str, ...]:
         raise NotImplementedError

@@ -9,10 +9,11 @@ from typing import Any
 from dafnet_core.config import short
 from dafnet_core.data.cache import read_studies
 from dafnet_core.data.chaos import ChaosInPhase, ChaosOutOfPhase
-from dafnet_core.data.config import DataConfig
+from dafnet_core.data.config import SCALINGS, DataConfig
 from dafnet_core.data.dataset import PairedSlices, by_patient
 from dafnet_core.data.nnunet import NnUNet
 from dafnet_core.data.phantom.source import Phantom
+from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.splits import Split, draw_patients
 from dafnet_core.data.studies import DataError
@@ -25,6 +26,7 @@ SOURCES: dict[str, Any] = {
 }
 FOLDER = "nnunet"  # a path without a name before it
 DATA_HELP = f"{', '.join(s.help for k, s in SOURCES.items() if k != FOLDER)}, or {SOURCES[FOLDER].help}"
+UNTRAINED_SIDE = 128  # pixels of the grid on which methods without training are evaluated
 EVALUATION_WARP = 4.0  # pixels of a 96-pixel side: relative RMS displacement of registered data in evaluation
 
 
@@ -109,7 +111,7 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
     annotated = {
         part: draw_patients(split[part], source.patients, config.annotations, seed) for part in ("train", "val")
     }
-    preparation = source.preparation(config.size, config.spacing or None)
+    preparation = source.preparation(config.grid, config.spacing or None, SCALINGS[config.scaling])
     read_studies(source, split["test"], preparation)  # a file that cannot be used is found now, not after hours
 
     def samples(part: str, **options: Any) -> PairedSlices:
@@ -126,9 +128,8 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
         )
 
     val_options = {"warp": config.warp} if source.registered else {}
-    pairing = "expert" if config.pairing == "shuffled" else config.pairing
     train = samples("train", pairing=config.pairing, candidates=config.candidates)
-    val = samples("val", pairing=pairing, candidates=config.candidates, **val_options)
+    val = samples("val", pairing=config.pairing, candidates=config.candidates, **val_options)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):
             raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")
@@ -151,9 +152,8 @@ def evaluation_data(
     spec: str,
     part: str,
     *,
-    size: int,
-    spacing: float | None,
     modalities: tuple[str, ...],
+    preparation: Preparation | None = None,
     pairing: str = "expert",
     candidates: int = 1,
     seen: Mapping[str, str] | None = None,
@@ -166,7 +166,8 @@ def evaluation_data(
         spec: as on the command line.
         part: train, val, test or all. All subjects are used if none is in `seen`, or if the source is
             `evaluated_whole`; subjects not in `seen` count as test.
-        size, spacing, modalities, pairing, candidates: of the checkpoint; "shuffled" is evaluated as "expert".
+        modalities, pairing, candidates: of the checkpoint.
+        preparation: of the checkpoint; by default the source's own of UNTRAINED_SIDE pixels a side.
         seen: the part of each subject in the checkpoint's split.
         patients: of its subjects, where several are cases of one patient; those of the source come on top.
         warp_seed: of the known warps applied to registered data.
@@ -187,7 +188,7 @@ def evaluation_data(
             )
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
-    preparation = source.preparation(size, spacing)
+    preparation = preparation or source.preparation((UNTRAINED_SIDE, UNTRAINED_SIDE), None)
     patients = {**(patients or {}), **source.patients}
     return source, PairedSlices(
         source.modalities,
@@ -195,7 +196,7 @@ def evaluation_data(
         preparation,
         by_patient(read_studies(source, names, preparation), patients),
         patients=patients,
-        pairing="expert" if pairing == "shuffled" else pairing,
+        pairing=pairing,
         candidates=candidates,
         warp=EVALUATION_WARP if source.registered else 0.0,
         warp_seed=warp_seed,

@@ -45,6 +45,10 @@ class StudyLike(Protocol):
     def masks(self) -> Sequence[StackLike | None]: ...
     @property
     def positions(self) -> tuple[np.ndarray, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def frame_masks(self) -> Sequence[StackLike | None]: ...
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]: ...
     def ground_truth(self, position: int) -> dict[str, bool | float]: ...
@@ -68,6 +72,11 @@ class Study:
     masks: tuple[StackLike | None, ...]
     positions: tuple[np.ndarray, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def frame_masks(self) -> Sequence[StackLike | None]:
+        """Masks (frames, slices, H, W) of all frames of each modality; () where only those of frame 0 are known."""
+        return ()
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]:
         """The known misregistration of a slice. Unknown for files; known for synthetic studies.

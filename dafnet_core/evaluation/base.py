@@ -33,6 +33,7 @@ class ScoredSlice:
         positions: true sampling positions of ordered pairs, (H, W, 2) xy in pixels; {} where unknown.
         regions: (H, W) bool by modality, over which errors of warps are averaged.
         own: modalities whose slice is scored here; each slice of each modality once, with its nearest partners.
+        picture: rows and columns that are scored; the rest is padding.
     """
 
     method: Method
@@ -44,6 +45,7 @@ class ScoredSlice:
     positions: Mapping[tuple[int, int], np.ndarray]
     regions: Mapping[int, np.ndarray]
     own: frozenset[int]
+    picture: tuple[slice, slice]
 
     @property
     def factors(self) -> Decomposition:

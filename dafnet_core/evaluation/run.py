@@ -140,6 +140,7 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         positions,
         regions,
         frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
+        data.preparation.picture,
     )
 
 

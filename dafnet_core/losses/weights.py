@@ -99,7 +99,8 @@ class LossWeights(Config):
 
     def without(self, names: tuple[str, ...]) -> Self:
         """These weights with those of some terms set to 0."""
-        return replace(self, **{f.name: 0.0 for f in self.terms() if f.name in names})
+        off: dict[str, Any] = {f.name: 0.0 for f in self.terms() if f.name in names}
+        return replace(self, **off)
 
     def total(self, terms: dict[str, Any]) -> Any:
         """The weighted sum of named terms; a term without a weight raises KeyError."""

@@ -36,12 +36,14 @@ def parser() -> argparse.ArgumentParser:
         prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, (_, f) in TrainConfig.options().items():
-        several = isinstance(f.default, tuple)
-        listed: dict[str, Any] = {"nargs": "+", "metavar": "NAME"} if several else {}
+        default: Any = f.default
+        several = isinstance(default, tuple)
+        metavar = "N" if several and default and type(default[0]) is int else "NAME"
+        listed: dict[str, Any] = {"nargs": "+", "metavar": metavar} if several else {}
         shown = "none" if f.default in ((), "") else f.default
         result.add_argument(
             f"--{name.replace('_', '-')}",
-            type=str if several else type(f.default),
+            type=type(default[0]) if several and default else str if several else type(default),
             default=argparse.SUPPRESS,
             choices=choices_of(f),
             help=f"{f.metadata['help']} (default: {shown})",

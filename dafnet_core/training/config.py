@@ -138,6 +138,16 @@ class MachineConfig(Config):
     FREE: ClassVar[frozenset[str]] = frozenset({"workers"})  # options that a resumed run may change
 
 
+def _shown(value: Any) -> str:
+    return (
+        " x ".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {  # Sec. IV-A and the published code
@@ -214,6 +224,11 @@ class TrainConfig:
             section, f = known[name]
             parts.setdefault(section, {})[f.name] = value
         return replace(self, **{s: replace(getattr(self, s), **changes) for s, changes in parts.items()})
+
+    def recipe_in_words(self) -> str:
+        """The options that the recipe set, with their values in this run."""
+        values = self.flat()
+        return ", ".join(f"{name} {_shown(values[name])}" for name in RECIPES[self.schedule.recipe])
 
     def flat(self) -> dict[str, Any]:
         """The value of every option."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import MISSING, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,11 @@ def _public(config: TrainConfig) -> dict[str, Any]:
 
 def _arguments(config: TrainConfig) -> list[str]:
     """The options that give this configuration."""
-    arguments, public = [], _public(config)
-    for name, (_, f) in config.options().items():
-        default = list(f.default) if isinstance(f.default, tuple) else None if f.default is MISSING else f.default
+    arguments, public, defaults = [], _public(config), _public(TrainConfig.of(recipe=config.schedule.recipe))
+    for name in config.options():
         value = public[name]
-        if value != default or name in ("data", "decoder"):
+        named = name in ("data", "decoder") or (name == "recipe" and value != "default")
+        if named or value != defaults[name]:
             arguments += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else (value,))]
     return arguments
 

@@ -72,6 +72,8 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     if rank_and_size()[0] == 0:
         for warning in data.warnings:
             print(f"warning: {warning}", file=sys.stderr)
+        if config.schedule.recipe != "default":
+            print(f"recipe {config.schedule.recipe}: {config.recipe_in_words()}")
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)
     _Run.begin(config, run, data, device).finish()
@@ -83,15 +85,17 @@ class _Run:
     """A run between its first step and its last.
 
     Attributes:
+        asked: the configuration as it was given; config: with epochs as steps.
         best, waited: the best fused Dice of a validation, and validations since then.
         seconds: spent before this process.
         good: step of the state on disk, None for none.
     """
 
-    config: TrainConfig
+    asked: TrainConfig
     folder: Path
     data: TrainingData
     state: TrainState
+    config: TrainConfig
     start: StartRecord | None = None
     best: float = -1.0
     waited: int = 0
@@ -101,14 +105,16 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, config: TrainConfig, folder: Path, data: TrainingData, device: torch.device) -> _Run:
+    def begin(cls, asked: TrainConfig, folder: Path, data: TrainingData, device: torch.device) -> _Run:
         """A new run, or one resumed from its state."""
+        epoch = max(len(data.train) // asked.schedule.batch_size, 1)
+        config = replace(asked, schedule=asked.schedule.for_epochs_of(epoch))
         kept = folder / "state.pt"
         resuming = kept.exists()
         start = None if resuming else load_start(config, data)
         networks = config.networks(data.train.modalities, data.train.classes)
         state = TrainState.create(networks, config, device, start.model if start else None)
-        run = cls(config, folder, data, state)
+        run = cls(asked, folder, data, state, config)
         if start:
             run.start = start_record(start, config.model.start)
         if resuming:
@@ -117,7 +123,7 @@ class _Run:
             run.start = facts["start"] and from_json(StartRecord, facts["start"], f"{kept}: start")
             run.good = state.step
         if run.rank == 0:
-            prepare_folder(folder, config, data.split)
+            prepare_folder(folder, asked, data.split)
             run._open_logs()
         return run
 
@@ -205,7 +211,7 @@ class _Run:
 
     def _keep(self, method: Any, result: EvaluationResult, dice: float) -> None:
         spent = self.seconds + time.monotonic() - self.started
-        checkpoint = as_checkpoint(method, self.config, self.data, self.start, self.state.step, result, spent)
+        checkpoint = as_checkpoint(method, self.asked, self.data, self.start, self.state.step, result, spent)
         write_checkpoint(checkpoint, self.folder / "last.safetensors")
         self.waited += 1
         if dice > self.best:

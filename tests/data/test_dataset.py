@@ -1,6 +1,7 @@
 """Slices, pairing, candidates and batches."""
 
 import numpy as np
+import pytest
 import torch
 
 from dafnet_core.data import phantom
@@ -68,15 +69,41 @@ def test_expert_candidates_are_frames_and_a_lone_frame_is_repeated():
     assert [which(x) for x in still] == [(0, 1)] * 3
 
 
-def test_shuffled_pairs_are_up_to_two_positions_off_anew_in_each_epoch():
+def test_shuffled_pairs_are_one_or_two_positions_off_anew_in_each_epoch():
     data = slices_of(study(slices=(9, 9)), pairing="shuffled")
-    offsets = []
-    for seed in range(40):
-        s = data.sample(4, np.random.default_rng(seed))
-        assert which(s.images[0, 0])[1] == 4
-        offsets.append(which(s.images[1, 0])[1] - 4)
-        assert (s.masks[1] == (4 + offsets[-1]) % 3).all()
-    assert set(offsets) == {-2, -1, 0, 1, 2}
+    assert len(data) == 18  # each slice of each modality keeps its place once
+    assert [sum(s.own[i] for s in (data[n] for n in range(18))) for i in range(2)] == [9, 9]
+    for entry, kept in ((8, 0), (9, 1)):  # the pair of both slices 4
+        offsets = []
+        for seed in range(40):
+            s = data.sample(entry, np.random.default_rng(seed))
+            places = [which(image[0])[1] for image in s.images]
+            assert places[kept] == 4
+            assert s.own == (kept == 0, kept == 1)
+            offsets.append(places[1 - kept] - 4)
+            assert (s.masks[1] == places[1] % 3).all()
+        assert set(offsets) == {-2, -1, 1, 2}  # never the pair that belongs together
+    assert data.truth(4) == ({}, {})
+
+
+def test_shuffled_phases_take_another_frame_with_its_mask_or_none():
+    data = slices_of(study(frames=(4, 1)), pairing="shuffled-phases")
+    frames = set()
+    for seed in range(20):
+        s = data.sample(2, np.random.default_rng(seed))
+        frames.add(which(s.images[0, 0])[0])
+        assert which(s.images[1, 0]) == (0, 2)
+        assert s.annotated.tolist() == [False, True]  # only frame 0 of a file has a mask
+        assert not s.masks[0].any()
+    assert frames == {1, 2, 3}
+    phantom = phantom_slices(3, range(1), size=64, phases=4, pairing="shuffled-phases")
+    s = phantom.sample(3, np.random.default_rng(1))
+    assert s.annotated.all()
+    beating = phantom.studies[0].frame_masks[0]
+    assert any(np.array_equal(s.masks[0], beating[frame, 3]) for frame in (1, 2, 3))
+    assert not np.array_equal(s.masks[0], beating[0, 3])
+    with pytest.raises(ValueError, match="no image has several frames"):
+        slices_of(study(), pairing="shuffled-phases")
 
 
 def test_a_mask_that_must_not_be_used_is_not_even_handed_on():

@@ -124,7 +124,7 @@ def test_the_slices_of_a_phantom_are_kept_within_bounds():
 
     def make(value):
         made.append(value)
-        return (np.zeros(60, np.uint8),), np.zeros(40, np.uint8)
+        return (np.zeros(60, np.uint8),), np.zeros(30, np.uint8), np.zeros(10, np.uint8)
 
     kept = Kept(250)
     for key in (1, 2, 1, 3, 1, 2):

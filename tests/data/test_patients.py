@@ -78,13 +78,13 @@ def test_numbers_are_over_patients(tmp_path):
     folder = slices(tmp_path / "set")
     interleaved = {name: f"p{int(name[-2:]) % 2}" for name in SLICES}
     folder.describe(subjects=interleaved)
-    _, data = evaluation_data(str(folder.root), "all", size=64, spacing=None, modalities=())
+    _, data = evaluation_data(str(folder.root), "all", modalities=())
     subjects = [data[n].subject for n in range(len(data))]
     assert subjects == ["p0"] * 18 + ["p1"] * 12  # one after the other, as encodings need them
     plain = slices(tmp_path / "plain")
-    _, data = evaluation_data(str(plain.root), "all", size=64, spacing=None, modalities=(), patients=PATIENTS)
+    _, data = evaluation_data(str(plain.root), "all", modalities=(), patients=PATIENTS)
     assert {data[n].subject for n in range(len(data))} == set(PATIENTS.values())
-    _, data = evaluation_data(str(plain.root), "all", size=64, spacing=None, modalities=())
+    _, data = evaluation_data(str(plain.root), "all", modalities=())
     assert [data[n].subject for n in range(len(data))] == SLICES
 
 

@@ -39,4 +39,4 @@ def test_what_data_are_called():
     with pytest.raises(ValueError, match="nnU-Net"):
         training_data(DataConfig(source="/no/such/folder"), 0)
     with pytest.raises(ValueError, match="expected train, val, test or all"):
-        evaluation_data("phantom", "best", size=64, spacing=None, modalities=())
+        evaluation_data("phantom", "best", modalities=())

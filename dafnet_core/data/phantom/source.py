@@ -14,9 +14,10 @@ from dafnet_core.data.phantom.constants import CLASSES, FIELD_OF_VIEW_MM, MODALI
 from dafnet_core.data.phantom.difficulty import DIFFICULTIES
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.study import Kept, PhantomStudy
-from dafnet_core.data.prepare import Preparation, scale_intensity
+from dafnet_core.data.prepare import MULTIPLE, PERCENTILES, Preparation, scale_intensity, sides
 from dafnet_core.data.source import Sample, SampleSet, nearest_slices
 from dafnet_core.data.splits import Split
+from dafnet_core.data.studies import DataError
 
 MIXED = "mixed"  # every other subject is hard
 EVALUATION_SUBJECTS = 24  # default number of subjects for evaluation
@@ -80,15 +81,29 @@ class Phantom:
     def names(self) -> tuple[str, ...]:
         return tuple(self._numbers)
 
-    def preparation(self, size: int, spacing: float | None) -> Preparation:
-        """The field of view fills the grid; `spacing` is ignored."""
-        return Preparation(size, size, FIELD_OF_VIEW_MM / size)
+    def preparation(
+        self, size: int | tuple[int, int], spacing: float | None, percentiles: tuple[float, float] = PERCENTILES
+    ) -> Preparation:
+        """The field of view fills the grid, which is square; `spacing` is ignored."""
+        height, width = sides(size)
+        if height != width or height % MULTIPLE:
+            raise DataError(f"size is {height} x {width}; the phantom is square, of a multiple of {MULTIPLE} pixels")
+        return Preparation(height, width, FIELD_OF_VIEW_MM / height, percentiles)
 
     def study(self, name: str, preparation: Preparation) -> PhantomStudy:
         number = self._numbers[name]
         mixed = "hard" if number % 2 else "standard"
         difficulty = mixed if self.difficulty == MIXED else self.difficulty
-        return PhantomStudy(self.seed, number, preparation.height, SLICES, difficulty, self.phases, self._kept)
+        return PhantomStudy(
+            self.seed,
+            number,
+            preparation.height,
+            SLICES,
+            difficulty,
+            self.phases,
+            self._kept,
+            preparation.percentiles,
+        )
 
     def ingredients(self, name: str) -> None:
         """Slices are made in a sixtieth of a second, and kept in memory within bounds."""

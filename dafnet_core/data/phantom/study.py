@@ -21,9 +21,10 @@ from dafnet_core.data.phantom.constants import (
 )
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.parameters import known_factors
-from dafnet_core.data.prepare import Preparation, scale_intensity
+from dafnet_core.data.prepare import PERCENTILES, Preparation, scale_intensity
 
-_Made = tuple[tuple[np.ndarray, ...], np.ndarray]  # images of each modality (frames, H, W), masks (M, H, W)
+# images of each modality (frames, H, W), masks (M, H, W), masks of the cine's frames (frames, H, W)
+_Made = tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]
 
 
 class Kept:
@@ -50,7 +51,7 @@ class Kept:
 
 
 def _bytes(made: _Made) -> int:
-    return sum(images.nbytes for images in made[0]) + made[1].nbytes
+    return sum(images.nbytes for images in made[0]) + made[1].nbytes + made[2].nbytes
 
 
 class PhantomStudy:
@@ -59,6 +60,7 @@ class PhantomStudy:
     Args:
         seed, subject, size, slices, difficulty, phases: of `generate`.
         kept: keeps slices, of other subjects too.
+        percentiles: of a slice's intensities that become -1 and 1.
     """
 
     def __init__(
@@ -70,15 +72,18 @@ class PhantomStudy:
         difficulty: str,
         phases: int = 1,
         kept: Kept | None = None,
+        percentiles: tuple[float, float] = PERCENTILES,
     ) -> None:
         self.name = case_name(seed, subject)
         self.positions = (np.arange(slices, dtype=np.float64) * SLICE_DISTANCE_MM,) * 2
         self._generate = partial(generate, seed, subject, size=size, slices=slices, difficulty=difficulty)
         self._known = partial(known_factors, seed, subject, difficulty=difficulty)
-        self._phases, self._kept = phases, kept or Kept()
-        self._key = seed, subject, size, slices, difficulty, phases
+        self._phases, self._kept, self._percentiles = phases, kept or Kept(), percentiles
+        self._key = seed, subject, size, slices, difficulty, phases, percentiles
+        self.notes: tuple[str, ...] = ()
         self.images = tuple(_Lazy(self, i, (frames, slices, size, size)) for i, frames in enumerate((phases, 1)))
         self.masks = tuple(_Lazy(self, i, (slices, size, size)) for i in range(2))
+        self.frame_masks = (_LazyFrameMasks(self, (phases, slices, size, size)), None)
 
     def pair(self, position: int) -> PhantomPair:
         """The pair with its ground truth, generated on each call: slices are kept without it."""
@@ -95,13 +100,14 @@ class PhantomStudy:
         return self._known(position)
 
     def made(self, position: int) -> _Made:
-        """Images of each modality, (frames, H, W) in [-1, 1], and masks (M, H, W)."""
+        """Images of each modality, (frames, H, W) in [-1, 1], masks (M, H, W), and masks of the cine's frames."""
         return self._kept.get((*self._key, position), partial(self._make, position))
 
     def _make(self, position: int) -> _Made:
         pair = self._generate(position, phases=self._phases)
-        images = tuple(np.stack([scale_intensity(x) for x in stack]) for stack in (pair.frames, pair.images[1:]))
-        return images, pair.masks
+        stacks = pair.frames, pair.images[1:]
+        images = tuple(np.stack([scale_intensity(x, self._percentiles) for x in stack]) for stack in stacks)
+        return images, pair.masks, pair.frame_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +122,18 @@ class _Lazy:
         if isinstance(at, tuple):
             return self.study.made(at[1])[0][self.modality][at[0]]
         return self.study.made(at)[1][self.modality]
+
+
+@dataclass(frozen=True, eq=False)
+class _LazyFrameMasks:
+    """Indexable like an array (frames, slices, H, W) of masks of the cine."""
+
+    study: PhantomStudy
+    shape: tuple[int, ...]
+
+    def __getitem__(self, at: int | tuple[int, int]) -> np.ndarray:
+        frame, position = at if isinstance(at, tuple) else (0, at)
+        return self.study.made(position)[2][frame]
 
 
 def phantom_slices(

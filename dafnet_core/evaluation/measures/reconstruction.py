@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dafnet_core.analysis.scores import image_errors
@@ -28,7 +28,9 @@ class Reconstruction:
     why: ClassVar[Mapping[str, str]] = {"reconstruction": "inside needs masks of this modality"}
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, float, float]]:
-        errors = image_errors(seen.estimate.images, seen.images[:, 0], seen.truth)
+        images = (replace(image, pixels=image.pixels[seen.picture]) for image in seen.estimate.images)
+        truth = {i: mask[seen.picture] for i, mask in seen.truth.items()}
+        errors = image_errors(images, seen.images[:, 0][:, *seen.picture], truth)
         return [(kind, i, seen.subject, everywhere, inside) for kind, i, _, everywhere, inside in errors]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:

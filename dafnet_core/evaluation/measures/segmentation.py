@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from dafnet_core.analysis.scores import mask_overlaps
@@ -66,11 +66,12 @@ class Segmentation:
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, Any]]:
         method, classes = seen.method, len(seen.method.classes)
-        overlaps = list(mask_overlaps(seen.estimate.masks, seen.truth, classes))
+        truth = {i: mask[seen.picture] for i, mask in seen.truth.items()}
+        masks = list(seen.estimate.masks)
         if "copy" not in method.kinds:
             given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
-            copied = predict_all(Copy(method.modalities, method.classes), given)
-            overlaps += mask_overlaps(copied.masks, seen.truth, classes)
+            masks += predict_all(Copy(method.modalities, method.classes), given).masks
+        overlaps = mask_overlaps((replace(m, labels=m.labels[seen.picture]) for m in masks), truth, classes)
         return [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
