@@ -31,6 +31,7 @@ LAYERS = (
     "dafnet_core.evaluation",
     "dafnet_core.checkpoints",
     "dafnet_core.evaluate",
+    "dafnet_core.prediction",
     "dafnet_core.training",
     "dafnet_explorer",
     "pages",

@@ -76,12 +76,15 @@ class Estimate:
         positions: of ordered pairs (fixed, moving), (H, W, 2) xy in pixels: where in the moving image each pixel of
             the fixed one is sampled; {} for none.
         factors: anatomy and modality factors, and results derived from them; None for methods without factors.
+        probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; None for
+            methods without any.
     """
 
     masks: tuple[PredictedMask, ...]
     images: tuple[PredictedImage, ...] = ()
     positions: Mapping[tuple[int, int], np.ndarray] = field(default_factory=dict)
     factors: Decomposition | None = None
+    probabilities: np.ndarray | None = None
 
 
 @runtime_checkable

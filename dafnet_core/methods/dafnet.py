@@ -119,7 +119,8 @@ def estimate_of(decomposition: Decomposition) -> Estimate:
     images = [PredictedImage("own", i, None, decomposition.own[i]) for i in range(len(decomposition.names))]
     images += [PredictedImage("cross", i, j, decomposition.cross[p]) for p, (i, j) in pairs]
     positions = {pair: decomposition.positions[p] for p, pair in pairs}
-    return Estimate(tuple(masks_of(decomposition)), tuple(images), positions, decomposition)
+    masks = tuple(masks_of(decomposition))
+    return Estimate(masks, tuple(images), positions, decomposition, decomposition.probabilities)
 
 
 def masks_of(decomposition: Decomposition) -> Iterator[PredictedMask]:

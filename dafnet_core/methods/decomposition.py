@@ -32,6 +32,7 @@ class Decomposition:
         weights: (P, K) pair weights of the candidates, summing to 1.
         z_mean, z_std: (n, n_z) of q(z | x, s).
         single, fused_masks: (n, H, W) uint8 labels; deformed_masks: (P, H, W).
+        probabilities: (n, L, H, W) float32, of the classes in the fused masks; they sum to 1.
         own: (n, H, W) float32 g(s_i, z_i); cross: (P, H, W) g(s_j in frame i, z_i);
             swapped: (P, H, W) g(s_i, z_j), the anatomy of i in the style of j.
     """
@@ -50,6 +51,7 @@ class Decomposition:
     single: np.ndarray
     deformed_masks: np.ndarray
     fused_masks: np.ndarray
+    probabilities: np.ndarray
     own: np.ndarray
     cross: np.ndarray
     swapped: np.ndarray
@@ -93,6 +95,7 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
         single=labels(prediction.single),
         deformed_masks=labels(prediction.deformed_masks),
         fused_masks=labels(prediction.fused_masks),
+        probabilities=array(prediction.fused_masks[:, 0].float()),
         own=array(reconstruction.own[:, 0]),
         cross=array(reconstruction.cross[:, 0, 0]),
         swapped=array(reconstruction.swapped[:, 0]),
