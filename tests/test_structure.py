@@ -32,6 +32,7 @@ LAYERS = (
     "dafnet_core.checkpoints",
     "dafnet_core.evaluate",
     "dafnet_core.prediction",
+    "dafnet_core.predict",
     "dafnet_core.training",
     "dafnet_explorer",
     "pages",

@@ -19,7 +19,7 @@ from tools.visitor import Visitor
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = "dafnet-explorer", "dafnet-train", "dafnet-evaluate", "dafnet-read"
+COMMANDS = "dafnet-explorer", "dafnet-train", "dafnet-evaluate", "dafnet-predict", "dafnet-read"
 
 
 @pytest.fixture(scope="module")
