@@ -59,7 +59,7 @@ def _predict(
 ) -> str:
     check_own(folder)
     stacks = inputs.stacks(name)
-    record = {**record, "content": content_digest(stacks)}
+    record = {**record, "content": content_digest({m: stack.scan for m, stack in stacks.items()})}
     if is_done(folder, record):
         return "already there"
     settings = record["settings"]

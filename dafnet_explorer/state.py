@@ -15,3 +15,4 @@ LINKED = "linked"  # name and digest of a link's checkpoint if it differs from t
 WAITING = "waiting"  # whether a sample is shown until files are uploaded
 OWN_CHECKPOINTS = "own-checkpoints"  # uploaded checkpoints by name
 PRIVATE = "private"  # whether the user has uploaded files: results are then cached per session
+PREDICTED = "predicted-study"  # what identifies a prediction of the uploaded study, and its ZIP

@@ -13,7 +13,7 @@ from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.frame import Frame
 from dafnet_core.data.placement import Placement
 from dafnet_core.data.prepare import Preparation, place, prepare, prepare_mask, scale_intensity
-from dafnet_core.data.readers import Slice
+from dafnet_core.data.readers import Scan, Slice
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import SOURCES, open_source
 
@@ -43,6 +43,7 @@ class Subject:
         notes: conversions, choices and doubts.
         uploaded: whether these are the user's files.
         neighbour_images: returns (n, K, H, W) images of the slice and its neighbours, nearest first; None without any.
+        scans: the user's whole stacks by modality, of one volume each, in one plane; {} for samples.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     uploaded: bool = False
     neighbour_images: Callable[[], np.ndarray] | None = None
+    scans: Mapping[int, Scan] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -110,6 +112,7 @@ def uploaded(
     slices: Mapping[int, Slice],
     masks: Mapping[int, tuple[Slice, dict[int, int]]],
     neighbours: Mapping[int, Callable[[], list[Slice]]] | None = None,
+    scans: Mapping[int, Scan] | None = None,
 ) -> Subject:
     """The user's slices on the checkpoint's grid.
 
@@ -118,6 +121,7 @@ def uploaded(
         slices: by index of the modality in the model; at least one.
         masks: labels and their table of classes, for some of the same modalities.
         neighbours: returns the slices nearest to each, itself first, if every modality has as many.
+        scans: the stacks that the slices are of.
 
     Raises:
         ReadError: a mask does not match its image, or slices whose headers put them in planes that cross.
@@ -150,4 +154,5 @@ def uploaded(
         notes=tuple(dict.fromkeys(notes)),
         uploaded=True,
         neighbour_images=around if neighbours else None,
+        scans=scans or {},
     )

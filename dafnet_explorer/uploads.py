@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -61,6 +62,15 @@ def _pick_volume(scan: Scan, name: str) -> int:
     return st.slider(f"Volume of {name}", 1, scan.volumes, 1, key=key, help=help_text) - 1
 
 
+def _one_volume(scan: Scan, volume: int) -> Scan:
+    """A scan with one of its volumes alone, which its notes say."""
+    if scan.volumes == 1:
+        return scan
+    note = f"Volume {volume + 1} of {scan.volumes} was predicted."
+    names = scan.volume_names[volume : volume + 1]
+    return replace(scan, values=scan.values[volume : volume + 1], volume_names=names, notes=(*scan.notes, note))
+
+
 def _pick_slice(scan: Scan, name: str) -> int:
     """Selected slice of a stack; the middle one by default."""
     if scan.slices == 1:
@@ -97,6 +107,7 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
     scans = _in_one_plane(read, boxes)
     slices: dict[int, Slice] = {}
     stacks: dict[int, Callable[[], list[Slice]]] = {}
+    whole: dict[int, Scan] = {}
     masks: dict[int, tuple[Slice, dict[int, int]]] = {}
     wanted = subjects.candidate_count(checkpoint)
     linked = len(scans) > 1 and _link_toggle(scans)
@@ -108,7 +119,7 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
                 index = _linked_slice(scan, slices[first], checkpoint.config.modalities[first])
             else:
                 index = _pick_slice(scan, name)
-            slices[m] = scan.slice(index, volume)
+            slices[m], whole[m] = scan.slice(index, volume), _one_volume(scan, volume)
             if scan.slices >= wanted:
                 stacks[m] = partial(_neighbours, scan, index, volume, wanted)
             if (chosen := _pick_mask(read[m], scan, index, name, checkpoint.config.classes)) is not None:
@@ -117,10 +128,10 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
         return None
     around = stacks if len(stacks) == len(slices) else None
     try:
-        return subjects.uploaded(checkpoint, slices, masks, around)
+        return subjects.uploaded(checkpoint, slices, masks, around, whole)
     except ReadError as error:
         st.error(str(error))
-        return subjects.uploaded(checkpoint, slices, {}, around)
+        return subjects.uploaded(checkpoint, slices, {}, around, whole)
 
 
 def _in_one_plane(read: dict[int, Scan], boxes: Sequence) -> dict[int, Scan]:

@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import controls, provenance, sidebar
+from dafnet_explorer import controls, provenance, sidebar, whole_study
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
@@ -128,6 +128,8 @@ st.plotly_chart(
     key="inspection",
     alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )
+
+whole_study.section(checkpoint, subject)
 
 st.subheader("Downloads")
 facts = provenance.about(checkpoint, provenance.data_name(subject), classes=classes, versions=checkpoint.versions)

@@ -17,7 +17,7 @@ import torch
 
 import dafnet_core
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data.studies import Stack
+from dafnet_core.data.formats.scan import Scan
 from dafnet_core.prediction.slices import MAIN, WHAT, Layer, PredictedSubject
 from dafnet_core.prediction.volumes import FileGrid, displacement, nifti, on_file_grid
 
@@ -48,14 +48,14 @@ def settings_of(checkpoint: Checkpoint, what: Sequence[str] = tuple(WHAT)) -> di
     }
 
 
-def content_digest(stacks: Mapping[int, Stack]) -> str:
-    """Identifies the images of a subject and where they lie, 32 hex digits."""
+def content_digest(scans: Mapping[int, Scan]) -> str:
+    """Identifies the images of a subject by modality, and where they lie: 32 hex digits."""
     seen = hashlib.blake2b(digest_size=16)
-    for modality, stack in sorted(stacks.items()):
-        grid = FileGrid.of(stack.scan)
-        about = modality, stack.scan.values.shape, grid.stored.axes, grid.stored.flips, grid.affine.tolist()
+    for modality, scan in sorted(scans.items()):
+        grid = FileGrid.of(scan)
+        about = modality, scan.values.shape, grid.stored.axes, grid.stored.flips, grid.affine.tolist()
         seen.update(repr(about).encode())
-        seen.update(np.ascontiguousarray(stack.scan.values).data)
+        seen.update(np.ascontiguousarray(scan.values).data)
     return seen.hexdigest()
 
 
