@@ -100,7 +100,8 @@ def section(checkpoint: Checkpoint, subject: Subject) -> None:
     key, packed = st.session_state.get(state.PREDICTED, (None, b""))
     if key is not None and key == (checkpoint.digest, tuple(what), content_digest(scans)):
         name = f"dafnet-prediction-{provenance.short_digest(checkpoint)}.zip"
-        controls.download(f"Prediction (ZIP, {len(packed) / 1e6:.1f} MB)", packed, name)
+        size = f"{len(packed) / 1e6:.1f} MB" if len(packed) >= 1e6 else f"{-(-len(packed) // 1000)} kB"
+        controls.download(f"Prediction (ZIP, {size})", packed, name)
 
 
 def _predict(checkpoint: Checkpoint, scans: Mapping[int, Scan], what: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import zipfile
 import nibabel
 import numpy as np
 import pytest
+from browser_visits import download
 from page_visits import page_text
 
 from dafnet_core.data.frame import in_one_plane
@@ -117,3 +118,20 @@ def test_the_selected_volume_is_predicted(app):
     told = json.loads(members(app.session_state[state.PREDICTED][1])["prediction.json"])
     assert "LGE: Volume 2 of 3 was predicted." in told["notes"]
     assert "a.nii" not in page_text(app).partition("The whole study")[2]
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_zip_is_downloaded_in_a_browser(server, page, tmp_path):
+    address, _ = server
+    path = tmp_path / "mine.nii"
+    path.write_bytes(volume(1).to_bytes())
+    page.goto(f"{address}/decompose")
+    page.get_by_text("My files").click()
+    page.locator(".st-key-file-LGE input[type=file]").set_input_files(str(path))
+    page.get_by_role("heading", name="The whole study").wait_for()
+    page.get_by_role("button", name=BUTTON).locator("visible=true").first.click()
+    page.get_by_role("button", name="Prediction (ZIP").locator("visible=true").first.wait_for()
+    download(page, "Prediction (ZIP").save_as(tmp_path / "prediction.zip")
+    mask = opened(members((tmp_path / "prediction.zip").read_bytes())["LGE_mask.nii.gz"])
+    assert mask.shape == volume(1).shape
