@@ -20,7 +20,7 @@ from tqdm import tqdm
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
 from dafnet_core.data.sources import DATA_HELP
 from dafnet_core.files import atomic_write, check_writable, describe_os_error
-from dafnet_core.prediction.folder import check_own, is_done, read_record, write_subject
+from dafnet_core.prediction.folder import check_own, is_done, read_record, subject_folder, write_subject
 from dafnet_core.prediction.inputs import Inputs, open_inputs
 from dafnet_core.prediction.record import FORMAT, RECORD, content_digest, files, settings_of
 from dafnet_core.prediction.slices import WHAT, predict_subject
@@ -43,7 +43,8 @@ def predict_all_subjects(
         for number, name in enumerate(inputs.names):
             bar.set_postfix_str(name)
             try:
-                became[name] = _predict(checkpoint, inputs, name, out / name, record, partial(_show, bar, number))
+                folder, progress = subject_folder(out, name), partial(_show, bar, number)
+                became[name] = _predict(checkpoint, inputs, name, folder, record, progress)
             except OSError as error:
                 became[name] = f"failed: {describe_os_error(error)}"
             except ValueError as error:

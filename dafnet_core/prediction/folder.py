@@ -33,6 +33,13 @@ def is_done(folder: Path, record: Mapping[str, Any]) -> bool:
     return all((folder / name).is_file() for name in there.get("outputs", {}))
 
 
+def subject_folder(out: Path, name: str) -> Path:
+    """The folder of a subject in OUT; raises ValueError for a name that could lead elsewhere."""
+    if name.startswith(".") or Path(name).name != name or name == RECORD:
+        raise ValueError(f"{name!r} cannot name a folder of results; rename the subject")
+    return out / name
+
+
 def check_own(folder: Path) -> None:
     """Check that a subject's folder holds nothing but an earlier prediction, which may be replaced.
 

@@ -268,3 +268,26 @@ def test_the_parts_of_a_split_are_those_of_the_checkpoint(tmp_path, out):
     options = "--data", folder.root, "--out", out, "--only", "masks", "--split", "test"
     assert run(*options, checkpoint=BRAIN) == 0
     assert set(record(out)["subjects"]) == {split.test[0], "new"}
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "a/b", "prediction.json"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="cannot name a folder of results"):
+        folders.subject_folder(tmp_path, name)
+
+
+def test_files_that_dataset_json_lists_are_predicted_too(tmp_path, out):
+    folder = Folder(tmp_path / "set", channels=("T1", "FLAIR"))
+    folder.case("a")
+    (folder.root / "imagesTr").rename(folder.root / "elsewhere")
+    images = [f"elsewhere/a_000{n}.nii.gz" for n in range(2)]
+    folder.describe(dataset={"a": {"images": images, "label": "labelsTr/a.nii.gz"}})
+    assert run("--data", folder.root, "--out", out, "--only", "masks", checkpoint=BRAIN) == 0
+    assert set(record(out / "a")["modalities"]) == {"T1", "FLAIR"}
+
+
+def test_an_image_without_a_channel_is_refused_with_the_names_that_are_needed(tmp_path, out, capsys):
+    folder = Folder(tmp_path / "set", channels=("T1", "FLAIR"))
+    folder.image("a_0007", shown_by(marked()))
+    assert run("--data", folder.root, "--out", out, checkpoint=BRAIN) == 2
+    assert "0000 T1, 0001 FLAIR" in capsys.readouterr().err
