@@ -96,7 +96,7 @@ def files(found: PredictedSubject, record: Mapping[str, Any]) -> Iterator[tuple[
         first, second = (found.method.modalities[m] for m in (fixed, moving))
         outputs[name] = (
             f"displacement field for ITK on the voxels of {first}, mm in LPS: resampling {second} by it gives {second} "
-            f"on {first}; it leads into the slice of {second} that was paired, so it may cross slices"
+            f"on {first}; it leads into the slice of {second} that was paired, so it may cross slices; 0 where none was"
         )
         field = displacement(found.stacks[fixed], found.stacks[moving], planes)
         yield name, nifti(field, FileGrid.of(found.stacks[fixed].scan), vector=True)

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import nibabel
 import numpy as np
@@ -18,7 +22,7 @@ from tests.helpers.bodies import ORIENTATIONS, centred, image, series, turn_abou
 from tests.helpers.chaos_tree import write_chaos
 from tests.helpers.commands import call
 from tests.helpers.nnunet_folder import Folder, marked, shown_by
-from tests.helpers.paths import CHECKPOINTS, SHIPPED
+from tests.helpers.paths import CHECKPOINTS, ROOT, SHIPPED
 
 BRAIN = CHECKPOINTS / "brain-film.safetensors"
 SHAPE, SPACING = (60, 52, 3), (2.0, 2.2, 8.0)
@@ -291,3 +295,30 @@ def test_an_image_without_a_channel_is_refused_with_the_names_that_are_needed(tm
     folder.image("a_0007", shown_by(marked()))
     assert run("--data", folder.root, "--out", out, checkpoint=BRAIN) == 2
     assert "0000 T1, 0001 FLAIR" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_process_that_is_stopped_leaves_whole_subjects_alone(out, how, code):
+    options = [str(SHIPPED), "--data", "phantom:seed=9001,subjects=6", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dafnet_core.predict", *options], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("phantom*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)  # in the middle of the second one
+    process.send_signal(how)
+    process.communicate()
+    assert process.returncode == code
+    whole = list(out.glob("phantom*"))
+    assert 1 <= len(whole) < 6
+    for folder in whole:
+        assert {path.name for path in folder.iterdir()} == {*record(folder)["outputs"], "prediction.json"}
+    before = {folder.name: state(folder) for folder in whole}
+    assert predict.main([*options, "--quiet"]) == 0
+    assert {folder.name: state(folder) for folder in whole} == before
+    assert sorted(path.name for path in out.iterdir()) == [
+        *(f"phantom_s9001_{n:04d}" for n in range(6)),
+        "prediction.json",
+    ]
