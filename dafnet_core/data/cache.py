@@ -156,7 +156,7 @@ def _read_memo(folder: Path | None) -> dict[str, list[Any]]:
     return found if isinstance(found, dict) else {}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def _code() -> list[str]:
     """What prepares: this package's code for data, and the libraries that decode and resample."""
     digest = hashlib.blake2b(digest_size=20)
@@ -165,7 +165,7 @@ def _code() -> list[str]:
     return [__version__, digest.hexdigest(), *map(version, ("numpy", "pillow", "nibabel", "pydicom"))]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _say(sentence: str) -> None:
     """Write a warning to standard error, once in a process."""
     tqdm.write(f"warning: {sentence}", file=sys.stderr)

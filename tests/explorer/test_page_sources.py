@@ -45,6 +45,8 @@ def test_what_is_chosen_is_in_the_link():
         [
             "'Subject'",
             "'Data'",
+            "'Link slices by position'",
+            "f'Volume of {name}'",
             "f'Volume of {name}'",
             "f'Slice of {name}'",
             "f'Label {label} means'",
