@@ -7,6 +7,7 @@ test are reported as well.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,19 @@ def euclidean_distances(z: np.ndarray) -> np.ndarray:
     return cdist(z, z)
 
 
+def _dcor() -> Any:
+    """The library, imported when it is needed, since numba compiles for seconds then.
+
+    numba would also set the number of threads of all OpenMP libraries, torch's too, to that of the processors.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal():
+        os.environ.setdefault("NUMBA_NUM_THREADS", threads)
+    import dcor
+
+    return dcor
+
+
 def dependence(
     a: np.ndarray, b: np.ndarray, subjects: np.ndarray, *, permutations: int = 999, seed: int = 0
 ) -> Dependence:
@@ -110,7 +124,7 @@ def dependence(
     >>> round(result.dcor, 6), result.p_value
     (1.0, 0.01)
     """
-    import dcor  # here, since numba compiles for seconds when it is imported and only this function needs it
+    dcor = _dcor()
 
     a, b, subjects = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(subjects)
     blocks = _blocks(subjects)
@@ -134,7 +148,7 @@ def dependence(
 
 def _check(a: np.ndarray, b: np.ndarray, blocks: list[np.ndarray], n: int) -> None:
     """Errors of `dependence`."""
-    import dcor
+    dcor = _dcor()
 
     for name, distances in (("a", a), ("b", b)):
         if distances.shape != (n, n):
@@ -164,7 +178,7 @@ def _null(
     subjects. Simply joining the permuted blocks would let them lie across each other and lose, in every permutation,
     the dependence that coinciding blocks alone bring: independent factors were then rejected up to 2 times in 5.
     """
-    import dcor
+    dcor = _dcor()
 
     # The centred side is orthogonal to all that centring takes from the other, so b need not be centred again for
     # each permutation.
