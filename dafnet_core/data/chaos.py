@@ -49,7 +49,7 @@ class ChaosInPhase(FileSource):
     """The MR subjects of CHAOS, T1 in phase and T2.
 
     Args:
-        folder: the one with the numbered subjects, or one that holds it up to two levels down.
+        folder: the one with the numbered subjects, or one that holds it up to three levels down.
     """
 
     kind: ClassVar[str] = "chaos"
@@ -121,12 +121,12 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _find(folder: Path) -> Path:
-    """The folder with the subjects: this one, or the only such one up to two levels down."""
+    """The folder with the subjects: this one, or the only such one up to three levels down."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; give the one that CHAOS was unpacked to.")
     if _has_subjects(folder):
         return folder
-    below = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_dir())
+    below = sorted(path for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern) if path.is_dir())
     folders = [path for path in below if _has_subjects(path)]
     if len(folders) > 1:
         raise DataError(
@@ -135,7 +135,7 @@ def _find(folder: Path) -> Path:
     if folders:
         return folders[0]
     raise DataError(
-        f"{folder}: no MR subject of CHAOS here or two levels down; a folder with subjects such as 1/T1DUAL and "
+        f"{folder}: no MR subject of CHAOS here or three levels down; a folder with subjects such as 1/T1DUAL and "
         "1/T2SPIR is needed, Train_Sets/MR in the original."
     )
 

@@ -26,6 +26,9 @@ class DataConfig(Config):
         r"match, such as pat\d+: cases of one patient stay in one part of the split",
     )
     fold: int = option(0, "which split of the subjects: the data's own folds where they have some, else 0 to 2")
+    splits: str = option(
+        "given", "given: the data set's own folds if it has some; drawn: from --seed; or a file like splits_final.json"
+    )
     target: str = option("", "modality with limited annotations; the last one by default")
     annotations: float = option(1.0, "share of subjects whose target masks are used, 0 to 1 (Sec. V-A, V-B)")
     pairing: str = option(

@@ -21,14 +21,13 @@ from dafnet_core.data.nnunet_files import (
     case_patients,
     count_note,
     find_cases,
-    read_folds,
     sidecar_path,
     with_sidecar,
 )
 from dafnet_core.data.patients import guess_note, guessed
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.source import FileSource
-from dafnet_core.data.splits import Split
+from dafnet_core.data.splits import Split, read_folds
 from dafnet_core.data.studies import DataError, Stack, Study, join, prepare_stacks, read_finite, read_labels, reading
 
 

@@ -260,32 +260,3 @@ def _sidecar(path: Path, case: Case) -> tuple[float, float, float] | None:
             "numbers in mm as nnU-Net's Tiff3DIO reads them. Correct the file or take it away."
         )
     return float(values[0]), float(values[1]), float(values[2])
-
-
-# --- folds ----------------------------------------------------------------------------------------------------
-
-
-def read_folds(path: Path, names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], ...]:
-    """The splits of splits_final.json; test cases are those that a split names nowhere."""
-    if not path.exists():
-        return ()
-    splits = read_json(path)
-    if not isinstance(splits, list) or not splits:
-        what = "an empty list" if splits == [] else f"a {type(splits).__name__}"
-        raise DataError(f"{path}: it holds {what}; a list of splits is needed. Without the file they are drawn.")
-    folds = []
-    for number, split in enumerate(splits):
-        if not isinstance(split, dict) or not all(isinstance(split.get(part), list) for part in ("train", "val")):
-            raise DataError(f'{path}: split {number} is not {{"train": [names], "val": [names]}}; write it so.')
-        train, val = split["train"], split["val"]
-        if unknown := [name for name in (*train, *val) if name not in names]:
-            raise DataError(f"{path}: split {number} names {unknown[0]!r}; there is no such case, correct the split.")
-        if twice := sorted({*train} & {*val}):
-            raise DataError(f"{path}: split {number} has {twice[0]!r} in train and in val; leave it in one of them.")
-        for part in ("train", "val"):
-            if len(set(split[part])) < len(split[part]):
-                twice = sorted(name for name in set(split[part]) if split[part].count(name) > 1)
-                raise DataError(f"{path}: split {number} has {twice[0]!r} twice in {part}; name it once.")
-        rest = tuple(name for name in names if name not in train and name not in val)
-        folds.append({"train": tuple(train), "val": tuple(val), "test": rest})
-    return tuple(folds)

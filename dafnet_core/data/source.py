@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.patients import spread
 from dafnet_core.data.prepare import PERCENTILES, Preparation
-from dafnet_core.data.splits import Split, split_patients
+from dafnet_core.data.splits import Split, read_folds, split_patients
 from dafnet_core.data.studies import DataError, StudyLike
 
 
@@ -170,7 +171,7 @@ class FileSource:
     """Base of sources of files: a split by patient, a path, one test part, no samples."""
 
     kind: ClassVar[str]
-    own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing"})
+    own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing", "splits"})
     synthetic: ClassVar[bool] = False
     built_in: ClassVar[bool] = False
     evaluated_whole: ClassVar[bool] = False
@@ -197,12 +198,17 @@ class FileSource:
         return None
 
     def split(self, config: DataConfig, seed: int) -> Split:
-        """The data's own split if there is one, else 70 / 15 / 15 per cent of the patients."""
-        if not self.folds:
+        """The data's own split if there is one, else 70 / 15 / 15 per cent of the patients; or as `splits` says."""
+        folds = self.folds
+        if config.splits not in ("given", "drawn"):
+            if not Path(config.splits).is_file():
+                raise DataError(f"splits is {config.splits!r}; expected given, drawn, or a file of folds")
+            folds = read_folds(Path(config.splits), self.names())
+        if not folds or config.splits == "drawn":
             return split_patients(self.names(), self.patients, seed, config.fold)
-        if config.fold >= len(self.folds):
-            raise DataError(f"fold is {config.fold}; {self.name} comes with folds 0 to {len(self.folds) - 1}")
-        split = self.folds[config.fold]
+        if config.fold >= len(folds):
+            raise DataError(f"fold is {config.fold}; {self.name} comes with folds 0 to {len(folds) - 1}")
+        split = folds[config.fold]
         if not split["train"] or not split["val"]:
             raise DataError(f"fold {config.fold} of {self.name} has no subject to train on, or none to validate on")
         if seen := spread(split, self.patients):

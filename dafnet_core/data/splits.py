@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+
+from dafnet_core.data.nnunet_description import read_json
+from dafnet_core.data.studies import DataError
 
 FOLDS = 3
 PARTS = ("train", "val", "test")
@@ -64,3 +68,29 @@ def draw_annotated(names: Sequence[str], share: float, seed: int) -> frozenset[s
     count = max(round(share * len(names)), 1) if share else 0
     order = np.random.default_rng([seed, 71]).permutation(len(names))
     return frozenset(sorted(names)[i] for i in order[:count])
+
+
+def read_folds(path: Path, names: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], ...]:
+    """The splits of splits_final.json; test cases are those that a split names nowhere."""
+    if not path.exists():
+        return ()
+    splits = read_json(path)
+    if not isinstance(splits, list) or not splits:
+        what = "an empty list" if splits == [] else f"a {type(splits).__name__}"
+        raise DataError(f"{path}: it holds {what}; a list of splits is needed. Without the file they are drawn.")
+    folds = []
+    for number, split in enumerate(splits):
+        if not isinstance(split, dict) or not all(isinstance(split.get(part), list) for part in ("train", "val")):
+            raise DataError(f'{path}: split {number} is not {{"train": [names], "val": [names]}}; write it so.')
+        train, val = split["train"], split["val"]
+        if unknown := [name for name in (*train, *val) if name not in names]:
+            raise DataError(f"{path}: split {number} names {unknown[0]!r}; there is no such case, correct the split.")
+        if twice := sorted({*train} & {*val}):
+            raise DataError(f"{path}: split {number} has {twice[0]!r} in train and in val; leave it in one of them.")
+        for part in ("train", "val"):
+            if len(set(split[part])) < len(split[part]):
+                twice = sorted(name for name in set(split[part]) if split[part].count(name) > 1)
+                raise DataError(f"{path}: split {number} has {twice[0]!r} twice in {part}; name it once.")
+        rest = tuple(name for name in names if name not in train and name not in val)
+        folds.append({"train": tuple(train), "val": tuple(val), "test": rest})
+    return tuple(folds)

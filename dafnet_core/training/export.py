@@ -103,7 +103,8 @@ def as_checkpoint(
 
 def _public(config: TrainConfig) -> dict[str, Any]:
     """Every option without local paths; tuples as lists, as in JSON."""
-    options = config.flat() | {"data": public_name(config.data.source), "start": Path(config.model.start).name}
+    files = {"start": Path(config.model.start).name, "splits": Path(config.data.splits).name}
+    options = config.flat() | {"data": public_name(config.data.source)} | files
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
