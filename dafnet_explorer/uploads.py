@@ -15,7 +15,7 @@ from dafnet_core.data.frame import cut_like, in_one_plane, labels_on, nearest_po
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.reader_process import Readers
 from dafnet_core.data.readers import ReadError, Scan, Slice
-from dafnet_core.data.source import nearest_slices
+from dafnet_core.data.samples import nearest_slices
 from dafnet_explorer import state, subjects
 from dafnet_explorer.subjects import Subject
 

@@ -56,7 +56,7 @@ class ChaosInPhase(FileSource):
     help: ClassVar[str] = "chaos:PATH (T1 in phase)"
     phase: ClassVar[str] = "InPhase"
     licence = "CC BY-NC-SA 4.0 (as the challenge states it; check the terms that came with your copy)"
-    modalities = MODALITIES
+    modalities: tuple[str, ...] = MODALITIES
     classes = CLASSES
     registered = False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dafnet_core.data.studies import DataError
+from dafnet_core.data.studies import DataError, ModalityError
 
 PHANTOM_GENERATOR = "dafnet_core.data.phantom"  # in dataset.json
 
@@ -174,7 +174,7 @@ def chosen_channels(channels: Mapping[int, str], modalities: Sequence[str], path
     there = ", ".join(channels.values())
     for name in modalities:
         if name.casefold() not in known:
-            raise DataError(f"{path}: there is no modality {name!r}; choose from {there}.")
+            raise ModalityError(f"{path}: there is no modality {name!r}; choose from {there}.")
     chosen = tuple(known[name.casefold()] for name in modalities) or tuple(channels)
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         asked = f"{', '.join(modalities)} asked for" if modalities else "all asked for"

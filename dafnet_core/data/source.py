@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
-
-import numpy as np
+from typing import Any, ClassVar, Protocol, Self, cast
 
 from dafnet_core.data.config import DataConfig
+from dafnet_core.data.formats.scan import clean_name
 from dafnet_core.data.patients import spread
 from dafnet_core.data.prepare import PERCENTILES, Preparation
+from dafnet_core.data.samples import SampleSet, SampleSlices, StudySlices
 from dafnet_core.data.splits import Split, read_folds, split_patients
 from dafnet_core.data.studies import DataError, StudyLike
-
-
-@dataclass(frozen=True)
-class SampleSet:
-    """Example slices of a source, by the numbers of their subjects.
-
-    Attributes:
-        subjects: how many, never trained on.
-        slices: of each subject.
-        variants: versions of every subject, the usual one first; at least one.
-        about: readable description, to follow "built-in".
-        slice_help, variant_help: one sentence each about the choice of a slice and of a variant.
-    """
-
-    subjects: int
-    slices: int
-    variants: tuple[str, ...]
-    about: str
-    slice_help: str
-    variant_help: str
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One slice of one subject on a model's grid, with its ground truth; M modalities.
-
-    Attributes:
-        title: readable; never a patient's name.
-        images: (M, H, W) float32 in [-1, 1].
-        masks: labels (H, W) of those of the M that have any, by position.
-        sampling: of ordered pairs (fixed, moving), where in the moving image each pixel of the fixed one is found,
-            (H, W, 2) xy in pixels; {} where unknown.
-        around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
-    """
-
-    title: str
-    images: np.ndarray
-    masks: dict[int, np.ndarray] = field(default_factory=dict)
-    sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
-    around: Callable[[int], np.ndarray] | None = None
-
-
-def nearest_slices(position: int, count: int, wanted: int) -> list[int]:
-    """A slice of `count` and its neighbours, nearest first, at most so many as wanted."""
-    return sorted(range(count), key=lambda k: abs(k - position))[:wanted]
 
 
 class DataSource(Protocol):
@@ -150,32 +104,35 @@ class DataSource(Protocol):
         """Data to evaluate an exported checkpoint on: specs by title; {} if there are none."""
         ...
 
-    def sample(
-        self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
-    ) -> Sample:
-        """An example slice; only for sources with `samples`, which bounds the first three.
+    def sample_slices(
+        self, number: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
+    ) -> SampleSlices:
+        """The slices of one subject as samples; only for sources with `samples`, which bounds the first two.
 
         Args:
-            number: of the subject, from 0; position: of its slice, from 0.
+            number: of the subject, from 0, in the order of `names()`.
             preparation: of the model, which the images are brought to.
             modalities: names of those that are wanted, in this order.
+
+        Raises:
+            DataError: files that cannot be read.
         """
         ...
 
     def evaluation_spec(self, subjects: int, variant: str) -> str:
-        """The name on the command line of so many subjects of a variant, never trained on; as for `sample`."""
+        """The name on the command line of so many subjects of a variant, never trained on; built-in sources only."""
         ...
 
 
 class FileSource:
-    """Base of sources of files: a split by patient, a path, one test part, no samples."""
+    """Base of sources of files: a split by patient, a path, one test part, samples from its studies."""
 
     kind: ClassVar[str]
     own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing", "splits"})
     synthetic: ClassVar[bool] = False
     built_in: ClassVar[bool] = False
     evaluated_whole: ClassVar[bool] = False
-    samples: ClassVar[SampleSet | None] = None
+    modalities: tuple[str, ...]
 
     def __init__(self, spec: str, name: str, folds: tuple[Split, ...]) -> None:
         self.spec, self.name, self.folds = spec, name, folds
@@ -225,10 +182,31 @@ class FileSource:
         """The test part; folds without one, such as nnU-Net's usual five, leave the validation part."""
         return {"test" if split["test"] else "validation": self.spec}
 
-    def sample(
-        self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
-    ) -> Sample:
-        raise NotImplementedError(f"{self.kind} offers no samples")
+    def study(self, name: str, preparation: Preparation) -> StudyLike:
+        raise NotImplementedError
+
+    @property
+    def samples(self) -> SampleSet:
+        """All subjects."""
+        return SampleSet(
+            subjects=len(self.names()),
+            slices=None,
+            variants=("",),
+            about=clean_name(self.name),
+            slice_help="Positions that all modalities show, in the order of their positions in the patient",
+            variant_help="",
+        )
+
+    def sample_slices(
+        self, number: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
+    ) -> SampleSlices:
+        """The slices of one subject, which is read or found prepared in the cache now; there are no variants."""
+        from dafnet_core.data.cache import read_studies  # here: the cache knows this module
+
+        name = self.names()[number]
+        (study,) = read_studies(cast("DataSource", self), [name], preparation)
+        title = f"{clean_name(self.name)}, subject {clean_name(name)}"
+        return StudySlices(title, study, preparation, self.modalities, modalities)
 
     def evaluation_spec(self, subjects: int, variant: str) -> str:
-        raise NotImplementedError(f"{self.kind} offers no samples")
+        raise NotImplementedError(f"{self.kind} is evaluated by its own name")

@@ -25,6 +25,10 @@ class DataError(ValueError):
     """A data set cannot be used. The message names the file, the value, what was expected and the remedy."""
 
 
+class ModalityError(DataError):
+    """A data set does not hold a modality that was asked for."""
+
+
 class StackLike(Protocol):
     """An array of images (frames, slices, H, W) or masks (slices, H, W), or a lazy equivalent."""
 

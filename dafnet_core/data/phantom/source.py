@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, ClassVar, Self
 
@@ -15,7 +16,7 @@ from dafnet_core.data.phantom.difficulty import DIFFICULTIES
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.study import Kept, PhantomStudy
 from dafnet_core.data.prepare import MULTIPLE, PERCENTILES, Preparation, scale_intensity, sides
-from dafnet_core.data.source import Sample, SampleSet, nearest_slices
+from dafnet_core.data.samples import Sample, SampleSet, SampleSlices, nearest_slices
 from dafnet_core.data.splits import Split
 from dafnet_core.data.studies import DataError
 
@@ -121,32 +122,50 @@ class Phantom:
             d: evaluation_spec(seed=EVALUATION_SEED, subjects=EVALUATION_SUBJECTS, difficulty=d) for d in DIFFICULTIES
         }
 
-    def sample(
-        self, number: int, position: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
-    ) -> Sample:
-        """A slice of subject `number` of this seed; `variant` is its difficulty."""
-        order = [MODALITIES.index(name) for name in modalities]
+    def sample_slices(
+        self, number: int, variant: str, preparation: Preparation, modalities: tuple[str, ...]
+    ) -> SampleSlices:
+        """Slices of subject `number` of this seed; `variant` is its difficulty."""
+        return PhantomSlices(self.seed, number, variant, preparation, modalities)
+
+    def evaluation_spec(self, subjects: int, variant: str) -> str:
+        return evaluation_spec(subjects=subjects, difficulty=variant)
+
+
+@dataclass(frozen=True)
+class PhantomSlices:
+    """Slices of one subject as samples, each generated when it is asked for."""
+
+    seed: int
+    number: int
+    difficulty: str
+    preparation: Preparation
+    modalities: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return SLICES
+
+    def __getitem__(self, position: int, /) -> Sample:
+        order = [MODALITIES.index(name) for name in self.modalities]
 
         def at(index: int) -> PhantomPair:
-            return generate(self.seed, number, index, size=preparation.height, difficulty=variant)
+            return generate(self.seed, self.number, index, size=self.preparation.height, difficulty=self.difficulty)
 
         def scaled(pair: PhantomPair) -> np.ndarray:
-            return np.stack([scale_intensity(pair.images[i], preparation.percentiles) for i in order])
+            return np.stack([scale_intensity(pair.images[i], self.preparation.percentiles) for i in order])
 
         def around(count: int) -> np.ndarray:
             return np.stack([scaled(at(index)) for index in nearest_slices(position, SLICES, count)], 1)
 
         pair = at(position)
         return Sample(
-            title=f"Phantom subject {number + 1}, slice {position + 1} of {SLICES} (1 is the base), {variant}",
+            title=f"Phantom subject {self.number + 1}, slice {position + 1} of {SLICES} (1 is the base), "
+            f"{self.difficulty}",
             images=scaled(pair),
             masks={n: pair.masks[i] for n, i in enumerate(order)},
             sampling={(a, b): pair.sampling(order[a], order[b]) for a, b in permutations(range(len(order)), 2)},
             around=around,
         )
-
-    def evaluation_spec(self, subjects: int, variant: str) -> str:
-        return evaluation_spec(subjects=subjects, difficulty=variant)
 
 
 def evaluation_spec(**values: Any) -> str:
