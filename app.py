@@ -8,7 +8,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from dafnet_explorer import server, session_lifetime, sidebar, state
+from dafnet_explorer import server, session_lifetime, sidebar, state, subject_picker
 from dafnet_explorer.paths import ICON
 
 
@@ -37,7 +37,7 @@ def main() -> None:
             st.Page(
                 "pages/independence.py", title="Independence", help="Distance correlation of s and z, and its bias"
             ),
-            st.Page("pages/truth.py", title="Truth", help="Ground truth of the phantom predicted from each factor"),
+            st.Page("pages/truth.py", title="Truth", help="Known properties of subjects predicted from each factor"),
             st.Page("pages/quiz.py", title="Quiz", help="One factor was changed: which?"),
             st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
             st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves, upload"),
@@ -47,8 +47,9 @@ def main() -> None:
     )
     with st.sidebar:
         checkpoint = sidebar.pick_checkpoint()
-        st.session_state[state.SELECTED] = checkpoint, sidebar.pick_subject(checkpoint)
+        st.session_state[state.SELECTED] = checkpoint, subject_picker.pick_subject(checkpoint)
     sidebar.warn_of_other_checkpoint(checkpoint)
+    subject_picker.warn_of_unknown_subject()
     page.run()
     session_lifetime.freeze_imports()
 

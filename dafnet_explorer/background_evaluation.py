@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +17,12 @@ from dafnet_core.analysis.truth import controls, representations
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.source import DataSource
-from dafnet_core.data.sources import source_class
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.measures.dependence import factor_distances
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
-from dafnet_explorer import session_lifetime, subjects
+from dafnet_explorer import data_sets, provenance, session_lifetime, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
@@ -43,14 +40,6 @@ def client_id() -> str:
     client = st.session_state.setdefault("client", uuid.uuid4().hex)
     session_lifetime.register(partial(_jobs().mark_connected, client), partial(_jobs().mark_disconnected, client))
     return client
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def data_sets() -> tuple[str, ...]:
-    """Data sets named on the command line: streamlit run app.py -- --data FOLDER [--data chaos:FOLDER]."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--data", action="append", default=[])
-    return tuple(parser.parse_known_args(sys.argv[1:])[0].data)
 
 
 @dataclass(frozen=True)
@@ -72,7 +61,7 @@ class EvaluationRequest:
     @property
     def name(self) -> str:
         """Name of the data without a path of this machine."""
-        return self.data if source_class(self.data).built_in else Path(self.data.rpartition(":")[2]).name
+        return data_sets.folder_name(self.data)
 
     @property
     def command(self) -> str:
@@ -89,27 +78,57 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
         first: index of the default in POPULATIONS.
     """
     source = subjects.sample_source(checkpoint)
-    specs = ([source.kind] if source else []) + list(data_sets())
+    specs = _specs(checkpoint, source)
     with st.container(horizontal=True):
         chosen = specs[0] if specs else None
         if len(specs) > 1:
             chosen = st.selectbox(
                 "Data",
                 specs,
-                format_func=lambda spec: EvaluationRequest(spec).name,
+                format_func=lambda spec: data_sets.readable_name(checkpoint, spec),
                 key="data-set",
                 help="Built-in data, or data sets named when the app was started",
             )
         if source and chosen == source.kind:
             return EvaluationRequest(_pick_samples(source, key, first), _pick_z())
         if chosen:
-            return EvaluationRequest(chosen, _pick_z(), _folder_digest(chosen), _judged_part(checkpoint, chosen))
+            part = _judged_part(checkpoint, chosen)
+            request = EvaluationRequest(chosen, _pick_z(), _folder_digest(chosen), part)
+            st.caption(_subjects_of(checkpoint, chosen, part))
+            return request
     st.info(
         f"This checkpoint was trained on {checkpoint.training.data}, which is not part of the app. The numbers of "
         "its card are below. For more, start the app with data of these modalities: "
         "`streamlit run app.py -- --data FOLDER`, a folder in nnU-Net's layout."
     )
     return None
+
+
+def _specs(checkpoint: Checkpoint, source: DataSource | None) -> list[str]:
+    """Data to choose from: the data set of the selected subject, built-in data, then what fits the checkpoint."""
+    fitting = [found.spec for found in data_sets.fitting(checkpoint).values()]
+    shown = [spec for spec in [st.session_state.get(state.DATA_SET)] if spec]
+    return list(dict.fromkeys([*shown, *([source.kind] if source else []), *fitting, *data_sets.named()]))
+
+
+def _subjects_of(checkpoint: Checkpoint, spec: str, part: str) -> str:
+    """Which subjects of a data set are evaluated, and the licence of the data."""
+    source = next((s for s in data_sets.fitting(checkpoint).values() if s.spec == spec), None)
+    if source is None:
+        return ""
+    seen = checkpoint.training.split.seen()
+    known = any(name in seen for name in source.names())
+    count = sum(seen.get(name, "test") == part for name in source.names())
+    chosen = "was validated on" if part == "val" else "was not trained or validated on"
+    which = f"the {count} that the checkpoint {chosen}" if known else "all"
+    return f"Subjects: {which}, of {len(source.names())}. Licence of the data: {data_sets.licence(source)}"
+
+
+def about(checkpoint: Checkpoint, request: EvaluationRequest, **settings: object) -> dict[str, object]:
+    """`provenance.about` of numbers of an evaluation, with the licence of the server's data."""
+    source = next((s for s in data_sets.fitting(checkpoint).values() if s.spec == request.data), None)
+    found = {"data_set": source.name, "licence_of_the_images": source.licence} if source else {}
+    return provenance.about(checkpoint, request.name, **found, **settings)
 
 
 def _pick_samples(source: DataSource, key: str, first: int) -> str:

@@ -12,6 +12,12 @@ def about(checkpoint: Checkpoint, data: str, **settings: object) -> dict[str, ob
     return {"checkpoint_digest": checkpoint.digest, "data": data, **settings, "dafnet": dafnet_core.__version__}
 
 
+def about_subject(checkpoint: Checkpoint, subject: Subject, /, **settings: object) -> dict[str, object]:
+    """`about` of what was made of a subject, with the licence of its images; never the name of a user's file."""
+    licence = {"licence_of_the_images": subject.licence} if subject.data_set else {}
+    return about(checkpoint, data_name(subject), **licence, **settings)
+
+
 def short_digest(checkpoint: Checkpoint) -> str:
     """First 8 hex digits of a checkpoint's digest, as used in links."""
     return checkpoint.digest[:8]

@@ -23,7 +23,7 @@ from dafnet_core.geometry import nearest_offsets
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
-from dafnet_explorer import state, subjects
+from dafnet_explorer import data_sets, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.catalogue import counterpart
 from dafnet_explorer.figures.pixels import channel_colours
@@ -119,11 +119,15 @@ def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Que
     )
 
 
-@cached(16, "Encoding all samples")
+@cached(16, "Encoding several subjects")
 def _sample_distances(
-    digest: str, position: int, variant: str, subject_count: int, _checkpoint: Checkpoint
+    digest: str, data_set: str, position: int, variant: str, subject_count: int, _checkpoint: Checkpoint
 ) -> tuple[np.ndarray, np.ndarray, Dependence]:
-    shown = [sample(_checkpoint, n, position, variant) for n in range(subject_count)]
+    if data_set:
+        source = next(s for s in data_sets.fitting(_checkpoint).values() if s.spec == data_set)
+        shown = data_sets.population(_checkpoint, source)
+    else:
+        shown = [sample(_checkpoint, n, position, variant) for n in range(subject_count)]
     decompositions = [decomposition_of(_checkpoint, subject) for subject in shown]
     s = anatomy_distances(
         np.concatenate([f.s.argmax(1).reshape(len(f.s), -1) for f in decompositions]).astype(np.uint8)
@@ -134,7 +138,7 @@ def _sample_distances(
 
 
 def sample_distances(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, Dependence]:
-    """Distances between all samples at the sidebar's slice and variant (Sec. V-H.3).
+    """Distances between all samples at the sidebar's slice and variant, or some of a data set (Sec. V-H.3).
 
     Returns:
         Distances of s and of z, (n, n) each, rows by subject and then modality; and their dependence.
@@ -142,13 +146,15 @@ def sample_distances(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, De
     Raises:
         ValueError: a factor is constant, or there are no samples.
     """
+    if data_set := st.session_state.get(state.DATA_SET):
+        return _sample_distances(checkpoint.digest, data_set, 0, "", 0, checkpoint)
     source = subjects.sample_source(checkpoint)
     if source is None:
         raise ValueError("there are no samples of these modalities")
     samples = source.samples
     position = st.session_state.get(state.SLICE, samples.slices // 2) - 1
     variant = st.session_state.get(state.DIFFICULTY, samples.variants[0])
-    return _sample_distances(checkpoint.digest, position, variant, samples.subjects, checkpoint)
+    return _sample_distances(checkpoint.digest, "", position, variant, samples.subjects, checkpoint)
 
 
 @cached(24)

@@ -1,4 +1,4 @@
-"""Sidebar: checkpoint and subject pickers, and messages about both."""
+"""Sidebar: the checkpoint picker, what is selected, and messages about it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import streamlit as st
 
 from dafnet_core.analysis.decompose import channel_classes
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError
-from dafnet_core.data.source import DataSource
-from dafnet_core.drawing import DARK, LIGHT, Theme, png
+from dafnet_core.drawing import DARK, LIGHT, Theme
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer import background_evaluation, catalogue, paths, provenance, results, state, subjects, uploads
-from dafnet_explorer.caches import cached
+from dafnet_explorer import background_evaluation, catalogue, paths, provenance, results, state
 from dafnet_explorer.figures.texts import DECODERS, no_factors, weights_licence
-from dafnet_explorer.figures.thumbnails import gallery
 from dafnet_explorer.subjects import Subject
 
 DEFAULT_CHECKPOINT = "cardiac-film"  # default: it has samples
-SAMPLES, FILES = "Samples", "My files"
 
 
 def theme() -> Theme:
@@ -86,74 +82,6 @@ def warn_of_other_checkpoint(checkpoint: Checkpoint) -> None:
         )
 
 
-@cached(16)
-def _gallery(
-    digest: str, _checkpoint: Checkpoint, position: int, variant: str, subject_count: int, dark: bool
-) -> bytes:
-    shown = [results.sample(_checkpoint, n, position, variant).images[0] for n in range(subject_count)]
-    return png(gallery(shown, DARK if dark else LIGHT))
-
-
-def pick_subject(checkpoint: Checkpoint) -> Subject | None:
-    """Subject picker of the sidebar: a sample or the user's files; None without either."""
-    source = subjects.sample_source(checkpoint)
-    if source is None:
-        return uploads.pick_files(checkpoint)
-    kind = st.segmented_control(
-        "Subject",
-        [SAMPLES, FILES],
-        default=SAMPLES,
-        required=True,
-        key="source",
-        help=f"Built-in {source.samples.about}, or your own images",
-    )
-    own = uploads.pick_files(checkpoint) if kind == FILES else None
-    st.session_state[state.WAITING] = kind == FILES and own is None
-    if own:
-        return own
-    if kind == FILES:
-        return results.sample(checkpoint, 0, source.samples.slices // 2 - 1, source.samples.variants[0])
-    return _pick_sample(checkpoint, source)
-
-
-def _pick_sample(checkpoint: Checkpoint, source: DataSource) -> Subject:
-    """One of a source's samples, with thumbnails of all."""
-    samples = source.samples
-    numbers = range(1, samples.subjects + 1)
-    number = st.selectbox(
-        f"{source.kind.capitalize()} subject",
-        numbers,
-        key=state.SUBJECT,
-        bind="query-params",
-        help="Not used in training; the thumbnails show this slice of each",
-    )
-    position = st.slider(
-        "Slice",
-        1,
-        samples.slices,
-        samples.slices // 2,
-        key=state.SLICE,
-        bind="query-params",
-        help=samples.slice_help,
-    )
-    variant = st.segmented_control(
-        "Difficulty",
-        samples.variants,
-        default=samples.variants[0],
-        required=True,
-        key=state.DIFFICULTY,
-        bind="query-params",
-        help=samples.variant_help,
-    )
-    dark = theme() is DARK
-    st.image(
-        _gallery(checkpoint.digest, checkpoint, position - 1, variant, samples.subjects, dark),
-        alt="This slice of every sample, by number",
-        output_format="PNG",
-    )
-    return results.sample(checkpoint, number - 1, position - 1, variant)
-
-
 def _selection() -> tuple[Checkpoint, Subject | None]:
     """Selection of both pickers, stored by app.py before it runs the page."""
     return st.session_state.pop(state.SELECTED)
@@ -181,11 +109,15 @@ def stop_without_factors(checkpoint: Checkpoint) -> None:
 def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
     """The selected checkpoint and subject, its decomposition, and the class of each channel."""
     checkpoint, subject = _selection()
+    if subject is None and st.session_state[state.DATA_SET]:
+        st.info("The selected subject cannot be shown: the sidebar says why. Choose another one there.")
+        st.stop()
     if subject is None:
         names = " and one of ".join(checkpoint.config.modalities)
         st.info(
             f"This checkpoint was trained on {checkpoint.training.data}. No images of it are part of the app: "
-            f"choose one file of {names} in the sidebar. One modality alone works too."
+            f"choose one file of {names} in the sidebar. One modality alone works too. Or start the app with data of "
+            "these modalities: `streamlit run app.py -- --data FOLDER`."
         )
         st.stop()
     stop_without_factors(checkpoint)
@@ -194,16 +126,16 @@ def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...
 
 
 def show_domain_notice(checkpoint: Checkpoint, subject: Subject) -> None:
-    """For uploads: the checkpoint's training domain, and how the files were converted."""
+    """For images that the checkpoint was not trained for: its training domain, and how the files were converted."""
     if st.session_state.get(state.WAITING):
-        st.info("Upload one file per modality in the sidebar. Until then a built-in sample is shown.")
-    if not subject.uploaded:
-        return
+        kind = "subject of a data set" if subject.data_set else "built-in sample"
+        st.info(f"Upload one file per modality in the sidebar. Until then a {kind} is shown.")
     config = checkpoint.config
-    st.warning(
-        f"This checkpoint was trained on {checkpoint.training.data}, for {' and '.join(config.modalities)}, to segment "
-        f"{', '.join(config.classes[1:])}. On other images its results are not reliable."
-    )
+    if subject.uploaded or subject.data_set not in ("", checkpoint.training.data):
+        st.warning(
+            f"This checkpoint was trained on {checkpoint.training.data}, for {' and '.join(config.modalities)}, to "
+            f"segment {', '.join(config.classes[1:])}. On other images its results are not reliable."
+        )
     if subject.notes:
         with st.expander(f"Conversion of the files ({len(subject.notes)} notes)"):
             for note in subject.notes:

@@ -14,6 +14,7 @@ from dafnet_core.data.frame import Frame
 from dafnet_core.data.placement import Placement
 from dafnet_core.data.prepare import Preparation, place, prepare, prepare_mask, scale_intensity
 from dafnet_core.data.readers import Scan, Slice
+from dafnet_core.data.samples import Sample
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import SOURCES, open_source
 
@@ -33,7 +34,7 @@ class Subject:
     """One slice, ready for a model.
 
     Attributes:
-        title: for display; never a patient's name.
+        title: for display; never a patient's name, but the name of a case in a data set of the server.
         modalities: index in the model of each of the n images.
         images: (n, H, W) float32 in [-1, 1].
         truth: labels (H, W) by image, where there are any.
@@ -42,6 +43,8 @@ class Subject:
         native: the user's pixels of each image; () for samples.
         notes: conversions, choices and doubts.
         uploaded: whether these are the user's files.
+        data_set: name of the data set of the server that it is from; "" for built-in samples and the user's files.
+        licence: of its images; "" for the user's files.
         neighbour_images: returns (n, K, H, W) images of the slice and its neighbours, nearest first; None without any.
         scans: the user's whole stacks by modality, of one volume each, in one plane; {} for samples.
     """
@@ -55,6 +58,8 @@ class Subject:
     native: tuple[Native, ...] = ()
     notes: tuple[str, ...] = ()
     uploaded: bool = False
+    data_set: str = ""
+    licence: str = ""
     neighbour_images: Callable[[], np.ndarray] | None = None
     scans: Mapping[int, Scan] = field(default_factory=dict)
 
@@ -83,14 +88,25 @@ def candidate_count(checkpoint: Checkpoint) -> int:
 def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
     """A slice of the checkpoint's `sample_source`, which must exist, on the checkpoint's grid."""
     source = sample_source(checkpoint)
-    source_sample = source.sample(number, position, variant, checkpoint.preparation, checkpoint.config.modalities)
+    slices = source.sample_slices(number, variant, checkpoint.preparation, checkpoint.config.modalities)
+    return of_sample(checkpoint, source, slices[position])
+
+
+def of_sample(checkpoint: Checkpoint, source: DataSource, made: Sample) -> Subject:
+    """A source's sample in the modalities of a checkpoint; its masks are left out if their classes are others."""
+    same = source.classes == checkpoint.config.classes
+    why = "the data set has no mask of it" if same else f"the masks are of {', '.join(source.classes[1:])}"
     return Subject(
-        title=source_sample.title,
-        modalities=tuple(range(len(source_sample.images))),
-        images=source_sample.images,
-        truth=source_sample.masks,
-        sampling=source_sample.sampling,
-        neighbour_images=source_sample.around and partial(source_sample.around, candidate_count(checkpoint)),
+        title=made.title,
+        modalities=tuple(range(len(made.images))),
+        images=made.images,
+        truth=made.masks if same else {},
+        why_no_truth=why,
+        sampling=made.sampling,
+        notes=made.notes,
+        data_set="" if source.built_in else source.name,
+        licence=source.licence,
+        neighbour_images=made.around and partial(made.around, candidate_count(checkpoint)),
     )
 
 

@@ -53,7 +53,7 @@ direction = st.segmented_control(
 pair = names.index(direction)
 i, j = decomposition.pairs[pair]
 fixed, moving = decomposition.names[i], decomposition.names[j]
-about = provenance.about(checkpoint, provenance.data_name(subject), warp=direction)
+about = provenance.about_subject(checkpoint, subject, warp=direction)
 
 
 @st.fragment
@@ -112,7 +112,7 @@ def show_capture_range() -> None:
     st.markdown(
         f"{moving} is deformed by a known smooth random warp and aligned again. Dice compares the "
         f"mask of {moving} in the frame of {fixed} with {against}."
-        + ("" if (i, j) in subject.sampling else " Your images are assumed to be registered.")
+        + ("" if (i, j) in subject.sampling else " The images are assumed to be registered.")
     )
     with st.container(horizontal=True):
         amount = st.slider(

@@ -38,7 +38,7 @@ if catalogue.has_factors(other):
             "Factors, masks and reconstructions of both checkpoints, and the difference of their reconstructions",
         )
     st.caption(f"Differences of intensity from -{CHANGE_LIMIT:g} (blue) to {CHANGE_LIMIT:g} (red).")
-    facts = provenance.about(checkpoint, provenance.data_name(subject), against_digest=other.digest)
+    facts = provenance.about_subject(checkpoint, subject, against_digest=other.digest)
     controls.download("This sheet (PNG)", lambda: png(sheet(), facts), "dafnet-compare.png")
 else:
     st.info(f"{other.method.title} has no anatomy and modality factors to compare: here are the numbers of both.")
@@ -57,6 +57,6 @@ if None not in both:
         st.warning("The checkpoints were judged on different subjects, because their splits differ: nothing is paired.")
     labels = {"chosen": "checkpoint A", "beside": "checkpoint B"}  # the CSV keeps its columns
     st.dataframe(rows, hide_index=True, height=520, column_config=labels)
-    about = provenance.about(checkpoint, request.name, against_digest=other.digest, z=numbers.z)
+    about = background_evaluation.about(checkpoint, request, against_digest=other.digest, z=numbers.z)
     controls.download("This table (CSV)", lambda: table_csv(rows, about), "dafnet-compare.csv")
     st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {request.command}`")

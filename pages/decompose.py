@@ -132,7 +132,7 @@ st.plotly_chart(
 whole_study.section(checkpoint, subject)
 
 st.subheader("Downloads")
-facts = provenance.about(checkpoint, provenance.data_name(subject), classes=classes, versions=checkpoint.versions)
+facts = provenance.about_subject(checkpoint, subject, classes=classes, versions=checkpoint.versions)
 
 
 def all_pictures() -> bytes:

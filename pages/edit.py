@@ -45,7 +45,7 @@ i = names.index(modality)
 labels = decomposition.s[i].argmax(0).astype(np.uint8)
 truth = subject.truth.get(i)
 titles = channel_titles(kinds, classes)
-about = provenance.about(checkpoint, provenance.data_name(subject), modality=modality)
+about = provenance.about_subject(checkpoint, subject, modality=modality)
 
 
 def edit_in_other(model: Checkpoint, strokes: tuple[components.Stroke, ...]) -> tuple[Edit, np.ndarray]:

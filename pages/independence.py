@@ -103,7 +103,7 @@ st.subheader("Downloads")
 with st.container(horizontal=True):
     for title, model, evaluation, result in parts:
         if evaluation and result.dependence:
-            about = provenance.about(model, request.name, z=result.z)
+            about = background_evaluation.about(model, request, z=result.z)
             controls.download(
                 f"{title}: table (CSV)",
                 lambda result=result, about=about: table_csv(dependence_rows(result.dependence), about),

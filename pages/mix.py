@@ -4,7 +4,7 @@ import streamlit as st
 
 from dafnet_core.drawing import DARK, png
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import background_evaluation, components, controls, provenance, sidebar, state
+from dafnet_explorer import background_evaluation, components, controls, sidebar, state
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.mix import hover_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
 from dafnet_explorer.figures.pixels import channel_colours
@@ -109,7 +109,7 @@ for n, (title, model, model_statistics) in enumerate(shown):
     st.caption(
         f"Mean over cells: kept {dice:.3f}, modality reached {reached_share:.3f}, channels unchanged {agreement:.3f}."
     )
-    about = provenance.about(model, request.name, seed=seed)
+    about = background_evaluation.about(model, request, seed=seed)
     with st.container(horizontal=True):
         controls.download(
             "This sheet (PNG)",

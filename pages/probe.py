@@ -38,7 +38,12 @@ evaluation = background_evaluation.evaluation_of(checkpoint, request) if request
 result = evaluation.result if evaluation else next(iter(checkpoint.metrics.values()), None)
 if result is None:
     st.stop()
-about = provenance.about(checkpoint, request.name if evaluation else result.data, z=result.z or "posterior mean")
+z = result.z or "posterior mean"
+about = (
+    background_evaluation.about(checkpoint, request, z=z)
+    if evaluation
+    else provenance.about(checkpoint, result.data, z=z)
+)
 if evaluation is None:
     st.caption(
         f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`. "

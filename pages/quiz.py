@@ -133,6 +133,6 @@ if answers:
     st.markdown(f"**{right} of {len(rows)} right.** Chance: one in {len(question.kinds)}.")
     controls.download(
         "Your answers (CSV)",
-        lambda: table_csv(rows, provenance.about(checkpoint, provenance.data_name(subject))),
+        lambda: table_csv(rows, provenance.about_subject(checkpoint, subject)),
         "dafnet-quiz.csv",
     )

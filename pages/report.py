@@ -60,8 +60,7 @@ file = "CHECKPOINT" if own else f"{name}/best" if name.startswith("runs/") else 
 choices = {"traversed": traversed or "", "report-steps": steps}  # an empty value in a link means none, not the default
 link = None
 if not (own or subject.uploaded):
-    place = () if st.session_state.get(state.WAITING) else (state.SUBJECT, state.SLICE, state.DIFFICULTY)
-    choices |= {key: st.session_state[key] for key in place}
+    choices |= st.session_state[state.PLACE]
     digest = provenance.short_digest(checkpoint)
     link = "/report?" + urlencode({state.CHECKPOINT: name, state.DIGEST: digest, **choices}, doseq=True)
 metrics = {request.command: replace(evaluations[request].result, data=request.name)} if request else None
@@ -70,9 +69,9 @@ traversals = {
     for i, name in enumerate(names)
     if name in traversed
 }
-facts = provenance.about(
+facts = provenance.about_subject(
     checkpoint,
-    provenance.data_name(subject),
+    subject,
     checkpoint_file=file if own else f"{file}.safetensors",
     modalities=names,
     numbers=request.command if request else "of the checkpoint",

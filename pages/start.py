@@ -10,7 +10,7 @@ checkpoint, subject, decomposition, kinds = sidebar.current()
 st.title("What an image shows, and how it looks")
 st.markdown(
     "Find out, on one slice, how DAFNet separates what an image shows from how it looks. "
-    "Two MR images of one heart **show the same things** but **look different**. "
+    "Two MR images of one subject **show the same things** but **look different**. "
     "DAFNet decomposes each image into an *anatomy* **s** (where things are, as one-hot channels) and a "
     "*modality factor* **z** (how they look, a few numbers), and reconstructs the image from both. "
     "Decode an anatomy with the other image's **z**, and its modality changes while structures stay in place."

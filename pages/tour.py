@@ -24,6 +24,7 @@ classes, mask_colours = config.classes, checkpoint.colours
 colours = channel_colours(kinds, mask_colours)
 kl = kl_per_dimension(decomposition)
 last = len(decomposition.names) - 1
+built_in = not (subject.uploaded or subject.data_set)
 card_result = next(iter(checkpoint.metrics.values()), None)
 
 
@@ -99,11 +100,11 @@ STATIONS = (
         "Two images of one subject",
         "Sec. I, III-A",
         "These are images of the same slice of the same body in two *modalities*. They show the same structures, but "
-        "**look different**, and the structures are **at other positions**, since hearts beat and patients breathe. "
+        "**look different**, and the structures may be **at other positions**, since organs move between two images. "
         "Masks are drawn by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
         lambda: pair_sheet(decomposition, subject.truth, len(classes), mask_colours, theme),
-        "Follow an outline across the checkerboard of both images: it is discontinuous.",
+        "Follow an outline across the checkerboard of both images: where it breaks, the two do not match.",
         ("decompose",),
         two=True,
     ),
@@ -208,7 +209,8 @@ STATIONS = (
             r"L = 10 L_{sup} + L_{adv}^M + L_{rec} + L_{adv}^I + L_{rec}^z + 0.1 L_{KL}",
         ),
         lambda: mask_sheet(decomposition, subject.truth, classes, mask_colours, theme),
-        "Which mask is best where? Compare with *hard* in the sidebar, where one modality alone is ambiguous.",
+        "Which mask is best where?"
+        + (" Compare with *hard* in the sidebar, where one modality alone is ambiguous." if built_in else ""),
         ("decompose", "compare"),
         "Here Dice is the mean over the organs in the ground truth.",
     ),
@@ -244,7 +246,8 @@ STATIONS = (
         "does not prove independence.",
         ("probe", "independence", "truth", "quiz"),
         r"$d$ are doubly centred distances: minus the row and column means, plus the grand mean. Shown uncentred, for "
-        "every sample at this slice; adjacent rows are modalities of one subject.",
+        + ("every sample at this slice" if built_in else "the middle slices of the first subjects of the data set")
+        + "; adjacent rows are modalities of one subject.",
     ),
 )
 

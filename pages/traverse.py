@@ -105,7 +105,7 @@ st.caption(
     "image."
 )
 moved = results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
-about = provenance.about(checkpoint, provenance.data_name(subject), modality=modality, steps=steps, sorted_by=sort)
+about = provenance.about_subject(checkpoint, subject, modality=modality, steps=steps, sorted_by=sort)
 
 
 def both_sheets() -> bytes:

@@ -1,10 +1,10 @@
-"""Truth: ground truth of the phantom predicted from s, z and the warp; the paper's data have no such ground truth."""
+"""Truth: known properties of built-in subjects predicted from s, z and the warp; other data have no such truth."""
 
 import streamlit as st
 
 from dafnet_core.analysis.truth import dci
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, controls, provenance, sidebar
+from dafnet_explorer import background_evaluation, controls, sidebar, subjects
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.truth import truth_figure, truth_rows
@@ -14,12 +14,20 @@ dark = sidebar.theme() is DARK
 
 st.title("Truth")
 st.markdown(
-    "Find out which known properties of the phantom can be predicted from **z**, from **s** and from the warp. "
+    "Find out which known properties of the subjects can be predicted from **z**, from **s** and from the warp. "
     "A linear model predicts each property from each factor, tested on held-out subjects. 0 is chance, 1 is perfect. "
-    "If content and style are disentangled, contrast and noise are in **z**, the heart's size and position in **s**, "
+    "If content and style are disentangled, contrast and noise are in **z**, sizes and positions in **s**, "
     "breathing in the **warp**, and none of them in another factor."
 )
 sidebar.stop_without_factors(checkpoint)
+if subjects.sample_source(checkpoint) is None:
+    st.info(
+        "This page needs subjects whose properties are known: contrast, noise, sizes, positions, breathing. Of images "
+        f"of {' and '.join(checkpoint.config.modalities)} nobody knows them; only synthetic images have them. Select a "
+        "checkpoint that was trained on such images in the sidebar, such as cardiac-film. What z and s tell about the "
+        "modality is on the page Probe, for this checkpoint too."
+    )
+    st.stop()
 # all subjects: with fewer even the oracle does not reach 1
 request = background_evaluation.pick_data(checkpoint, "truth-population", -1)
 evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
@@ -27,7 +35,10 @@ if evaluation is None or evaluation.statistics is None:
     st.stop()
 e = evaluation.statistics.encodings
 if not e.ground_truth:
-    st.info("Only masks are known for these subjects. This page needs the phantom.")
+    st.info(
+        "Of these subjects only masks are known. This page needs known contrast, noise, sizes and positions: choose "
+        "the built-in data above."
+    )
     st.stop()
 modality = st.segmented_control(
     "In images of",
@@ -39,7 +50,7 @@ modality = st.segmented_control(
     help="Modality whose z, s and warp are used",
 )
 readings = background_evaluation.all_readings(checkpoint, request, modality, evaluation.statistics)
-about = provenance.about(checkpoint, request.name, modality=modality, z=e.z_is)
+about = background_evaluation.about(checkpoint, request, modality=modality, z=e.z_is)
 st.plotly_chart(
     truth_figure(readings, dark),
     key="truth",

@@ -1,4 +1,4 @@
-"""Thumbnails of all samples for the sidebar."""
+"""Thumbnails of samples for the sidebar."""
 
 from __future__ import annotations
 
@@ -9,8 +9,26 @@ from PIL import Image
 
 from dafnet_core.drawing import Theme, Tile, grey, sheet
 
+UNREAD = np.full((8, 8), -0.6, np.float32)  # in place of a picture that is not there yet
 
-def gallery(images: Sequence[np.ndarray], theme: Theme) -> Image.Image:
-    """Numbered thumbnails (H, W), four in a row."""
-    tiles = [Tile(grey(image), str(n)) for n, image in enumerate(images, 1)]
+
+def short_names(names: Sequence[str], most: int = 9) -> list[str]:
+    """Names that fit above a thumbnail: without the words that all begin with, and cut.
+
+    >>> short_names(["TCGA_CS_4941_1996", "TCGA_HT_7473_1997"])
+    ['CS_4941_1', 'HT_7473_1']
+    >>> short_names(["1", "10"])
+    ['1', '10']
+    """
+    if max(map(len, names)) <= most:
+        return list(names)
+    first, last = min(names), max(names)
+    alike = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    cut = max(first.rfind(mark, 0, alike) for mark in "_-. ") + 1
+    return [name[cut:][:most] for name in names]
+
+
+def gallery(images: Sequence[np.ndarray | None], names: Sequence[str], theme: Theme) -> Image.Image:
+    """Thumbnails (H, W) with their names, four in a row; None for one that was not read yet."""
+    tiles = [Tile(grey(UNREAD if image is None else image), name) for image, name in zip(images, names, strict=True)]
     return sheet([tiles[i : i + 4] for i in range(0, len(tiles), 4)], side=120, theme=theme)

@@ -212,6 +212,8 @@ def _reproduction(
 
 def _files(settings: Mapping[str, Any]) -> list[str]:
     """The ZIP's files, and the licences."""
+    licence = settings.get("licence_of_the_images")
+    images = [paragraph(f"The images are of a data set of the server. Its licence: {licence}.")] if licence else []
     return [
         "<h2>Files</h2>",
         table([{"file": file, "what": what} for file, what in CONTENTS.items()]),
@@ -219,5 +221,6 @@ def _files(settings: Mapping[str, Any]) -> list[str]:
             "The code of DAFNet Explorer is MIT-licensed. The licence of checkpoints and of their outputs is that "
             f"of the training data; here {settings['trained_on']}: {settings['licence_of_the_data']}."
         ),
+        *images,
         paragraph("Not a medical device: nothing here is for diagnosis or treatment."),
     ]

@@ -7,7 +7,7 @@ import pytest
 from page_visits import page_text, wait_for_jobs
 
 from dafnet_core.evaluate import evaluate_checkpoint
-from dafnet_explorer import background_evaluation
+from dafnet_explorer import background_evaluation, data_sets
 from dafnet_explorer.figures.downloads import as_json
 from dafnet_explorer.figures.independence import with_nulls
 
@@ -129,11 +129,11 @@ def test_a_checkpoint_without_data_shows_its_card_s_numbers(app):
 
 
 def test_data_named_at_the_start_can_be_chosen_by_the_name_of_their_folder(app, few, monkeypatch):
-    monkeypatch.setattr(background_evaluation, "data_sets", lambda: ("/no/such/hearts", "chaos:/no/such/chaos"))
+    monkeypatch.setattr(data_sets, "named", lambda: ("/no/such/hearts", "chaos:/no/such/chaos"))
     app.run().switch_page("pages/probe.py").run()
     wait_for_jobs(app)
-    assert app.selectbox(key="data-set").options == ["phantom", "hearts", "chaos"]
-    app.selectbox(key="data-set").set_value("chaos")
+    assert app.selectbox(key="data-set").options == ["phantom", "hearts", "chaos:chaos"]
+    app.selectbox(key="data-set").set_value("chaos:/no/such/chaos")
     app.run()
     wait_for_jobs(app)
     assert not app.exception

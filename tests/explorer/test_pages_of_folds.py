@@ -9,7 +9,7 @@ from dafnet_core.checkpoints.file import load, save
 from dafnet_core.checkpoints.schema import SplitRecord
 from dafnet_core.data.phantom import CLASSES
 from dafnet_core.evaluate import evaluate_checkpoint
-from dafnet_explorer import background_evaluation, catalogue
+from dafnet_explorer import catalogue, data_sets
 from tests.helpers.nnunet_folder import Folder, marked
 
 SAID = "Judged on its validation subjects: this data set's folds have no test part"
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     for name in ("one", "other"):
         save(made, tmp_path / f"{name}.safetensors")
     monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path)
-    monkeypatch.setattr(background_evaluation, "data_sets", lambda: (str(folder.root),))
+    monkeypatch.setattr(data_sets, "named", lambda: (str(folder.root),))
     return folder
 
 

@@ -151,9 +151,8 @@ def test_a_link_of_the_lesson_opens_a_page_and_sets_what_a_widget_is_bound_to(li
     pages = registered()
     assert parts.path[1:] in pages
     chosen = parse_qs(parts.query, strict_parsing=bool(parts.query))
-    everywhere = bound(ROOT / "dafnet_explorer" / "sidebar.py") | bound(
-        ROOT / "dafnet_explorer" / "background_evaluation.py"
-    )
+    shared = ("sidebar", "subject_picker", "background_evaluation")
+    everywhere = set().union(*(bound(ROOT / "dafnet_explorer" / f"{name}.py") for name in shared))
     assert chosen.keys() <= bound(pages[parts.path[1:]]) | everywhere
     allowed = {"station": range(1, 11), "subject": range(1, 9), "slice": range(1, 9), "population": (8, 16, 24)}
     for name, (value,) in chosen.items():

@@ -1,0 +1,213 @@
+"""Sidebar: the subject picker. Built-in samples, subjects of the server's data sets, or the user's files."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.data.formats.scan import clean_name
+from dafnet_core.data.source import DataSource
+from dafnet_core.drawing import DARK, LIGHT, png
+from dafnet_explorer import data_sets, results, state, subjects, uploads
+from dafnet_explorer.caches import cached
+from dafnet_explorer.figures.thumbnails import gallery, short_names
+from dafnet_explorer.sidebar import theme
+from dafnet_explorer.subjects import Subject
+
+SAMPLES, FILES = data_sets.TAKEN
+IN_GALLERY = 12  # subjects of a data set
+
+
+def pick_subject(checkpoint: Checkpoint) -> Subject | None:
+    """A sample, a subject of a data set or the user's files; None without any."""
+    built_in = subjects.sample_source(checkpoint)
+    named = data_sets.fitting(checkpoint)
+    st.session_state[state.PLACE], st.session_state[state.DATA_SET] = {}, ""
+    _note_unknown_source(built_in, named)
+    for name, reason in data_sets.problems(checkpoint).items():
+        st.warning(f"The data set {name} cannot be shown. {reason}")
+    kinds = [*([SAMPLES] if built_in else []), *named, FILES]
+    kind = FILES if len(kinds) == 1 else _pick_kind(kinds, built_in)
+    if kind not in named:
+        st.query_params.pop(state.SOURCE, None)
+    elif st.query_params.get(state.SOURCE) != kind:
+        st.query_params[state.SOURCE] = kind
+    own = uploads.pick_files(checkpoint) if kind == FILES else None
+    st.session_state[state.WAITING] = kind == FILES and own is None and len(kinds) > 1
+    if own:
+        return own
+    if kind == SAMPLES:
+        return _pick_built_in(checkpoint, built_in)
+    if kind in named:
+        return _pick_named(checkpoint, kind, named[kind])
+    if built_in:
+        return results.sample(checkpoint, 0, built_in.samples.slices // 2 - 1, built_in.samples.variants[0])
+    return _first_of(checkpoint, next(iter(named.values()))) if named else None
+
+
+def _pick_kind(kinds: list[str], built_in: DataSource | None) -> str:
+    if st.session_state.get(state.SOURCE) not in kinds:
+        st.session_state.pop(state.SOURCE, None)
+        if (linked := st.query_params.get(state.SOURCE)) in kinds:
+            st.session_state[state.SOURCE] = linked
+    described = [f"built-in {built_in.samples.about}"] if built_in else []
+    described += ["subjects of the data sets of this server"] if set(kinds) - {SAMPLES, FILES} else []
+    first = ", or ".join(described)
+    return st.segmented_control(
+        "Subject",
+        kinds,
+        default=kinds[0],
+        required=True,
+        key=state.SOURCE,
+        help=f"{first[0].upper()}{first[1:]}, or your own images",
+    )
+
+
+def _note_unknown_source(built_in: DataSource | None, named: dict[str, DataSource]) -> None:
+    """Remember, in the first run of a session, that its link names a data set or a subject that is not here."""
+    if state.LINK_PROBLEM in st.session_state:
+        return
+    linked, subject = (st.query_params.get(key) for key in (state.SOURCE, state.SUBJECT))
+    what = ""
+    if linked is not None and linked not in named:
+        what = f"a subject of the data set {clean_name(linked)}"
+    elif linked is not None and subject is not None and subject not in named[linked].names():
+        what = f"subject {clean_name(subject)} of {linked}"
+    st.session_state[state.LINK_PROBLEM] = (what, None) if what else None
+
+
+def warn_of_unknown_subject() -> None:
+    """Warn that the link's subject is not on this server, as long as nothing else is chosen."""
+    what, place = st.session_state[state.LINK_PROBLEM] or ("", None)
+    now = st.session_state[state.PLACE]
+    if what and place in (None, now):
+        st.session_state[state.LINK_PROBLEM] = what, now
+        st.warning(
+            f"This link shows {what}, which this server does not have for this checkpoint. "
+            + ("Another one is shown." if now else "Choose another one in the sidebar.")
+        )
+
+
+@cached(16)
+def _gallery(
+    digest: str, _checkpoint: Checkpoint, position: int, variant: str, subject_count: int, dark: bool
+) -> bytes:
+    shown = [results.sample(_checkpoint, n, position, variant).images[0] for n in range(subject_count)]
+    return png(gallery(shown, [str(n) for n in range(1, subject_count + 1)], DARK if dark else LIGHT))
+
+
+def _pick_built_in(checkpoint: Checkpoint, source: DataSource) -> Subject:
+    """One of a source's samples, with thumbnails of all."""
+    samples = source.samples
+    if st.session_state.get(state.SUBJECT, 1) not in range(1, samples.subjects + 1):
+        del st.session_state[state.SUBJECT]  # it is the name of a subject of another data set
+    numbers = range(1, samples.subjects + 1)
+    number = st.selectbox(
+        f"{source.kind.capitalize()} subject",
+        numbers,
+        key=state.SUBJECT,
+        bind="query-params",
+        help="Not used in training; the thumbnails show this slice of each",
+    )
+    position = _pick_slice(samples.slices, samples.slices // 2, samples.slice_help)
+    variant = st.segmented_control(
+        "Difficulty",
+        samples.variants,
+        default=samples.variants[0],
+        required=True,
+        key=state.DIFFICULTY,
+        bind="query-params",
+        help=samples.variant_help,
+    )
+    dark = theme() is DARK
+    st.image(
+        _gallery(checkpoint.digest, checkpoint, position, variant, samples.subjects, dark),
+        alt="This slice of every sample, by number",
+        output_format="PNG",
+    )
+    st.session_state[state.PLACE] = {
+        key: st.session_state[key] for key in (state.SUBJECT, state.SLICE, state.DIFFICULTY)
+    }
+    return results.sample(checkpoint, number - 1, position, variant)
+
+
+def _pick_slice(count: int, middle: int, help_text: str) -> int:
+    """Index of the chosen slice; the middle one if another subject's slice is not there."""
+    if not 1 <= st.session_state.get(state.SLICE, 1) <= count:
+        del st.session_state[state.SLICE]
+    if count == 1:
+        st.session_state.pop(state.SLICE, None)
+        return 0
+    return st.slider("Slice", 1, count, middle, key=state.SLICE, bind="query-params", help=help_text) - 1
+
+
+def _pick_named(checkpoint: Checkpoint, title: str, source: DataSource) -> Subject | None:
+    """A slice of a subject of a data set, with thumbnails, its role in training and the licence."""
+    names = data_sets.ordered(checkpoint, source)
+    if st.session_state.get(state.SUBJECT, names[0]) not in names:
+        del st.session_state[state.SUBJECT]
+    name = st.selectbox(
+        f"Subject of {title}",
+        names,
+        key=state.SUBJECT,
+        bind="query-params",
+        help="Those that the checkpoint was not trained on come first",
+    )
+    st.caption(data_sets.role(checkpoint, source, name))
+    st.session_state[state.DATA_SET] = source.spec
+    try:
+        slices = data_sets.slices(checkpoint, source, name)
+        data_sets.keep_thumbnail(checkpoint, source, name, slices)
+    except (ValueError, OSError) as error:
+        st.error(data_sets.without_path(source.spec, error))
+        return None
+    position = _pick_slice(len(slices), len(slices) // 2 + 1, source.samples.slice_help)
+    _show_thumbnails(checkpoint, source, names, name)
+    st.caption(f"Images: {title}. Licence: {data_sets.licence(source)}")
+    if source.classes != checkpoint.config.classes:
+        st.caption(
+            f"Its masks are of {', '.join(source.classes[1:])}, which this checkpoint does not segment: "
+            "they are not shown."
+        )
+    st.session_state[state.PLACE] = {state.SOURCE: title, state.SUBJECT: name, state.SLICE: position + 1}
+    return data_sets.subject(checkpoint, source, name, position)
+
+
+def _first_of(checkpoint: Checkpoint, source: DataSource) -> Subject | None:
+    """The middle slice of a data set's first subject, until the user's files are there."""
+    name = data_sets.ordered(checkpoint, source)[0]
+    try:
+        return data_sets.subject(checkpoint, source, name, len(data_sets.slices(checkpoint, source, name)) // 2)
+    except (ValueError, OSError):
+        return None
+
+
+def _show_thumbnails(checkpoint: Checkpoint, source: DataSource, names: tuple[str, ...], name: str) -> None:
+    """Middle slices of the subjects around the chosen one; those not read yet are read one by one, after the page."""
+    first = names.index(name) // IN_GALLERY * IN_GALLERY
+    shown = names[first : first + IN_GALLERY]
+    dark = theme() is DARK
+
+    def draw() -> None:
+        pictures = data_sets.thumbnails(checkpoint, source, shown)
+        st.image(
+            png(gallery(pictures, short_names(shown), DARK if dark else LIGHT)),
+            alt="The middle slice of subjects of this data set, by name",
+            output_format="PNG",
+        )
+
+    def read_and_draw() -> None:
+        if st.session_state.get(_TICKED) == shown and not data_sets.add_thumbnail(checkpoint, source, shown):
+            st.session_state.pop(_TICKED)
+            st.rerun()  # without the timer
+        st.session_state[_TICKED] = shown
+        draw()
+
+    if all(picture is not None for picture in data_sets.thumbnails(checkpoint, source, shown)):
+        draw()
+    else:
+        st.session_state.pop(_TICKED, None)  # nothing is read in the run that shows the page
+        st.fragment(read_and_draw, run_every=0.5)()
+
+
+_TICKED = "gallery-shown"  # subjects of the gallery that is being filled
