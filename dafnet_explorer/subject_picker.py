@@ -177,9 +177,11 @@ def _first_of(checkpoint: Checkpoint, source: DataSource) -> Subject | None:
     """The middle slice of a data set's first subject, until the user's files are there."""
     name = data_sets.ordered(checkpoint, source)[0]
     try:
-        return data_sets.subject(checkpoint, source, name, len(data_sets.slices(checkpoint, source, name)) // 2)
+        subject = data_sets.subject(checkpoint, source, name, len(data_sets.slices(checkpoint, source, name)) // 2)
     except (ValueError, OSError):
         return None
+    st.session_state[state.DATA_SET] = source.spec
+    return subject
 
 
 def _show_thumbnails(checkpoint: Checkpoint, source: DataSource, names: tuple[str, ...], name: str) -> None:
