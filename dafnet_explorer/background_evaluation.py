@@ -108,7 +108,7 @@ def _specs(checkpoint: Checkpoint, source: DataSource | None) -> list[str]:
     """Data to choose from: the data set of the selected subject, built-in data, then what fits the checkpoint."""
     fitting = [found.spec for found in data_sets.fitting(checkpoint).values()]
     shown = [spec for spec in [st.session_state.get(state.DATA_SET)] if spec]
-    return list(dict.fromkeys([*shown, *([source.kind] if source else []), *fitting, *data_sets.named()]))
+    return list(dict.fromkeys([*shown, *([source.kind] if source else []), *fitting, *data_sets.others(checkpoint)]))
 
 
 def _subjects_of(checkpoint: Checkpoint, spec: str, part: str) -> str:
@@ -215,7 +215,7 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
             st.warning(said)
         return evaluation
     except (ValueError, OSError) as error:
-        st.error(f"These data cannot be used: {error}")
+        st.error(f"These data cannot be used: {data_sets.without_path(request.data, error)}")
         return None
 
 

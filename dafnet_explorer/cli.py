@@ -45,7 +45,7 @@ def streamlit_arguments(arguments: Sequence[str] | None = None) -> list[str]:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="a data set to evaluate checkpoints on: a folder in nnU-Net's layout, or chaos:FOLDER; may be repeated",
+        help="a data set to show and to evaluate on: a folder in nnU-Net's layout, or chaos:FOLDER; may be repeated",
     )
     options, streamlit_options = parser.parse_known_args(arguments)
     if streamlit_options and not streamlit_options[0].startswith("-"):

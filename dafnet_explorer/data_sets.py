@@ -44,8 +44,11 @@ def folder_name(spec: str) -> str:
 
 def without_path(spec: str, error: Exception) -> str:
     """The text of an error about a data set, safe to show and without the path of its folder."""
-    folder = spec.rpartition(":")[2].rstrip("/")
-    return sanitize(str(error).replace(folder, Path(folder).name) if folder else str(error))
+    folder, text = Path(spec.rpartition(":")[2]), str(error)
+    for path in (spec.rpartition(":")[2], str(folder), str(folder.resolve())):
+        if "/" in path.strip("/."):
+            text = text.replace(path.rstrip("/"), folder.name)
+    return sanitize(text)
 
 
 def licence(source: DataSource) -> str:
@@ -70,8 +73,8 @@ def fitting(checkpoint: Checkpoint) -> dict[str, DataSource]:
     """The data sets that hold all modalities of a checkpoint, by readable names that differ."""
     found: dict[str, DataSource] = {}
     for spec in named():
-        source = _opened(spec, checkpoint.config.modalities)
-        if source is None or isinstance(source, str) or source.built_in:
+        source = _fitting(checkpoint, spec)
+        if source is None or source.spec in [other.spec for other in found.values()]:
             continue
         name = clean_name(source.name)
         if name in (*found, *TAKEN):
@@ -80,6 +83,16 @@ def fitting(checkpoint: Checkpoint) -> dict[str, DataSource]:
             name += "+"
         found[name] = source
     return found
+
+
+def _fitting(checkpoint: Checkpoint, spec: str) -> DataSource | None:
+    source = _opened(spec, checkpoint.config.modalities)
+    return None if source is None or isinstance(source, str) or source.built_in else source
+
+
+def others(checkpoint: Checkpoint) -> list[str]:
+    """The data sets that are not among `fitting`."""
+    return [spec for spec in named() if _fitting(checkpoint, spec) is None]
 
 
 def readable_name(checkpoint: Checkpoint, spec: str) -> str:

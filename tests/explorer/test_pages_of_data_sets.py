@@ -140,6 +140,14 @@ def test_data_sets_are_offered_beside_built_in_samples_if_they_have_the_modaliti
     assert "Until then a built-in sample is shown" in page_text(app)
 
 
+def test_a_data_set_that_is_named_twice_is_offered_once(started, folder):
+    app = started(folder, f"{folder}/", f"nnunet:{folder}", "phantom:subjects=3")
+    assert app.sidebar.button_group(key="source").options == ["Two heads", "My files"]
+    app.switch_page("pages/probe.py").run()
+    assert app.selectbox(key="data-set").options == ["Two heads", "phantom:subjects=3"]
+    assert not app.exception
+
+
 def test_the_user_s_files_are_an_alternative_to_a_data_set(started, folder):
     app = started(folder)
     app.sidebar.button_group(key="source").set_value("My files")

@@ -138,3 +138,4 @@ def test_data_named_at_the_start_can_be_chosen_by_the_name_of_their_folder(app, 
     wait_for_jobs(app)
     assert not app.exception
     assert "These data cannot be used" in app.error[0].value
+    assert "no/such" not in page_text(app)
