@@ -25,6 +25,7 @@ from dafnet_explorer import subjects
 from dafnet_explorer.subjects import Subject
 
 TAKEN = "Samples", "My files"  # names of other choices in the sidebar
+PARTS = "test", "val", "train"  # of a split, what may be shown without a second thought first
 POPULATION = 8  # subjects that are compared with each other
 
 
@@ -106,26 +107,38 @@ def problems(checkpoint: Checkpoint) -> dict[str, str]:
     return {name: reason for name, reason in opened.items() if isinstance(reason, str)}
 
 
+def _parts(checkpoint: Checkpoint, source: DataSource) -> dict[str, str]:
+    """The part of the checkpoint's split that each subject, or another one of its patient, is in; "" for neither."""
+    seen = checkpoint.training.split.seen()
+    patients = {**(checkpoint.training.patients or {}), **source.patients}
+    of_patients: dict[str, str] = {}
+    for name, part in seen.items():
+        if name in patients:
+            of_patients[patients[name]] = max(part, of_patients.get(patients[name], part), key=PARTS.index)
+    return {name: seen.get(name) or of_patients.get(patients.get(name, ""), "") for name in source.names()}
+
+
 def ordered(checkpoint: Checkpoint, source: DataSource) -> tuple[str, ...]:
     """All subjects, those that the checkpoint was not trained on first; in order where names are numbers."""
-    seen, last = checkpoint.training.split.seen(), ["test", "val", "train"]
+    parts = _parts(checkpoint, source)
 
     def rank(name: str) -> tuple[int, int, str]:
-        return last.index(seen.get(name, "test")), int(name) if name.isdecimal() else -1, name
+        return PARTS.index(parts[name] or "test"), int(name) if name.isdecimal() else -1, name
 
     return tuple(sorted(source.names(), key=rank))
 
 
 def role(checkpoint: Checkpoint, source: DataSource, name: str) -> str:
     """One sentence: whether the checkpoint was trained on a subject."""
-    part = checkpoint.training.split.seen().get(name)
-    if part is None:
-        return "The checkpoint was not trained on this subject."
+    part = _parts(checkpoint, source)[name]
     whose = "this subject" if source.name == checkpoint.training.data else "a subject of this name"
+    if name not in checkpoint.training.split.seen():
+        whose = "other images of this patient"
     return {
         "train": f"**The checkpoint was trained on {whose}**: its results are better than on others.",
-        "val": f"The checkpoint was not trained on {whose}, but it was chosen by results on it.",
+        "val": f"The checkpoint was not trained on {whose}, but its best weights were chosen by results on it.",
         "test": f"The checkpoint never saw {whose} in training: it is one of its test subjects.",
+        "": "The checkpoint was not trained on this subject.",
     }[part]
 
 

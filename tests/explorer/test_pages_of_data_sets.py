@@ -112,6 +112,15 @@ def test_pictures_and_masks_are_those_that_are_evaluated(started, folder):
     assert subject.neighbour_images().shape == (2, 3, 128, 128)
 
 
+def test_other_images_of_a_patient_that_was_trained_on_are_known_as_such(folder):
+    checkpoint = load(BRAIN)
+    source = open_source(folder, checkpoint.config.modalities)
+    source.patients = {TRAINED: "Ann", "one": "Ann", TESTED: "Bob", "two": "Bob"}
+    assert data_sets.ordered(checkpoint, source) == (TESTED, "two", TRAINED, "one")
+    assert "was trained on other images of this patient" in data_sets.role(checkpoint, source, "one")
+    assert "never saw other images of this patient" in data_sets.role(checkpoint, source, "two")
+
+
 def test_masks_of_other_classes_are_not_shown(started, tmp_path):
     app = started(write_folder(tmp_path, labels=("background", "ventricle", "bone")))
     app.switch_page("pages/decompose.py").run()
