@@ -160,6 +160,17 @@ class PairedSlices:
         """Names of all studies, in order."""
         return tuple(study.name for study in self.studies)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed about the studies, each note once with the number of studies and an example."""
+        named: dict[str, list[str]] = {}
+        for study in self.studies:
+            for note in study.notes:
+                named.setdefault(note, []).append(study.name)
+        return tuple(
+            f"{len(names)} of {len(self.studies)} subjects ({names[0]} ...): {n}" for n, names in named.items()
+        )
+
     def __getitem__(self, index: int) -> Sample:
         sample = self.sample(index, np.random.default_rng([0, index]))
         return deformed(sample, self._fields(index)) if self.warp else sample

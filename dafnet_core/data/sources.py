@@ -41,6 +41,7 @@ class TrainingData:
         target: index of the modality with limited annotations.
         annotated: names of training subjects whose target masks are used.
         warnings: what looks wrong with the data, each a sentence.
+        notes: what was assumed about the files, each a sentence.
     """
 
     source: DataSource
@@ -50,6 +51,7 @@ class TrainingData:
     target: int
     annotated: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def source_class(spec: str) -> Any:
@@ -135,7 +137,11 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
             raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")
         if not any(data[n].annotated.any() for n in range(len(data))):
             raise DataError(f"{config.source}: no {part} subject is annotated; add masks to labelsTr")
-    return TrainingData(source, train, val, split, target, tuple(sorted(annotated["train"])), source.notes(split))
+    assumed = tuple(
+        f"{part}: {note}" for part, data in (("training", train), ("validation", val)) for note in data.notes
+    )
+    annotated_names = tuple(sorted(annotated["train"]))
+    return TrainingData(source, train, val, split, target, annotated_names, source.notes(split), assumed)
 
 
 def _target(config: DataConfig, modalities: tuple[str, ...]) -> int:

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from dafnet_core.data import readers
+from dafnet_core.data.formats.nifti import DISAGREE
 from dafnet_core.data.formats.numbers import NOT_FINITE
 from dafnet_core.data.formats.scan import quoted
 from dafnet_core.data.frame import Frame, FrameError, check_overlap, cut_like, in_one_plane, labels_on
@@ -196,7 +197,7 @@ def prepare_stacks(
                 None if frame is None else np.array([frame.height(item) for item in slices[n]]),
                 placements,
                 scan,
-                (*added[n], *assumed),
+                (*(note for note in scan.notes if DISAGREE in note), *added[n], *assumed),
             )
         )
     return stacks

@@ -44,6 +44,8 @@ class EvaluationResult:
         version: of the data, python, torch and this project.
         n_subjects, n_slices: that were evaluated.
         warp: that was applied to registered data.
+        pairing: of the slices, as `PairedSlices` has it; None by position, "expert".
+        assumed: about the files, each a sentence; None for nothing.
         why: the reason for each null, by dotted path.
     """
 
@@ -54,6 +56,8 @@ class EvaluationResult:
     n_subjects: int = 0
     n_slices: int = 0
     warp: KnownWarp = field(default_factory=KnownWarp)
+    pairing: str | None = None
+    assumed: tuple[str, ...] | None = None
     segmentation: dict[str, dict[str, DiceSummary]] | None = measured_by(Segmentation)
     copy: dict[str, CopySummary] | None = measured_by(Segmentation)
     paired: dict[str, dict[str, Paired | None]] | None = measured_by(Segmentation)

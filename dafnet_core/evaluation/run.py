@@ -104,6 +104,8 @@ def evaluate_method(
         n_subjects=len(context.subjects),
         n_slices=count,
         warp=known_warp(data),
+        pairing=None if data.pairing == "expert" else data.pairing,
+        assumed=data.notes or None,
         **values,
     )
     why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)

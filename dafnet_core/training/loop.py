@@ -72,6 +72,8 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     if rank_and_size()[0] == 0:
         for warning in data.warnings:
             print(f"warning: {warning}", file=sys.stderr)
+        for note in data.notes:
+            print(f"note: {note}", file=sys.stderr)
         if config.schedule.recipe != "default":
             print(f"recipe {config.schedule.recipe}: {config.recipe_in_words()}")
     if (run / "split.json").exists():

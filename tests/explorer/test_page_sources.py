@@ -48,8 +48,6 @@ def test_what_is_chosen_is_in_the_link():
             "'Link slices by position'",
             "f'Volume of {name}'",
             "f'Volume of {name}'",
-            "f'Volume of {name}'",
-            "'Link slices by position'",
             "f'Slice of {name}'",
             "f'Label {label} means'",
             "'Numbers of evaluate'",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MAX_OFFSET = 16 << 20  # header extensions in front of the voxels
 _MAX_TRAILING = 64 << 20  # content after the voxels that is read to reach the gzip checksum
+DISAGREE = "sform and qform disagree"  # in a note
 _MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units: metres, millimetres, micrometres
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _RGBA = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
@@ -134,7 +135,7 @@ def _affines(header: "Nifti1Header", kind: str, notes: list[str]) -> tuple[np.nd
     apart = float(np.linalg.norm((corners @ (affine - others[0][1]).T)[:, :3], axis=1).max())
     if apart <= 0.5 * np.linalg.norm(affine[:3, :3], axis=0).min():
         return affine, None
-    notes.append(f"The header's sform and qform disagree by up to {apart:.1f} mm; the sform was used.")
+    notes.append(f"The header's {DISAGREE} by up to {apart:.1f} mm; the sform was used.")
     return affine, others[0][1]
 
 
