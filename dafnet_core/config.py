@@ -148,6 +148,9 @@ class ModelConfig(Config):
     critic_width: int = 64
     critic_grid: int = 24
     candidates: int = 1  # k, images of the other modality that one image may be paired with
+    segmentor: str = option(
+        "on", "network from anatomies to masks; off: channels are the classes (footnote 10)", ("on", "off")
+    )
     align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
 
     # far beyond sizes in use; they bound the memory that an untrusted checkpoint can make this process allocate
@@ -195,6 +198,10 @@ class ModelConfig(Config):
                     f"{short(name)} is the name of a modality or class; expected up to 60 letters of one line, "
                     "without markup and without _to_"
                 )
+        if self.segmentor == "off" and self.channels != len(self.classes):
+            raise ValueError(
+                f"channels is {self.channels}; without a segmentor each of the {len(self.classes)} classes is a channel"
+            )
         for name in ("modality_widths", "spade_widths"):
             if not 1 <= len(getattr(self, name)) <= self.MOST_STAGES:
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries; expected 1 to {self.MOST_STAGES}")

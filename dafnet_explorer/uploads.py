@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data.formats.scan import PRIVACY_NOTE
+from dafnet_core.data.formats.scan import MAX_FILE_BYTES, PRIVACY_NOTE
 from dafnet_core.data.frame import cut_like, in_one_plane, labels_on, nearest_position
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.reader_process import Readers
@@ -18,6 +18,8 @@ from dafnet_core.data.readers import ReadError, Scan, Slice
 from dafnet_core.data.samples import nearest_slices
 from dafnet_explorer import state, subjects
 from dafnet_explorer.subjects import Subject
+
+MEGABYTES = MAX_FILE_BYTES >> 20  # of one file
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -99,7 +101,9 @@ def pick_files(checkpoint: Checkpoint) -> Subject | None:
     read: dict[int, Scan] = {}
     for m, name in enumerate(checkpoint.config.modalities):
         help_text = "One image or stack; several files for a DICOM series"
-        files = boxes[m].file_uploader(name, accept_multiple_files=True, key=f"file-{name}", help=help_text)
+        files = boxes[m].file_uploader(
+            name, accept_multiple_files=True, key=f"file-{name}", help=help_text, max_upload_size=MEGABYTES
+        )
         with boxes[m]:
             scan = _scan(f"scan-{name}", files, mask=False)
         if scan is not None:
@@ -178,6 +182,7 @@ def _pick_mask(
             accept_multiple_files=True,
             key=f"mask-{name}",
             label_visibility="collapsed",
+            max_upload_size=MEGABYTES,
             help="Labels of the pixels of the image; it may have a grid of its own if its header places it",
         )
         labels = _scan(f"labels-{name}", files, mask=True)

@@ -69,7 +69,7 @@ with own:
         "A `.safetensors` file written by `train.py --export`. It stays in this session's memory, nothing in it is "
         "executed, and it is added to the list in the sidebar."
     )
-    file = st.file_uploader("Checkpoint", type="safetensors", key="bring", help="At most 64 MB")
+    file = st.file_uploader("Checkpoint", type="safetensors", key="bring", help="At most 128 MB")
     if file is not None and st.session_state.get("brought") != file.file_id:
         st.session_state["brought"] = file.file_id
         try:

@@ -141,6 +141,55 @@ def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int
 
 
 @dataclass(frozen=True)
+class ProbeOnOthers:
+    """Accuracy of a linear classifier of the modality on subjects that it was not fitted on, as in Sec. V-H.1.
+
+    Attributes:
+        accuracy: share of correctly classified rows of the other subjects, in [0, 1].
+        ci95: Wilson score interval with a subject as a trial, as `Probe` has it.
+        per_dimension: (n_z) the accuracy from each dimension alone.
+        chance: share of the most frequent label among the other subjects' rows.
+        n_fitted, n: rows that it was fitted on, and that it was tested on; n_subjects: of the latter.
+    """
+
+    accuracy: float
+    ci95: tuple[float, float]
+    per_dimension: tuple[float, ...]
+    chance: float
+    n_fitted: int
+    n: int
+    n_subjects: int
+
+
+def probe_on_others(
+    z: np.ndarray, labels: np.ndarray, other_z: np.ndarray, other_labels: np.ndarray, other_subjects: np.ndarray
+) -> ProbeOnOthers:
+    """Fit the modality on z of some subjects, and test it on others.
+
+    Args:
+        z, labels: (n, n_z) and (n,) to fit on.
+        other_z, other_labels, other_subjects: (m, n_z), (m,) and (m,) ids to test on.
+
+    Raises:
+        ValueError: a single label to fit on, or shapes that do not fit.
+    """
+    if z.shape[1:] != other_z.shape[1:] or len(other_z) != len(other_labels) or len(other_z) != len(other_subjects):
+        raise ValueError(f"z is {z.shape}, the others' {other_z.shape} with {len(other_labels)} labels")
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"every row has the label {labels[0]}; classification needs at least 2")
+
+    def share(columns: list[int]) -> float:
+        model = _classifier().fit(z[:, columns], labels)
+        return float((model.predict(other_z[:, columns]) == other_labels).mean())
+
+    every = list(range(z.shape[1]))
+    accuracy, count = share(every), len(np.unique(other_subjects))
+    chance = float(np.unique(other_labels, return_counts=True)[1].max() / len(other_labels))
+    alone = tuple(share([d]) for d in every)
+    return ProbeOnOthers(accuracy, _wilson(accuracy, count), alone, chance, len(z), len(other_z), count)
+
+
+@dataclass(frozen=True)
 class Regression:
     """Held-out R^2 of a linear regression from factors to a number, such as a contrast parameter.
 

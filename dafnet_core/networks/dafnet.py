@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dafnet_core.config import ModelConfig
 from dafnet_core.networks.aligner import fuse, make_aligner
 from dafnet_core.networks.decoders import decode, make_decoder
-from dafnet_core.networks.encoders import AnatomyEncoder, ModalityEncoder, Segmentor, sample_z
+from dafnet_core.networks.encoders import AnatomyEncoder, ChannelsAsMasks, ModalityEncoder, Segmentor, sample_z
 from dafnet_core.networks.pairing import PairWeighting, fused_weights
 from dafnet_core.precision import inference_autocast
 from dafnet_core.types import Alignment, Batch, Noise, PairOutputs, Prediction, Reconstruction
@@ -29,7 +29,7 @@ class DAFNet(nn.Module):
         self.anatomy_encoder = AnatomyEncoder(config)
         self.modality_encoder = ModalityEncoder(config)
         self.aligner = make_aligner(config)
-        self.segmentor = Segmentor(config)
+        self.segmentor = Segmentor(config) if config.segmentor == "on" else ChannelsAsMasks()
         self.decoder = make_decoder(config)
         self.pairing = PairWeighting(config)
 

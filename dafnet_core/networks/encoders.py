@@ -136,6 +136,16 @@ def sample_z(mean: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
     return mean + torch.exp(0.5 * logvar) * eps
 
 
+class ChannelsAsMasks(nn.Module):
+    """The variant without a segmentor (Sec. V-E, footnote 10): channel k of an anatomy is the mask of class k."""
+
+    SCALE = 8.0  # of logits: a pixel's own channel has a probability above 0.99
+
+    def forward(self, s: Tensor) -> Tensor:
+        """(B, L, H, W) in [0, 1] -> logits of the same shape, float32; class 0 is the background."""
+        return self.SCALE * s.float()
+
+
 class Segmentor(nn.Module):
     """h(s): class logits of an anatomy, shared by all modalities (Sec. III-C, Fig. 3d)."""
 

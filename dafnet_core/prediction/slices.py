@@ -153,7 +153,7 @@ def predict_subject(
     heights = all(stack.heights is not None for stack in stacks.values())
     found = PredictedSubject(name, method, stacks, heights, dict(zip(modalities, study.positions, strict=True)))
     pairs = slice_pairs(study.positions)
-    pairing = "expert" if pairing == "shuffled" else pairing
+    pairing = "expert" if pairing.startswith("shuffled") else pairing
     parts = {p.members: _part(study, p.members, preparation, pairing, candidates) for p in pairs}
     for n, pair in enumerate(pairs):
         progress(n / len(pairs))

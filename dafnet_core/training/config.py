@@ -30,8 +30,8 @@ class NetworkConfig(Config):
     z_dim: int = option(8, "n_z, dimensions of the modality factor (Sec. V-F)")
     without: tuple[str, ...] = option(
         (),
-        "switch off loss terms, or the aligner, for an ablation (Table IV, Sec. V-D)",
-        (*(f.name for f in LossWeights.terms()), "aligner"),
+        "switch off loss terms, the aligner or the segmentor, for an ablation (Table IV, Sec. V-D, footnote 10)",
+        (*(f.name for f in LossWeights.terms()), "aligner", "segmentor"),
     )
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {n: ModelConfig.LIMITS[n] for n in ("channels", "z_dim")}
@@ -253,16 +253,18 @@ class TrainConfig:
         return cls.of(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def networks(self, modalities: tuple[str, ...], classes: tuple[str, ...]) -> ModelConfig:
-        """The networks for data of these modalities and classes."""
+        """The networks for data of these modalities and classes; without a segmentor, the classes are the channels."""
+        without = self.model.without
         return METHODS[self.model.method].configure(
             self.model.size,
             modalities,
             classes,
             decoder=self.model.decoder,
-            channels=self.model.channels,
+            channels=len(classes) if "segmentor" in without else self.model.channels,
             z_dim=self.model.z_dim,
             candidates=self.data.candidates,
-            align="off" if "aligner" in self.model.without else "on",
+            align="off" if "aligner" in without else "on",
+            segmentor="off" if "segmentor" in without else "on",
         )
 
     @property

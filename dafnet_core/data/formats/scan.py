@@ -13,7 +13,7 @@ import numpy as np
 
 from dafnet_core.data.formats.orientation import MIN_SIDE, StoredGrid
 
-MAX_FILE_BYTES = 64 << 20  # one file, compressed or not; maxUploadSize of .streamlit/config.toml is the same
+MAX_FILE_BYTES = 64 << 20  # one file, compressed or not; uploaders of images have this limit too
 MAX_VALUES = 64 << 20  # values in a decoded stack: 256 MiB as float32
 MAX_PIXELS = 16 << 20  # pixels in one slice: decoders and colours need several times its float32 size
 MAX_SIDE = 8192  # pixels along one side of a slice

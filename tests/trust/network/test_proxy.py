@@ -142,7 +142,7 @@ def test_with_the_password_it_answers_with_its_headers(ask):
 
 
 def test_a_body_above_the_limit_ends_at_the_proxy(ask):
-    assert ask("/_stcore/upload_file/a/b", LOGIN, "PUT", 66 << 20)[0] == 413
+    assert ask("/_stcore/upload_file/a/b", LOGIN, "PUT", 130 << 20)[0] == 413
 
 
 def test_plain_http_is_sent_to_tls(site):

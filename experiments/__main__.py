@@ -1,0 +1,21 @@
+"""python -m experiments TABLE [...]: `disentanglement` is Sec. V-H."""
+
+from __future__ import annotations
+
+import sys
+
+from experiments import disentanglement
+
+TABLES = {"disentanglement": disentanglement.main}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one table; 2 with the names of all for an unknown one."""
+    if not arguments or arguments[0] not in TABLES:
+        print(f"experiments: expected one of {', '.join(TABLES)}", file=sys.stderr)
+        return 2
+    return TABLES[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
