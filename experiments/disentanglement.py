@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from dafnet_core import __version__
-from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.traversal import steps_between, traverse
 from dafnet_core.checkpoints.file import Checkpoint, load
+from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.sources import evaluation_data, public_name
 from dafnet_core.drawing import LIGHT, class_colours, png
 from dafnet_core.evaluate import evaluate_checkpoint
+from dafnet_core.evaluation.run import encode
 from dafnet_core.files import atomic_write
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.probe import probe_on_others
@@ -65,8 +66,8 @@ def measure(checkpoint: Checkpoint, data: str) -> dict[str, Any]:
     The probe is fitted on z of training patients and tested on the test patients, as in the paper, all dimensions
     together and each alone; the cross-validated one and the dependence are those of `evaluate`.
     """
-    parts = {part: evaluate_checkpoint(checkpoint, data, split=part) for part in ("train", "test", "all")}
-    train_z, test_z = (_encodings(parts[part]) for part in ("train", "test"))
+    parts = {part: evaluate_checkpoint(checkpoint, data, split=part) for part in ("test", "all")}
+    train_z, test_z = (encode(checkpoint.method, slices_of(checkpoint, data, part)) for part in ("train", "test"))
     fitted = probe_on_others(train_z.z, train_z.modality, test_z.z, test_z.modality, test_z.subjects)
     swaps = {name: to_json(value) for name, value in (parts["test"].result.swap or {}).items()}
     return {
@@ -84,10 +85,16 @@ def measure(checkpoint: Checkpoint, data: str) -> dict[str, Any]:
     }
 
 
-def _encodings(evaluated: Any) -> Encodings:
-    if evaluated.statistics is None:
-        raise ValueError("this model has no factors")
-    return evaluated.statistics.encodings
+def slices_of(checkpoint: Checkpoint, data: str, part: str) -> PairedSlices:
+    """Slices of a part of the checkpoint's split."""
+    _, slices = evaluation_data(
+        data,
+        part,
+        modalities=checkpoint.config.modalities,
+        preparation=checkpoint.preparation,
+        seen=checkpoint.training.split.seen(),
+    )
+    return slices
 
 
 def _record(checkpoint: Checkpoint, data: str) -> dict[str, Any]:
@@ -155,13 +162,7 @@ def draw_figures(checkpoints: Mapping[str, Checkpoint], data: str, folder: Path)
     found: dict[str, Decomposition] = {}
     truth: dict[int, np.ndarray] = {}
     for decoder, checkpoint in checkpoints.items():
-        _, slices = evaluation_data(
-            data,
-            "test",
-            modalities=checkpoint.config.modalities,
-            preparation=checkpoint.preparation,
-            seen=checkpoint.training.split.seen(),
-        )
+        slices = slices_of(checkpoint, data, "test")
         sample = max((slices[n] for n in range(len(slices))), key=lambda s: len(np.unique(s.masks)))
         found[decoder] = decompose(checkpoint.model, sample.images)
         truth = dict(enumerate(sample.masks))

@@ -113,6 +113,16 @@ def evaluate_method(
     return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects)
 
 
+def encode(method: Method, data: PairedSlices, *, sample_z: int | None = None) -> Encodings:
+    """The factors of every slice, as `evaluate_method` gathers them, without any measure.
+
+    Raises:
+        ValueError: a method without factors, or no slices.
+    """
+    encoded = [_encoded(data, index, _scored(method, data, index)) for index in range(len(data))]
+    return Context(method, encoded, sample_z, ()).encodings
+
+
 def _statistics(context: Context) -> FactorStatistics:
     details = context.details
     return FactorStatistics(
