@@ -139,19 +139,21 @@ def _row(name: str, result: Mapping[str, Any]) -> list[str]:
     order = np.argsort(fitted["per_dimension"])[::-1]
     alone = np.array(fitted["per_dimension"])[order]
     test, everyone = result["dependence"]["test"], result["dependence"]["all"]
-    crossed = result["probe_cross_validated"]["all"]["accuracy"]
+    span = everyone["dcor_ci95"]
     return [
         name,
         f"{fitted['accuracy']:.3f}",
         f"{alone[0]:.3f} (z{order[0] + 1})",
         f"{alone[-1]:.2f} to {alone[1]:.2f}",
-        f"{crossed:.3f}",
-        f"{test['dcor']:.2f}",
-        f"{test['null_dcor_mean']:.2f}",
-        f"{everyone['dcor']:.2f} ({everyone['dcor_ci95'][0]:.2f} to {everyone['dcor_ci95'][1]:.2f})"
-        if everyone.get("dcor_ci95")
-        else f"{everyone['dcor']:.2f}",
+        _shown(result["probe_cross_validated"]["all"]["accuracy"], 3),
+        _shown(test["dcor"]),
+        _shown(test["null_dcor_mean"]),
+        _shown(everyone["dcor"]) + (f" ({span[0]:.2f} to {span[1]:.2f})" if span else ""),
     ]
+
+
+def _shown(value: float | None, digits: int = 2) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 # --- Figures 8 and 9 ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.precision import autocast
 
 
 def anatomy_dice(a: Tensor, b: Tensor) -> Tensor:
@@ -38,5 +39,5 @@ class PairWeighting(nn.Module):
         if dice.shape[1] != self.candidates:
             raise ValueError(f"{dice.shape[1]} candidates; this model weighs {self.candidates}, or takes 1")
         # in bfloat16 candidates whose overlaps differ by less than 0.4 % would weigh the same
-        with torch.autocast(dice.device.type, enabled=False):
+        with autocast(dice.device, None):
             return self.layers(dice.float()).softmax(1)
