@@ -219,7 +219,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--list", action="store_true", help="print the commands that train, and stop")
     parser.add_argument("--figures", type=Path, help="folder for pictures of patients; never commit it")
-    parser.add_argument("--options", default="--steps 1500", help="further options of train.py, in one string")
+    parser.add_argument(
+        "--options", default="--steps 1200 --validate-every 400", help="further options of train.py, in one string"
+    )
     given = parser.parse_args(arguments)
     options = shlex.split(given.options)
     cells = [(decoder, seed) for seed in given.seeds for decoder in DECODERS]
