@@ -91,11 +91,14 @@ def check_options(config: DataConfig) -> None:
             )
 
 
-def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = False) -> TrainingData:
+def training_data(
+    config: DataConfig, seed: int, *, warp_supervised: bool = False, agreeing: bool = False
+) -> TrainingData:
     """Training and validation subjects of a run (Sec. IV-A); disjoint from each other and from the test subjects.
 
     Args:
         warp_supervised: whether the run needs the known warps of registered data (w_warp above 0).
+        agreeing: whether it needs warps that are known in any way (w_agree above 0).
 
     Raises:
         ValueError: the data, of whichever part, the split or the annotations do not fit the configuration.
@@ -107,6 +110,13 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
             f"w_warp is above 0, but {config.source} is {lies}, warp is {config.warp:g} and pairing is "
             f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
             "--pairing expert"
+        )
+    if (agreeing and not (source.knows_warps or (source.registered and config.warp))) or (
+        agreeing and config.pairing != "expert"
+    ):
+        raise DataError(
+            f"w_agree is above 0, but the warps between the modalities of {config.source} are not known (or pairs are "
+            "shuffled); they are those of the phantom, and of registered data with --warp above 0"
         )
     split = source.split(config, seed)
     target = _target(config, source.modalities)
@@ -130,8 +140,9 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
         )
 
     val_options = {"warp": config.warp} if source.registered else {}
-    train = samples("train", pairing=config.pairing, candidates=config.candidates)
-    val = samples("val", pairing=config.pairing, candidates=config.candidates, **val_options)
+    options = {"pairing": config.pairing, "candidates": config.candidates}
+    train = samples("train", **options, known_warps=agreeing and source.knows_warps)
+    val = samples("val", **options, **val_options)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):
             raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")

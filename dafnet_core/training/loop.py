@@ -15,6 +15,7 @@ from tqdm import tqdm
 from dafnet_core.checkpoints.file import check_maps
 from dafnet_core.checkpoints.schema import StartRecord
 from dafnet_core.data.cache import cache_folder, described
+from dafnet_core.data.config import INTENSITIES
 from dafnet_core.data.dataset import Augmentation
 from dafnet_core.data.loading import Steps, batches
 from dafnet_core.data.sources import TrainingData, training_data
@@ -62,7 +63,10 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     if config.schedule.batch_size % size:
         raise ValueError(f"batch_size is {config.schedule.batch_size}; expected a multiple of the {size} processes")
     device = pick_device(config.machine.device)
-    data = training_data(config.data, config.schedule.seed, warp_supervised=bool(config.losses.warp))
+    weights = config.final_weights
+    data = training_data(
+        config.data, config.schedule.seed, warp_supervised=bool(weights.warp), agreeing=bool(weights.agree)
+    )
     check_maps(config.networks(data.train.modalities, data.train.classes), data.train.preparation)
     specs = data.source.evaluation_specs(data.split)
     if evaluated_after and not specs:
@@ -147,7 +151,8 @@ class _Run:
     def steps(self) -> Steps:
         """This process's parts of all batches."""
         c = self.config
-        augmentation = Augmentation(c.data.rotation, c.data.warp)
+        copy = INTENSITIES[c.data.copy_intensity] if c.final_weights.invariance else None
+        augmentation = Augmentation(c.data.rotation, c.data.warp, INTENSITIES[c.data.intensity], copy)
         return Steps(self.data.train, c.schedule.batch_size, c.schedule.seed, augmentation, rank_and_size())
 
     def finish(self) -> None:
