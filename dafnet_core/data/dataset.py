@@ -287,6 +287,13 @@ class PairedSlices:
         where, organs = study.truth(slices[0])  # organs are regions: those of hidden masks stay hidden
         return where, {i: r for i, r in organs.items() if study.name not in self.unannotated.get(i, ())}
 
+    def tissues(self, index: int) -> dict[int, np.ndarray]:
+        """True tissues (H, W) of a sample by modality, each in its own frame; {} where they are not known."""
+        if self.pairing.startswith("shuffled"):
+            return {}
+        number, slices, _ = self._index[index]
+        return self.studies[number].tissues(slices[0])
+
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""
         number, slices, _ = self._index[index]

@@ -111,9 +111,8 @@ def training_data(
             f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
             "--pairing expert"
         )
-    if (agreeing and not (source.knows_warps or (source.registered and config.warp))) or (
-        agreeing and config.pairing != "expert"
-    ):
+    known = config.pairing == "expert" and (source.knows_warps or bool(source.registered and config.warp))
+    if agreeing and not known:
         raise DataError(
             f"w_agree is above 0, but the warps between the modalities of {config.source} are not known (or pairs are "
             "shuffled); they are those of the phantom, and of registered data with --warp above 0"

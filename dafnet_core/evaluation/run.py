@@ -60,6 +60,7 @@ def evaluate_method(
     *,
     limit: int | None = None,
     statistics: bool = True,
+    slow: bool = False,
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
     result: type[EvaluationResult] = EvaluationResult,
@@ -69,12 +70,15 @@ def evaluate_method(
     Args:
         method: for the data's modalities and classes; networks in eval mode.
         data: all slices, or the first `limit`.
-        statistics: also costly measures: probe, swap, leakage, dependence, cycle.
+        statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
+        slow: also measures that take minutes: prior.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
         result: which measures there are.
     """
-    measures = {m(): names for m, names in result.measures().items() if statistics or not m.costly}
+    measures = {
+        m(): names for m, names in result.measures().items() if (statistics or not m.costly) and (slow or not m.slow)
+    }
     rows: dict[Measure, list[Any]] = {m: [] for m in measures}
     lacking: dict[Measure, str] = {}
     encoded: list[Encoded] = []
@@ -153,6 +157,7 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         regions,
         frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
         data.preparation.picture,
+        data.tissues(index),
     )
 
 

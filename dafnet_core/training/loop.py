@@ -65,7 +65,7 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     device = pick_device(config.machine.device)
     weights = config.final_weights
     data = training_data(
-        config.data, config.schedule.seed, warp_supervised=bool(weights.warp), agreeing=bool(weights.agree)
+        config.data, config.schedule.seed, warp_supervised=bool(config.losses.warp), agreeing=bool(weights.agree)
     )
     check_maps(config.networks(data.train.modalities, data.train.classes), data.train.preparation)
     specs = data.source.evaluation_specs(data.split)

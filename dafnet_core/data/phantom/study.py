@@ -102,6 +102,10 @@ class PhantomStudy:
         fields = [draw_displacement(seed, subject, position, i, size) for i in range(len(MODALITIES))]
         return np.stack(fields) / np.float32(FIELD_OF_VIEW_MM / size)
 
+    def tissues(self, position: int) -> dict[int, np.ndarray]:
+        """True tissues of a slice, as `Study.tissues` describes them: indices into TISSUES."""
+        return dict(enumerate(self.pair(position).tissues))
+
     def ground_truth(self, position: int) -> dict[str, bool | float]:
         """Parameters drawn for a slice, as `Study.ground_truth` describes them."""
         return self._known(position)

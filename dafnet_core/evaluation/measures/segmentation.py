@@ -58,6 +58,7 @@ class Segmentation:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {
         "segmentation": "no subject of these data has a mask of this modality",
         "copy": "no slice of these data has masks of both modalities",
