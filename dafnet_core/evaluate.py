@@ -161,8 +161,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     """JSON of what the command line asks for."""
     arguments = dict(
-        split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z, pairing=options.pairing
-    ) | {"slow": options.measures == "all"}
+        split=options.split,
+        warp_seed=options.warp_seed,
+        sample_z=options.sample_z,
+        pairing=options.pairing,
+        slow=options.measures == "all",
+    )
     if options.checkpoint in set(METHODS) - set(trainable()):
         return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]

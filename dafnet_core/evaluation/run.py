@@ -76,9 +76,7 @@ def evaluate_method(
         progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
         result: which measures there are.
     """
-    measures = {
-        m(): names for m, names in result.measures().items() if (statistics or not m.costly) and (slow or not m.slow)
-    }
+    measures = _wanted(result, statistics, slow)
     rows: dict[Measure, list[Any]] = {m: [] for m in measures}
     lacking: dict[Measure, str] = {}
     encoded: list[Encoded] = []
@@ -115,6 +113,12 @@ def evaluate_method(
     why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
     return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects)
+
+
+def _wanted(result: type[EvaluationResult], statistics: bool, slow: bool) -> dict[Measure, tuple[str, ...]]:
+    """Measures to take, and the fields that each fills."""
+    every = result.measures().items()
+    return {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
 
 
 def encode(method: Method, data: PairedSlices, *, sample_z: int | None = None) -> Encodings:

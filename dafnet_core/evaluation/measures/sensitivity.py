@@ -1,4 +1,4 @@
-"""How far a few flipped pixels of s change the image: a decoder that reads single pixels reads a code (not in the paper)."""
+"""How far a few flipped pixels of s change the image: who reads single pixels reads a code (not in the paper)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Sec. V-H, "Evaluating disentanglement": FiLM beside SPADE, trained with the paper's terms at compact size.
 
-    python -m experiments disentanglement --data chaos:PATH --runs RUNS
+    python -m experiments section-vh --data chaos:PATH --runs RUNS
 
 trains what is missing in RUNS (three seeds of each decoder, one after the other; --list prints the commands instead),
 measures each model that has no result yet, and prints the table. With --figures FOLDER it draws Figures 8 and 9, of
@@ -37,7 +37,7 @@ from dafnet_explorer.figures.traverse import traverse_sheet
 
 DECODERS = ("film", "spade")
 SEEDS = (0, 1, 2)
-RESULTS = Path(__file__).parent / "results" / "disentanglement"
+RESULTS = Path(__file__).parent / "results" / "section-vh"
 # the paper's terms and weights, its Dice, rotations and scaling, and the default schedule: Sec. IV-A at compact size
 TERMS = ("--w-fused", "0", "--dice", "paper", "--rotation", "20", "--scaling", "range")
 PAPER = {  # Sec. V-H
@@ -184,12 +184,12 @@ def draw_figures(checkpoints: Mapping[str, Checkpoint], data: str, folder: Path)
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 if all went well."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments disentanglement",
+        prog="python -m experiments section-vh",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", required=True, help="such as chaos:PATH; fold 0")
-    parser.add_argument("--runs", type=Path, default=Path("runs") / "disentanglement", help="folder of runs and models")
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "section-vh", help="folder of runs and models")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the numbers")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--list", action="store_true", help="print the commands that train, and stop")
