@@ -2,8 +2,8 @@
 
     python -m experiments disentangle --runs RUNS
 
-trains each variant for the same number of steps at 96 x 96 (--list prints the commands instead), measures it on phantom subjects
-that no training and no shipped number uses, and prints one table. What is there already is not made again.
+trains each variant for the same number of steps at 96 x 96 (--list prints the commands instead), measures it on phantom
+subjects that no training and no shipped number uses, and prints one table. What is there already is not made again.
 """
 
 from __future__ import annotations
