@@ -14,6 +14,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ from dafnet_core.checkpoints.file import Checkpoint, load
 from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.data.sources import evaluation_data, public_name
 from dafnet_core.drawing import LIGHT, class_colours, png
-from dafnet_core.evaluate import evaluate_checkpoint
+from dafnet_core.evaluation.measures.dependence import DependenceStatistics, factor_distances
+from dafnet_core.evaluation.measures.modality_probe import ProbeSummary
 from dafnet_core.evaluation.run import encode
 from dafnet_core.files import atomic_write
 from dafnet_core.methods.decomposition import Decomposition, decompose
-from dafnet_core.metrics.probe import probe_on_others
+from dafnet_core.metrics.dependence import Dependence, dependence
+from dafnet_core.metrics.probe import probe, probe_on_others
 from dafnet_core.training.cli import main as train
 from dafnet_core.typed_json import to_json
 from dafnet_explorer.figures.compare import compare_sheet
@@ -64,25 +67,47 @@ def measure(checkpoint: Checkpoint, data: str) -> dict[str, Any]:
     """The numbers of Sec. V-H for one model: probes and distance correlation, on its own split of the data.
 
     The probe is fitted on z of training patients and tested on the test patients, as in the paper, all dimensions
-    together and each alone; the cross-validated one and the dependence are those of `evaluate`.
+    together and each alone. Beside it the cross-validated one and the dependence of s and z over all patients; the
+    numbers of the test patients alone are those that the checkpoint's export evaluated.
     """
-    parts = {part: evaluate_checkpoint(checkpoint, data, split=part) for part in ("test", "all")}
-    train_z, test_z = (encode(checkpoint.method, slices_of(checkpoint, data, part)) for part in ("train", "test"))
-    fitted = probe_on_others(train_z.z, train_z.modality, test_z.z, test_z.modality, test_z.subjects)
-    swaps = {name: to_json(value) for name, value in (parts["test"].result.swap or {}).items()}
+    parts = {part: encode(checkpoint.method, slices_of(checkpoint, data, part)) for part in ("train", "val", "test")}
+    fit, test = parts["train"], parts["test"]
+    everyone = replace(fit, slices=[encoded for part in parts.values() for encoded in part.slices])
+    distances = factor_distances(everyone)
+    judged = next(iter(checkpoint.metrics.values()))
+    counted = parts | {"all": everyone}
     return {
-        "patients": {part: evaluated.result.n_subjects for part, evaluated in parts.items()},
-        "slices": {part: evaluated.result.n_slices for part, evaluated in parts.items()},
-        "probe_fitted_on_training_patients": to_json(fitted),
-        "probe_cross_validated": {part: to_json(parts[part].result.probe) for part in ("test", "all")},
-        "swap": swaps,
-        "dependence": {part: to_json(parts[part].result.dependence) for part in ("test", "all")},
-        "kl_per_dimension": to_json(parts["test"].result.kl_per_dimension),
+        "patients": {part: len(np.unique(e.subjects)) for part, e in counted.items()},
+        "slices": {part: len(e.slices) for part, e in counted.items()},
+        "probe_fitted_on_training_patients": to_json(
+            probe_on_others(fit.z, fit.modality, test.z, test.modality, test.subjects)
+        ),
+        "probe_cross_validated": {
+            "test": to_json(judged.probe),
+            "all": _summary(ProbeSummary, probe(everyone.z, everyone.modality, everyone.subjects)),
+        },
+        "swap": {name: to_json(value) for name, value in (judged.swap or {}).items()},
+        "dependence": {
+            "test": to_json(judged.dependence),
+            "all": _dependence(dependence(distances["s"], distances["z"], everyone.subjects)),
+        },
+        "kl_per_dimension": to_json(judged.kl_per_dimension),
         "dice_volume": {
             name: {kind: summary.dice_volume_mean for kind, summary in kinds.items()}
-            for name, kinds in (parts["test"].result.segmentation or {}).items()
+            for name, kinds in (judged.segmentation or {}).items()
         },
     }
+
+
+def _summary(kind: type, found: Any) -> dict[str, Any]:
+    """The fields of a summary, taken from the object with the whole result, as JSON."""
+    return to_json(kind(**{f.name: getattr(found, f.name) for f in fields(kind)}))
+
+
+def _dependence(found: Dependence) -> dict[str, Any]:
+    nulls = {f"{n}_mean": float(np.mean(getattr(found, n))) for n in ("null_dcor", "null_dcor_squared_unbiased")}
+    names = [f.name for f in fields(DependenceStatistics) if f.name not in nulls]
+    return to_json(DependenceStatistics(**{n: getattr(found, n) for n in names}, **nulls))
 
 
 def slices_of(checkpoint: Checkpoint, data: str, part: str) -> PairedSlices:
