@@ -207,8 +207,8 @@ def _statements(result: EvaluationResult) -> Iterator[str]:
         )
     if (i := result.invariance) and i.modality.agreement is not None:
         yield (
-            f"- Pixels with one channel in both modalities under the true warp: {_n(i.modality.agreement)} (true tissues "
-            f"{_n(i.modality.bound)})."
+            f"- Pixels with one channel in both modalities under the true warp: {_n(i.modality.agreement)} (true "
+            f"tissues {_n(i.modality.bound)})."
         )
     if result.invariance:
         kept = ", ".join(f"{name} {_n(share)}" for name, share in result.invariance.intensity.items())

@@ -19,7 +19,7 @@ MEASURES = {  # key of `evaluate`: title, section of the paper, description
         "Sec. III-C, V",
         "Dice of masks from an image's own anatomy (single), from the other's (deformed) and from both (fused): 1 is "
         "perfect; of each subject's slices as one volume, and the mean over slices (± is the standard deviation over "
-        "subjects), which leaves out slices whose truth lacks a class. Unmoved: the other's true mask without alignment.",
+        "subjects), without slices whose truth lacks a class. Unmoved: the other's true mask without alignment.",
     ),
     "registration": (
         "Registration",
@@ -29,8 +29,8 @@ MEASURES = {  # key of `evaluate`: title, section of the paper, description
     "speckle": (
         "Speckle",
         "not in the paper",
-        "Share of pixels of s whose channel differs from most of their 3 x 3 neighbours: a halftone carries intensities. "
-        "Compare with the truth's.",
+        "Share of pixels of s whose channel differs from most of their 3 x 3 neighbours, compared with the truth's: a "
+        "halftone carries intensities.",
     ),
     "invariance": (
         "Invariance",
