@@ -139,6 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("", *PAIRINGS),
         help="of the slices; by default that of the checkpoint's training, expert for methods without one",
     )
+    parser.add_argument(
+        "--measures", default="default", choices=("default", "all"), help="all: also those that take minutes"
+    )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
     try:
@@ -158,7 +161,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     """JSON of what the command line asks for."""
     arguments = dict(
-        split=options.split, warp_seed=options.warp_seed, sample_z=options.sample_z, pairing=options.pairing
+        split=options.split,
+        warp_seed=options.warp_seed,
+        sample_z=options.sample_z,
+        pairing=options.pairing,
+        slow=options.measures == "all",
     )
     if options.checkpoint in set(METHODS) - set(trainable()):
         return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()

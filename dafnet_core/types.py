@@ -27,6 +27,7 @@ class Batch:
         displacements: (B, M, H, W, 2) float32 xy in [-1, 1] units, known warps of registered images: image i shows
             at p what the registered one shows at p + displacements[:, i](p). None where they are not known.
         regions: (B, M, H, W) bool, the head or body, over which they count; None with them.
+        changed: (B, M, H, W) in [-1, 1], candidate 0 with other intensities and the same anatomy; None without.
     """
 
     images: Tensor
@@ -34,6 +35,7 @@ class Batch:
     annotated: Tensor
     displacements: Tensor | None = None
     regions: Tensor | None = None
+    changed: Tensor | None = None
 
     def __post_init__(self) -> None:
         b, m, h, w = self.masks.shape
@@ -47,6 +49,8 @@ class Batch:
             )
         if self.displacements is not None and self.displacements.shape != (b, m, h, w, 2):
             raise ValueError(f"displacements are {tuple(self.displacements.shape)}; expected {(b, m, h, w, 2)}")
+        if self.changed is not None and self.changed.shape != (b, m, h, w):
+            raise ValueError(f"changed is {tuple(self.changed.shape)}; expected {(b, m, h, w)}")
 
     def to(self, device: torch.device | str) -> Self:
         """The batch on a device; a pinned one goes to CUDA while the processor computes on."""
@@ -76,12 +80,15 @@ class Noise:
         drawn: (M, B', n_z), B' <= B: z from N(0, I) for L_rec^z, decoded with the first B' anatomies.
         swapped: B'' <= B, how many anatomies are decoded with another modality's z too.
         fused: whether masks of fused anatomies are computed, which the paper's training does not use.
+        flips: (M, B, H, W) int64, the channel that a pixel of an own anatomy is flipped to before it is decoded once
+            more, -1 for none; None without that.
     """
 
     z: Tensor
     drawn: Tensor
     swapped: int = 0
     fused: bool = True
+    flips: Tensor | None = None
 
     @classmethod
     def draw(
@@ -99,7 +106,8 @@ class Noise:
 
     def to(self, device: torch.device | str) -> Self:
         """The noise on a device."""
-        return type(self)(self.z.to(device), self.drawn.to(device), self.swapped, self.fused)
+        flips = None if self.flips is None else self.flips.to(device)
+        return type(self)(self.z.to(device), self.drawn.to(device), self.swapped, self.fused, flips)
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,9 @@ class PairOutputs:
         z_prior, z_reencoded: (M, B', n_z): samples of N(0, I), and the means of z encoded from their images.
         z_swapped, z_swapped_reencoded: (P, B'', n_z): means of z_i, detached, and those that
             modality i's encoder gives for g(s_j, z_i).
+        channel_logits: (M, B, C, H, W) float32 of candidate 0, whose largest is 1 in s.
+        changed_logits: the same of images with other intensities; None where the batch has none.
+        flipped_images: (M, B, H, W) g(s_i with flipped pixels, z_i); None without flips.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -159,6 +170,9 @@ class PairOutputs:
     z_reencoded: Tensor
     z_swapped: Tensor
     z_swapped_reencoded: Tensor
+    channel_logits: Tensor
+    changed_logits: Tensor | None = None
+    flipped_images: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,7 @@ class Size:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     why: ClassVar[dict[str, str]] = {}
 
     def observe(self, seen):

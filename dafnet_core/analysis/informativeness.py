@@ -22,11 +22,14 @@ class Informativeness:
     Attributes:
         kl: (n_z,) mean KL(q || N(0, 1)) in nats.
         variance: (n_z,) variance of the posterior means; 0 for an inactive dimension.
+        posterior_variance: (n_z,) mean variance of q(z | x, s); 1 for an inactive dimension, small for an informative
+            one (what Sec. V-F reports).
         active: number of dimensions with at least ACTIVE nats.
     """
 
     kl: np.ndarray
     variance: np.ndarray
+    posterior_variance: np.ndarray
     active: int
 
 
@@ -35,7 +38,7 @@ def informativeness(encodings: Encodings) -> Informativeness:
     mean = np.concatenate([s.z_mean for s in encodings.slices]).astype(np.float64)
     logvar = 2 * np.log(encodings.z_std.astype(np.float64))
     kl = kl_divergence(torch.from_numpy(mean), torch.from_numpy(logvar)).mean(0).numpy()
-    return Informativeness(kl, mean.var(0), int((kl >= ACTIVE).sum()))
+    return Informativeness(kl, mean.var(0), np.exp(logvar).mean(0), int((kl >= ACTIVE).sum()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -153,11 +153,20 @@ def _dice_tables(result: EvaluationResult) -> list[str]:
         return []
     kinds = next(iter(segmentation.values()))
     titles = " | ".join(TITLES.get(kind, kind) for kind in kinds)
-    rows = ["", f"| Dice | {titles} | the other's mask, undeformed |", "|---" * (len(kinds) + 2) + "|"]
+    rows = ["", f"| Dice of volumes | {titles} | the other's mask, undeformed |", "|---" * (len(kinds) + 2) + "|"]
+    for name, by_kind in segmentation.items():
+        cells = " | ".join(_n(v.dice_volume_mean) for v in by_kind.values())
+        copied = (result.copy or {}).get(name)
+        rows.append(f"| {name} | {cells} | {_n(copied.dice_volume_mean if copied else None)} |")
+    rows += ["", f"| Dice of slices | {titles} | the other's mask, undeformed |", "|---" * (len(kinds) + 2) + "|"]
     for name, by_kind in segmentation.items():
         cells = " | ".join(f"{_n(v.dice_mean)} ± {_n(v.dice_std)}" for v in by_kind.values())
         copied = (result.copy or {}).get(name)
         rows.append(f"| {name} | {cells} | {_n(copied.dice_mean if copied else None)} |")
+    if any(v.false_positive.rate is not None for by_kind in segmentation.values() for v in by_kind.values()):
+        rows += ["", f"| slices that show a class which they lack | {titles} |", "|---" * (len(kinds) + 1) + "|"]
+        for name, by_kind in segmentation.items():
+            rows.append(f"| {name} | " + " | ".join(_n(v.false_positive.rate) for v in by_kind.values()) + " |")
     paired = result.paired or {}
     rows += ["", "| difference by subject (95 % interval, p) | " + " | ".join(paired) + " |"]
     rows += ["|---" * (1 + len(paired)) + "|"]
@@ -191,6 +200,21 @@ def _statements(result: EvaluationResult) -> Iterator[str]:
             f"unbiased {_n(d.dcor_squared_unbiased)}, p = {d.p_value:.3g} "
             f"({d.n} anatomies of {d.n_subjects} subjects)."
         )
+    for name, s in (result.speckle or {}).items():
+        yield (
+            f"- Speckle of {name}'s anatomies: {_n(s.share)} of the pixels differ from their 3 x 3 majority (truth "
+            f"{_n(s.truth_share)}); boundaries {_n(s.boundary_ratio)} times as long as the truth's."
+        )
+    if (i := result.invariance) and i.modality.agreement is not None:
+        yield (
+            f"- Pixels with one channel in both modalities under the true warp: {_n(i.modality.agreement)} (true "
+            f"tissues {_n(i.modality.bound)})."
+        )
+    if result.invariance:
+        kept = ", ".join(f"{name} {_n(share)}" for name, share in result.invariance.intensity.items())
+        yield f"- Pixels that keep their channel under other intensities: {kept}."
+    if (p := result.prior) and p.dice_kept is not None:
+        yield f"- Under styles drawn from N(0, I): masks kept (Dice) {_n(p.dice_kept)}, channels {_n(p.channels_kept)}."
     if result.kl_per_dimension:
         yield "- KL of each z dimension, nats: " + ", ".join(f"{v:.2f}" for v in result.kl_per_dimension) + "."
     for name, shares in (result.channel_occupancy or {}).items():

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dafnet_core.config import Config, ModelConfig, option, short
+from dafnet_core.data.intensity import MILD, STRONG, IntensityChange
 
+INTENSITIES: dict[str, IntensityChange | None] = {"off": None, "mild": MILD, "strong": STRONG}
 SCALINGS = {"percentiles": (0.5, 99.5), "range": (0.0, 100.0)}
 
 
@@ -59,6 +61,12 @@ class DataConfig(Config):
         0.0,
         "augmentation: known random warp of each modality, RMS of the relative displacement in pixels of a "
         "96-pixel side; registered data need it to teach the aligner",
+    )
+    intensity: str = option(
+        "off", "augmentation: other intensities in every training image (curves, bias field, noise)", tuple(INTENSITIES)
+    )
+    copy_intensity: str = option(
+        "mild", "how far intensities are changed in the second copy that w_invariance compares", tuple(INTENSITIES)[1:]
     )
 
     @property

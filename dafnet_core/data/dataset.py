@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dafnet_core.data.deform import deform, field_rms, foreground, rotation, sampling, smooth_displacement
+from dafnet_core.data.intensity import IntensityChange, change_intensity
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.studies import StudyLike
 from dafnet_core.types import Batch
@@ -33,6 +34,7 @@ class Sample:
         regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
         own: of each modality, whether this is the pair in which its slice is scored: each slice once, with its nearest
             partners; () for all.
+        changed: (M, H, W) float32, candidate 0 with other intensities; None without.
     """
 
     images: np.ndarray
@@ -43,6 +45,7 @@ class Sample:
     displacements: np.ndarray | None = None
     regions: np.ndarray | None = None
     own: tuple[bool, ...] = ()
+    changed: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Augmentation:
 
     rotation: float = 0.0  # largest angle, degrees; one a sample
     warp: float = 0.0  # RMS of the displacement between two modalities, pixels of a 96-pixel side; one field a modality
+    intensity: IntensityChange | None = None  # of every image, candidates too
+    copy: IntensityChange | None = None  # of a second copy of candidate 0 (`Batch.changed`)
 
 
 UNCHANGED = Augmentation()
@@ -65,6 +70,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         fields = np.stack([field for field, _ in warps]) * np.array([2 / width, 2 / height], np.float32)
         regions = np.stack([region for _, region in warps])
         known = {"displacements": torch.from_numpy(fields), "regions": torch.from_numpy(regions)}
+    copies = [s.changed for s in samples if s.changed is not None]
+    if len(copies) == len(samples):
+        known["changed"] = torch.from_numpy(np.stack(copies))
     return Batch(
         images=torch.from_numpy(np.stack([s.images for s in samples])),
         masks=torch.from_numpy(np.stack([s.masks for s in samples])).long(),
@@ -74,21 +82,44 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def deformed(sample: Sample, displacements: np.ndarray) -> Sample:
-    """A sample with images and masks of modality i deformed by displacements[i], (M, H, W, 2) xy in pixels."""
+    """A sample with images and masks of modality i deformed by displacements[i], (M, H, W, 2) xy in pixels.
+
+    Displacements that it knows already are those of what it showed before.
+    """
+    known = sample.displacements
     images = deform(torch.from_numpy(sample.images), displacements).numpy()
     masks = deform(torch.from_numpy(sample.masks)[:, None], displacements, labels=True)[:, 0].numpy()
+    if known is not None:
+        moved = deform(torch.from_numpy(known).movedim(-1, 1), displacements).movedim(1, -1).numpy()
+        return replace(sample, images=images, masks=masks, displacements=displacements + moved)
     return replace(sample, images=images, masks=masks, displacements=displacements)
 
 
 def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
-    """Rotate a sample by a random angle, then warp each modality by its own random field."""
+    """Rotate a sample by a random angle, warp each modality by its own random field, and change its intensities."""
+    if augmentation.rotation or augmentation.warp:
+        sample = _moved(sample, augmentation, rng)
+    if augmentation.intensity:
+        changed = [
+            change_intensity(x, augmentation.intensity, rng)
+            for x in sample.images.reshape(-1, *sample.images.shape[2:])
+        ]
+        sample = replace(sample, images=np.stack(changed).reshape(sample.images.shape))
+    if augmentation.copy:
+        copies = [change_intensity(x, augmentation.copy, rng) for x in sample.images[:, 0]]
+        sample = replace(sample, changed=np.stack(copies))
+    return sample
+
+
+def _moved(sample: Sample, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
+    """A sample rotated and warped."""
     m, height, width = sample.masks.shape
     turn = rotation(np.deg2rad(rng.uniform(-augmentation.rotation, augmentation.rotation)), height, width)
     fields = np.repeat(turn[None], m, 0)
     if augmentation.warp:
         fields = fields + random_fields(rng, m, height, width, augmentation.warp)
     fields = fields.astype(np.float32)
-    regions = region_of(sample, fields) if augmentation.warp else None
+    regions = region_of(sample, fields) if augmentation.warp else sample.regions
     return replace(deformed(sample, fields), regions=regions)
 
 
@@ -122,6 +153,7 @@ class PairedSlices:
             Studies of one patient come one after the other (`by_patient`).
         warp: evaluate registered data under known smooth warps of this amount (Augmentation), seeded by
             `warp_seed`; 0 for none.
+        known_warps: give samples the displacements that their studies know (`Batch.displacements`).
     """
 
     def __init__(
@@ -137,6 +169,7 @@ class PairedSlices:
         patients: Mapping[str, str] | None = None,
         warp: float = 0.0,
         warp_seed: int = 0,
+        known_warps: bool = False,
     ) -> None:
         if pairing not in PAIRINGS:
             raise ValueError(f"pairing is {pairing!r}; expected one of {', '.join(PAIRINGS)}")
@@ -145,6 +178,7 @@ class PairedSlices:
         self.modalities, self.classes, self.preparation, self.studies = modalities, classes, preparation, studies
         self.pairing, self.candidates, self.unannotated = pairing, candidates, unannotated or {}
         self.warp, self.warp_seed, self.patients = warp, warp_seed, patients or {}
+        self.known_warps = known_warps
         self._index = [
             (number, pair, own)
             for number, study in enumerate(studies)
@@ -198,7 +232,12 @@ class PairedSlices:
             self.patients.get(study.name, study.name),
             slices[0],
             own=own,
+            **self._known_warps(study, slices[0]),
         )
+
+    def _known_warps(self, study: StudyLike, position: int) -> dict[str, np.ndarray]:
+        fields = study.displacements(position) if self.known_warps else None
+        return {} if fields is None else {"displacements": fields, "regions": np.ones(fields.shape[:3], bool)}
 
     def _labels(self, study: StudyLike, i: int, at: int, phase: int) -> np.ndarray | None:
         """The mask (H, W) of a slice of modality i, None where it is hidden or not known."""
@@ -247,6 +286,13 @@ class PairedSlices:
         study = self.studies[number]
         where, organs = study.truth(slices[0])  # organs are regions: those of hidden masks stay hidden
         return where, {i: r for i, r in organs.items() if study.name not in self.unannotated.get(i, ())}
+
+    def tissues(self, index: int) -> dict[int, np.ndarray]:
+        """True tissues (H, W) of a sample by modality, each in its own frame; {} where they are not known."""
+        if self.pairing.startswith("shuffled"):
+            return {}
+        number, slices, _ = self._index[index]
+        return self.studies[number].tissues(slices[0])
 
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""

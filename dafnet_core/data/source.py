@@ -23,6 +23,7 @@ class DataSource(Protocol):
         help: how the command line writes it.
         own_options: options of DataConfig that mean something for some sources, this one among them.
         synthetic: whether its images are synthetic.
+        knows_warps: whether its studies know the displacement between modalities.
         built_in: whether it needs no files, so that the app can show it at once; its kind alone then opens it.
         evaluated_whole: whether evaluation uses all subjects, whatever the checkpoint's split.
         spec: as on the command line; public_name: without a path of this machine.
@@ -38,6 +39,7 @@ class DataSource(Protocol):
     help: ClassVar[str]
     own_options: ClassVar[frozenset[str]]
     synthetic: ClassVar[bool]
+    knows_warps: ClassVar[bool]
     built_in: ClassVar[bool]
     evaluated_whole: ClassVar[bool]
     spec: str
@@ -130,6 +132,7 @@ class FileSource:
     kind: ClassVar[str]
     own_options: ClassVar[frozenset[str]] = frozenset({"fold", "spacing", "splits"})
     synthetic: ClassVar[bool] = False
+    knows_warps: ClassVar[bool] = False
     built_in: ClassVar[bool] = False
     evaluated_whole: ClassVar[bool] = False
     modalities: tuple[str, ...]

@@ -91,23 +91,20 @@ def check_options(config: DataConfig) -> None:
             )
 
 
-def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = False) -> TrainingData:
+def training_data(
+    config: DataConfig, seed: int, *, warp_supervised: bool = False, agreeing: bool = False
+) -> TrainingData:
     """Training and validation subjects of a run (Sec. IV-A); disjoint from each other and from the test subjects.
 
     Args:
         warp_supervised: whether the run needs the known warps of registered data (w_warp above 0).
+        agreeing: whether it needs warps that are known in any way (w_agree above 0).
 
     Raises:
         ValueError: the data, of whichever part, the split or the annotations do not fit the configuration.
     """
     source = source_class(config.source).for_training(config, seed)
-    if warp_supervised and not (source.registered and config.warp and config.pairing == "expert"):
-        lies = "registered" if source.registered else "not registered"
-        raise DataError(
-            f"w_warp is above 0, but {config.source} is {lies}, warp is {config.warp:g} and pairing is "
-            f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
-            "--pairing expert"
-        )
+    _check_warps(source, config, warp_supervised, agreeing)
     split = source.split(config, seed)
     target = _target(config, source.modalities)
     annotated = {
@@ -130,18 +127,34 @@ def training_data(config: DataConfig, seed: int, *, warp_supervised: bool = Fals
         )
 
     val_options = {"warp": config.warp} if source.registered else {}
-    train = samples("train", pairing=config.pairing, candidates=config.candidates)
-    val = samples("val", pairing=config.pairing, candidates=config.candidates, **val_options)
+    options = {"pairing": config.pairing, "candidates": config.candidates}
+    train = samples("train", **options, known_warps=agreeing and source.knows_warps)
+    val = samples("val", **options, **val_options)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):
             raise DataError(f"{config.source}: no slices for {part}; its modalities have no position in common")
         if not any(data[n].annotated.any() for n in range(len(data))):
             raise DataError(f"{config.source}: no {part} subject is annotated; add masks to labelsTr")
-    assumed = tuple(
-        f"{part}: {note}" for part, data in (("training", train), ("validation", val)) for note in data.notes
-    )
+    assumed = (*(f"training: {note}" for note in train.notes), *(f"validation: {note}" for note in val.notes))
     annotated_names = tuple(sorted(annotated["train"]))
     return TrainingData(source, train, val, split, target, annotated_names, source.notes(split), assumed)
+
+
+def _check_warps(source: DataSource, config: DataConfig, supervised: bool, agreeing: bool) -> None:
+    """Check that warps are known where a run needs them: arguments of `training_data`."""
+    if supervised and not (source.registered and config.warp and config.pairing == "expert"):
+        lies = "registered" if source.registered else "not registered"
+        raise DataError(
+            f"w_warp is above 0, but {config.source} is {lies}, warp is {config.warp:g} and pairing is "
+            f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
+            "--pairing expert"
+        )
+    known = config.pairing == "expert" and (source.knows_warps or bool(source.registered and config.warp))
+    if agreeing and not known:
+        raise DataError(
+            f"w_agree is above 0, but the warps between the modalities of {config.source} are not known (or pairs are "
+            "shuffled); they are those of the phantom, and of registered data with --warp above 0"
+        )
 
 
 def _target(config: DataConfig, modalities: tuple[str, ...]) -> int:

@@ -56,6 +56,8 @@ class StudyLike(Protocol):
     def frame_masks(self) -> Sequence[StackLike | None]: ...
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]: ...
+    def displacements(self, position: int) -> np.ndarray | None: ...
+    def tissues(self, position: int) -> dict[int, np.ndarray]: ...
     def ground_truth(self, position: int) -> dict[str, bool | float]: ...
 
 
@@ -95,6 +97,14 @@ class Study:
             which errors are computed. ({}, {}) where it is unknown.
         """
         return {}, {}
+
+    def displacements(self, position: int) -> np.ndarray | None:
+        """Displacements of a slice from a common frame, (M, H, W, 2) xy in pixels; None where they are not known."""
+        return None
+
+    def tissues(self, position: int) -> dict[int, np.ndarray]:
+        """True tissues (H, W) of a slice by modality, each in its frame; {} where they are not known."""
+        return {}
 
     def ground_truth(self, position: int) -> dict[str, bool | float]:
         """Ground truth factors of a slice by readable name with units; {} where nothing is known.

@@ -34,6 +34,7 @@ class ScoredSlice:
         regions: (H, W) bool by modality, over which errors of warps are averaged.
         own: modalities whose slice is scored here; each slice of each modality once, with its nearest partners.
         picture: rows and columns that are scored; the rest is padding.
+        tissues: (H, W) labels of the true tissues by modality, each in its frame; {} where they are not known.
     """
 
     method: Method
@@ -46,6 +47,11 @@ class ScoredSlice:
     regions: Mapping[int, np.ndarray]
     own: frozenset[int]
     picture: tuple[slice, slice]
+    tissues: Mapping[int, np.ndarray]
+
+    def tissue_or_mask(self, modality: int) -> np.ndarray | None:
+        """The true tissues (H, W) of a modality, else its true mask, else None."""
+        return self.tissues.get(modality, self.truth.get(modality))
 
     @property
     def factors(self) -> Decomposition:
@@ -110,11 +116,13 @@ class Measure(Protocol):
         needs: of "masks" (a truth), "images", "positions" and "factors": required parts of the estimate; without
             them the measure is skipped.
         costly: whether it is left out while training.
+        slow: whether it is left out of the default evaluation too (`--measures all`).
         why: the reason for each unknown number, by dotted path; the longest path that fits counts.
     """
 
     needs: ClassVar[frozenset[str]]
     costly: ClassVar[bool]
+    slow: ClassVar[bool]
     why: ClassVar[Mapping[str, str]]
 
     def observe(self, seen: ScoredSlice) -> Any:

@@ -8,13 +8,17 @@ from typing import Any
 
 from dafnet_core.evaluation.base import Measure
 from dafnet_core.evaluation.measures.activity import Activity
+from dafnet_core.evaluation.measures.cleanness import Speckle, SpeckleSummary
 from dafnet_core.evaluation.measures.cycle import CycleConsistency, CycleSummary
 from dafnet_core.evaluation.measures.dependence import DependenceSummary, FactorDependence
+from dafnet_core.evaluation.measures.invariance import Invariance, InvarianceSummary
 from dafnet_core.evaluation.measures.leakage import LeakageSummary, ModalityLeakage
 from dafnet_core.evaluation.measures.modality_probe import ModalityProbe, ProbeSummary, SwapSummary
+from dafnet_core.evaluation.measures.prior import PriorStyles, PriorSummary
 from dafnet_core.evaluation.measures.reconstruction import Reconstruction, ReconstructionSummary
 from dafnet_core.evaluation.measures.registration import Registration, RegistrationSummary
 from dafnet_core.evaluation.measures.segmentation import CopySummary, DiceSummary, Segmentation
+from dafnet_core.evaluation.measures.sensitivity import Sensitivity, SensitivitySummary
 from dafnet_core.metrics.paired import Paired
 from dafnet_core.typed_json import all_or_nothing, from_json, to_json
 
@@ -65,6 +69,7 @@ class EvaluationResult:
     reconstruction: dict[str, ReconstructionSummary] | None = measured_by(Reconstruction)
     kl_per_dimension: tuple[float, ...] | None = measured_by(Activity)
     variance_per_dimension: tuple[float, ...] | None = measured_by(Activity)
+    posterior_variance_per_dimension: tuple[float, ...] | None = measured_by(Activity)
     active_dimensions: int | None = measured_by(Activity)
     channel_occupancy: dict[str, tuple[float, ...]] | None = measured_by(Activity)
     z: str | None = measured_by(ModalityProbe)
@@ -73,6 +78,10 @@ class EvaluationResult:
     cycle: dict[str, CycleSummary] | None = measured_by(CycleConsistency)
     leakage: dict[str, LeakageSummary] | None = measured_by(ModalityLeakage)
     dependence: DependenceSummary | None = measured_by(FactorDependence)
+    speckle: dict[str, SpeckleSummary] | None = measured_by(Speckle)
+    invariance: InvarianceSummary | None = measured_by(Invariance)
+    sensitivity: dict[str, SensitivitySummary] | None = measured_by(Sensitivity)
+    prior: PriorSummary | None = measured_by(PriorStyles)
     why: dict[str, str] = field(default_factory=dict)
 
     @classmethod

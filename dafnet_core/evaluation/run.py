@@ -60,6 +60,7 @@ def evaluate_method(
     *,
     limit: int | None = None,
     statistics: bool = True,
+    slow: bool = False,
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
     result: type[EvaluationResult] = EvaluationResult,
@@ -69,12 +70,13 @@ def evaluate_method(
     Args:
         method: for the data's modalities and classes; networks in eval mode.
         data: all slices, or the first `limit`.
-        statistics: also costly measures: probe, swap, leakage, dependence, cycle.
+        statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
+        slow: also measures that take minutes: prior.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
         result: which measures there are.
     """
-    measures = {m(): names for m, names in result.measures().items() if statistics or not m.costly}
+    measures = _wanted(result, statistics, slow)
     rows: dict[Measure, list[Any]] = {m: [] for m in measures}
     lacking: dict[Measure, str] = {}
     encoded: list[Encoded] = []
@@ -111,6 +113,12 @@ def evaluate_method(
     why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
     return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects)
+
+
+def _wanted(result: type[EvaluationResult], statistics: bool, slow: bool) -> dict[Measure, tuple[str, ...]]:
+    """Measures to take, and the fields that each fills."""
+    every = result.measures().items()
+    return {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
 
 
 def encode(method: Method, data: PairedSlices, *, sample_z: int | None = None) -> Encodings:
@@ -153,6 +161,7 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         regions,
         frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
         data.preparation.picture,
+        data.tissues(index),
     )
 
 

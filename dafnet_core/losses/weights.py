@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from dafnet_core.config import Config, option, short
-from dafnet_core.losses import adversarial, terms
+from dafnet_core.losses import adversarial, disentangle, terms
 from dafnet_core.losses.functions import DICE
 from dafnet_core.losses.terms import Forward
 from dafnet_core.networks.discriminators import Discriminators
@@ -35,7 +35,7 @@ def weight(default: float, term: Term, help: str, *, costly: bool = False) -> An
 
 @dataclass(frozen=True)
 class LossWeights(Config):
-    """Weights of the loss terms (Sec. IV-A): the paper's, and those of `fused`, `warp` and `swap`, which it lacks."""
+    """Weights of the loss terms (Sec. IV-A): the paper's, and those of `fused` and below, which it lacks."""
 
     sup: float = weight(10.0, terms.supervised, "L_sup: Dice and cross entropy of annotated masks")
     adv_mask: float = weight(
@@ -63,6 +63,28 @@ class LossWeights(Config):
         "0 in the paper",
     )
 
+    invariance: float = weight(
+        0.0, disentangle.invariance, "channels that follow changed intensities; 0 in the paper", costly=True
+    )
+    boundary: float = weight(
+        0.0, disentangle.boundary, "the boundary length of anatomies (Potts); 0 in the paper", costly=True
+    )
+    confidence: float = weight(
+        0.0, disentangle.confidence, "the entropy of the channels' softmax; 0 in the paper", costly=True
+    )
+    balance: float = weight(0.0, disentangle.balance, "channels that die; 0 in the paper", costly=True)
+    flips: float = weight(
+        0.0, disentangle.flips, "L_rec of images of anatomies with flipped pixels; 0 in the paper", costly=True
+    )
+    hide: float = weight(
+        0.0, disentangle.hidden_modality, "the modality that a classifier finds in s; 0 in the paper", costly=True
+    )
+    agree: float = weight(
+        0.0,
+        disentangle.agreement,
+        "channels that differ between modalities where the warp is known; 0 in the paper",
+        costly=True,
+    )
     dice: str = option(
         "present",
         "Dice of L_sup: present, the mean over the classes of a slice; paper, one ratio over all classes and pixels, "
@@ -138,6 +160,8 @@ def discriminator_terms(
     weights = weights or LossWeights.all_on()
     forward = Forward(outputs, batch, discriminators)
     losses = {"masks": adversarial.mask_discriminator(forward)} if weights.adv_mask else {}
+    if weights.hide:
+        losses["modality"] = disentangle.modality_classifier(forward)
     for i in range(len(discriminators.images) if weights.adv_image else 0):
         losses[f"images_{i}"] = adversarial.image_discriminator(forward, i)
     return losses

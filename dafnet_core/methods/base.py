@@ -6,7 +6,7 @@ pages that need a missing part are skipped, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -212,11 +212,14 @@ class Trainable(Method, Protocol):
         """The method with new networks and discriminators."""
         ...
 
-    def noise(self, draws: np.ndarray, weights: LossWeights, share: float) -> Noise:
+    def noise(
+        self, streams: Sequence[np.random.Generator], size: tuple[int, int], weights: LossWeights, share: float
+    ) -> Noise:
         """The randomness of a step.
 
         Args:
-            draws: (B, 2, M, n_z) standard normal numbers, drawn by sample.
+            streams: B random streams, one a sample, so that it does not depend on how a batch is shared.
+            size: (H, W) of the images.
             weights: final loss weights, which determine the noise needed.
             share: of the batch that costly terms are computed on.
         """

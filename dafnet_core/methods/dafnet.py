@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.networks.discriminators import Discriminators
 from dafnet_core.types import Batch, Noise, PairOutputs
 
+FLIPPED = 0.05  # share of the pixels that `w_flips` flips
 DECODER_TITLES = {"film": "FiLM", "spade": "SPADE"}
 
 
@@ -83,12 +84,25 @@ class DAFNetMethod:
         """Masks of single, deformed and fused anatomies, reconstructions, sampling positions and factors."""
         return estimate_of(decompose(self.networks, given.images, given.modalities))
 
-    def noise(self, draws: np.ndarray, weights: LossWeights, share: float) -> Noise:
+    def noise(
+        self, streams: Sequence[np.random.Generator], size: tuple[int, int], weights: LossWeights, share: float
+    ) -> Noise:
         """Noise of the posterior's sample; z from N(0, I) for L_rec^z, and swapped styles, on a share (rounded up)."""
-        z, further = torch.from_numpy(draws.transpose(1, 2, 0, 3).copy()).float()  # (2, M, B, n_z)
-        some = math.ceil(len(draws) * share)
+        m = len(self.config.modalities)
+        draws = np.stack([stream.standard_normal((2, m, self.config.z_dim)) for stream in streams], 2)
+        z, further = torch.from_numpy(draws).float()  # (2, M, B, n_z)
+        some = math.ceil(len(streams) * share)
         drawn = further[:, : some if weights.rec_z else 0]
-        return Noise(z, drawn, some if weights.swap else 0, fused=bool(weights.fused))
+        flips = None
+        if weights.flips:
+            drawn_flips = [self._flips(stream, (m, *size)) for stream in streams]
+            flips = torch.from_numpy(np.stack(drawn_flips, 1))
+        return Noise(z, drawn, some if weights.swap else 0, bool(weights.fused), flips)
+
+    def _flips(self, stream: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Channels that pixels are flipped to, FLIPPED of them; -1 for the others."""
+        channels = stream.integers(0, self.config.channels, shape)
+        return np.where(stream.random(shape) < FLIPPED, channels, -1)
 
     def terms(
         self, networks: nn.Module, batch: Batch, noise: Noise, weights: LossWeights

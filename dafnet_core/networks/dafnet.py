@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from itertools import permutations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
 from dafnet_core.networks.aligner import fuse, make_aligner
+from dafnet_core.networks.blocks import one_hot
 from dafnet_core.networks.decoders import decode, make_decoder
 from dafnet_core.networks.encoders import AnatomyEncoder, ChannelsAsMasks, ModalityEncoder, Segmentor, sample_z
 from dafnet_core.networks.pairing import PairWeighting, fused_weights
@@ -54,13 +56,18 @@ class DAFNet(nn.Module):
         Raises:
             ValueError: a size that does not fit the poolings, or another number of modalities.
         """
+        b, n, k = images.shape[:3]
+        return one_hot(self._channel_logits(images, modalities)).unflatten(0, (n, b, k))
+
+    def _channel_logits(self, images: Tensor, modalities: Sequence[int] | None = None) -> Tensor:
+        """Logits (n * B * K, C, H, W) of the channels, modality by modality; arguments and errors of `encode`."""
         b, n, k, height, width = images.shape
         modalities = range(len(self.config.modalities)) if modalities is None else modalities
         self.check_size(height, width)
         if len(modalities) != n:
             raise ValueError(f"images hold {n} modalities; expected {len(modalities)}")
         flat = [images[:, i].reshape(b * k, 1, height, width) for i in range(n)]
-        return self.anatomy_encoder(flat, modalities).unflatten(0, (n, b, k))
+        return self.anatomy_encoder.logits(flat, modalities)
 
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x, s) (Sec. III-A), (B, n_z) each, from (B, C, H, W) and (B, 1, H, W)."""
@@ -96,8 +103,9 @@ class DAFNet(nn.Module):
             noise: on the same device; L_rec^z is computed on as many samples as `noise.drawn` has, and styles are
                 swapped in `noise.swapped` of them.
         """
-        s = self.encode(batch.images)
-        m, b, k = s.shape[:3]
+        b, m, k = batch.images.shape[:3]
+        channel_logits = self._channel_logits(batch.images)
+        s = one_hot(channel_logits).unflatten(0, (m, b, k))
         pairs = tuple(permutations(range(m), 2))
         own, x = s[:, :, 0], batch.images[:, :, 0].transpose(0, 1)  # (M, B, C, H, W), (M, B, H, W)
         mean, logvar = self.encode_modality(own.flatten(0, 1), x.reshape(m * b, 1, *x.shape[2:]))
@@ -143,7 +151,20 @@ class DAFNet(nn.Module):
             z_reencoded=z_reencoded.unflatten(0, (m, drawn)),
             z_swapped=z_swapped,
             z_swapped_reencoded=z_swapped_reencoded.unflatten(0, (len(pairs), swapped)),
+            channel_logits=channel_logits.float().unflatten(0, (m, b, k))[:, :, 0],
+            changed_logits=None if batch.changed is None else self._changed(batch.changed),
+            flipped_images=None if noise.flips is None else self._flipped(own, z, noise.flips),
         )
+
+    def _changed(self, images: Tensor) -> Tensor:
+        """Channel logits (M, B, C, H, W) of images (B, M, H, W) with other intensities."""
+        return self._channel_logits(images[:, :, None]).float().unflatten(0, images.shape[1::-1])
+
+    def _flipped(self, own: Tensor, z: Tensor, flips: Tensor) -> Tensor:
+        """Images (M, B, H, W) of anatomies (M, B, C, H, W) some of whose pixels are flipped to other channels."""
+        other = F.one_hot(flips.clamp_min(0), own.shape[2]).movedim(-1, 2).to(own.dtype)
+        s = torch.where((flips >= 0)[:, :, None], other, own)
+        return self.decode(s.flatten(0, 1), z.flatten(0, 1))[:, 0].unflatten(0, own.shape[:2])
 
     def _segment_apart(self, parts: Sequence[Tensor]) -> Tensor:
         """Logits of several anatomies, concatenated; without batch statistics over modalities, as in the paper."""

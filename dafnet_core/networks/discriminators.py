@@ -33,10 +33,27 @@ class Discriminator(nn.Module):
         return self.dense(pool_to_grid(x, self.grid).flatten(1)).flatten().float()
 
 
+class ModalityClassifier(nn.Module):
+    """The modality from an anatomy's channel shares in 8 x 8 cells; not in the paper."""
+
+    GRID, WIDTH = 8, 32
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(config.channels * self.GRID**2, self.WIDTH)
+        self.head = nn.Linear(self.WIDTH, len(config.modalities))
+
+    def forward(self, s: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, M) float32."""
+        shares = pool_to_grid(s, self.GRID).flatten(1)
+        return self.head(F.leaky_relu(self.hidden(self.GRID * shares), SLOPE)).float()
+
+
 class Discriminators(nn.Module):
-    """All discriminators: one for the masks of all modalities, one a modality for images."""
+    """What only training needs: discriminators of masks and of each modality's images, a classifier of the modality."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.masks = Discriminator(config, len(config.classes) - 1)  # masks enter without the background
         self.images = nn.ModuleList(Discriminator(config, 1) for _ in config.modalities)
+        self.modality = ModalityClassifier(config)

@@ -100,7 +100,7 @@ class AnatomyEncoder(nn.Module):
         return self.up([torch.cat(level) for level in zip(*features, strict=True)])
 
     def forward(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
-        """The same as one-hot anatomies (sum of N_i, C, H, W)."""
+        """One-hot anatomies (sum of N_i, C, H, W) of the largest logits."""
         return one_hot(self.logits(images, modalities))
 
 

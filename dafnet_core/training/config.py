@@ -58,6 +58,8 @@ class ScheduleConfig(Config):
     kl_ramp: int = option(900, "steps over which the weight of L_KL rises from zero")
     adversarial_from: int = option(300, "step at which adversarial terms begin")
     adversarial_ramp: int = option(300, "steps over which adversarial terms rise to their weight")
+    clean_from: int = option(100, "step at which terms that clean the anatomy begin (w_invariance to w_agree)")
+    clean_ramp: int = option(200, "steps over which they rise to their weight")
     rec_z_share: float = option(0.5, "share of each batch that L_rec^z and swaps are computed on")
     decay: str = option("cosine", "of learning rates after the warm-up", ("cosine", "none"))
     clip: float = option(10.0, "largest norm of the generator's gradient; 0 for any")
@@ -66,13 +68,15 @@ class ScheduleConfig(Config):
     swa_from: float = option(0.6, "share of the steps after which the plain average begins")
     validate_every: int = option(450, "steps between validations and contact sheets")
     save_every: int = option(150, "steps between states to resume from")
-    patience: int = option(0, "stop after so many validations without a better fused Dice; 0 never")
+    patience: int = option(0, "stop after so many validations without a better fused volume Dice; 0 never")
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         **dict.fromkeys(("rec_z_share", "ema", "swa_from"), (0, 1)),
         **dict.fromkeys(("steps", "validate_every", "save_every"), (1, 10**7)),
-        **dict.fromkeys(("finish_steps", "warmup", "kl_ramp", "adversarial_ramp", "patience", "epochs"), (0, 10**7)),
-        "adversarial_from": (-1, 10**7),
+        **dict.fromkeys(
+            ("finish_steps", "warmup", "kl_ramp", "adversarial_ramp", "patience", "epochs", "clean_ramp"), (0, 10**7)
+        ),
+        **dict.fromkeys(("adversarial_from", "clean_from"), (-1, 10**7)),
         **dict.fromkeys(("lr", "finish_lr", "critic_lr"), (1e-12, math.inf)),
         "clip": (0, math.inf),
         **dict.fromkeys(("kl_phase1", "rec_phase1"), (0, LossWeights.MOST)),
@@ -148,6 +152,7 @@ def _shown(value: Any) -> str:
     )
 
 
+CLEAN = ("invariance", "boundary", "confidence", "balance", "flips", "hide", "agree")  # terms that clean the anatomy
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {  # Sec. IV-A and the published code
@@ -278,8 +283,11 @@ class TrainConfig:
         if step >= schedule.finish_start:
             return final
         adversarial = min(max(step - schedule.adversarial_from, 0) / max(schedule.adversarial_ramp, 1), 1.0)
+        clean = min(max(step - schedule.clean_from, 0) / max(schedule.clean_ramp, 1), 1.0)
+        rising: dict[str, Any] = {name: getattr(final, name) * clean for name in CLEAN}
         return replace(
             final,
+            **rising,
             adv_mask=final.adv_mask * adversarial,
             adv_image=final.adv_image * adversarial,
             rec=schedule.rec_phase1 if final.rec else 0.0,

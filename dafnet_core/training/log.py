@@ -86,19 +86,24 @@ class TensorBoardLog:
                 self.writer.add_scalar(name, value, step)
 
 
-def fused_dice(result: EvaluationResult) -> float:
+def fused_dice(result: EvaluationResult, volume: bool = True) -> float:
     """Criterion of the best checkpoint: mean Dice in [0, 1] over the modalities with validation masks.
 
     Of fused masks, or, for a method without them, of the last of its kinds; 0 without any mask.
+
+    Args:
+        volume: of each subject's slices as one volume, where false pixels count in every slice; else the mean over
+            slices, which leaves out those whose truth lacks a class.
     """
-    means = [list(kinds.values())[-1].dice_mean for kinds in (result.segmentation or {}).values()]
-    known = [mean for mean in means if mean is not None]
+    found = [list(kinds.values())[-1] for kinds in (result.segmentation or {}).values()]
+    known = [v for v in (s.dice_volume_mean if volume else s.dice_mean for s in found) if v is not None]
     return float(np.mean(known)) if known else 0.0
 
 
 def validation_row(result: EvaluationResult, step: int) -> dict[str, Any]:
     """A row of validation.csv."""
     row: dict[str, Any] = {"step": step, "fused_dice": fused_dice(result)}
+    row["fused_dice_of_slices"] = fused_dice(result, volume=False)
     for name, kinds in (result.segmentation or {}).items():
         row |= {f"{name}_{kind}": value.dice_mean for kind, value in kinds.items()}
     if result.registration is not None:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from dafnet_core.checkpoints.file import check_maps
 from dafnet_core.checkpoints.schema import StartRecord
 from dafnet_core.data.cache import cache_folder, described
+from dafnet_core.data.config import INTENSITIES
 from dafnet_core.data.dataset import Augmentation
 from dafnet_core.data.loading import Steps, batches
 from dafnet_core.data.sources import TrainingData, training_data
@@ -62,7 +63,10 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
     if config.schedule.batch_size % size:
         raise ValueError(f"batch_size is {config.schedule.batch_size}; expected a multiple of the {size} processes")
     device = pick_device(config.machine.device)
-    data = training_data(config.data, config.schedule.seed, warp_supervised=bool(config.losses.warp))
+    weights = config.final_weights
+    data = training_data(
+        config.data, config.schedule.seed, warp_supervised=bool(config.losses.warp), agreeing=bool(weights.agree)
+    )
     check_maps(config.networks(data.train.modalities, data.train.classes), data.train.preparation)
     specs = data.source.evaluation_specs(data.split)
     if evaluated_after and not specs:
@@ -88,7 +92,7 @@ class _Run:
 
     Attributes:
         asked: the configuration as it was given; config: with epochs as steps.
-        best, waited: the best fused Dice of a validation, and validations since then.
+        best, waited: the best fused volume Dice of a validation, and validations since then.
         seconds: spent before this process.
         good: step of the state on disk, None for none.
     """
@@ -147,7 +151,8 @@ class _Run:
     def steps(self) -> Steps:
         """This process's parts of all batches."""
         c = self.config
-        augmentation = Augmentation(c.data.rotation, c.data.warp)
+        copy = INTENSITIES[c.data.copy_intensity] if c.final_weights.invariance else None
+        augmentation = Augmentation(c.data.rotation, c.data.warp, INTENSITIES[c.data.intensity], copy)
         return Steps(self.data.train, c.schedule.batch_size, c.schedule.seed, augmentation, rank_and_size())
 
     def finish(self) -> None:
@@ -168,7 +173,7 @@ class _Run:
                 if self.rank == 0 and saving:
                     self._save()
             if stop:
-                waited = f"no better fused Dice in {schedule.patience} validations"
+                waited = f"no better fused volume Dice in {schedule.patience} validations"
                 bar.write(f"step {state.step}: {waited}; stopped")
 
     def _step(self, bar: tqdm, batch: Batch, saving: bool) -> None:
@@ -206,7 +211,7 @@ class _Run:
         self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)
         shown = [len(val) // 4, (3 * len(val)) // 4]
         atomic_write(self.folder / "sheets" / f"{state.step:06d}.png", contact_sheet(method, val, shown))
-        bar.write(f"step {state.step}: fused Dice {row['fused_dice']:.4f} on {result.n_subjects} subjects")
+        bar.write(f"step {state.step}: fused volume Dice {row['fused_dice']:.4f} on {result.n_subjects} subjects")
         for warning in training_warnings(result, self.log.rows[-config.schedule.validate_every :], config):
             bar.write(f"step {state.step}: warning: {warning}")
         self._keep(method, result, row["fused_dice"])

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.prepare import Preparation
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods import METHODS
 from dafnet_core.methods.base import Trainable
@@ -200,11 +201,12 @@ def noise_of_step(config: TrainConfig, step: int, method: Trainable, shard: tupl
 
     Seeded by sample, so that it does not depend on how many processes share the batch, nor on the device.
     """
-    schedule, networks = config.schedule, method.config
-    shape = 2, len(networks.modalities), networks.z_dim
+    schedule = config.schedule
     mine = range(shard[0], schedule.batch_size, shard[1])
-    draws = [np.random.default_rng([schedule.seed, 1, step, n]).standard_normal(shape) for n in mine]
-    return method.noise(np.stack(draws), config.final_weights, schedule.rec_z_share)
+    streams = [np.random.default_rng([schedule.seed, 1, step, n]) for n in mine]
+    preparation = Preparation.of(config.data.grid, None)
+    size = preparation.height, preparation.width
+    return method.noise(streams, size, config.final_weights, schedule.rec_z_share)
 
 
 def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfig) -> dict[str, float]:
@@ -243,7 +245,7 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     critic_terms: dict[str, Tensor] = {}
     state.critics.requires_grad_(True)
     final = config.final_weights  # discriminators learn while their terms' weights are still rising
-    if (final.adv_mask or final.adv_image) and any(True for _ in state.critics.parameters()):
+    if (final.adv_mask or final.adv_image or final.hide) and any(True for _ in state.critics.parameters()):
         with low:
             critic_loss, critic_terms = state.critic_step(made, batch, final)
         state.critic_optimizer.zero_grad(set_to_none=True)

@@ -18,12 +18,25 @@ MEASURES = {  # key of `evaluate`: title, section of the paper, description
         "Segmentation",
         "Sec. III-C, V",
         "Dice of masks from an image's own anatomy (single), from the other's (deformed) and from both (fused): 1 is "
-        "perfect; ± is the standard deviation over subjects. Unmoved: the other's true mask without alignment.",
+        "perfect; of each subject's slices as one volume, and the mean over slices (± is the standard deviation over "
+        "subjects), without slices whose truth lacks a class. Unmoved: the other's true mask without alignment.",
     ),
     "registration": (
         "Registration",
         "Sec. III-B",
         "Mean distance, in pixels, of a position from its true match in the other image, before and after alignment.",
+    ),
+    "speckle": (
+        "Speckle",
+        "not in the paper",
+        "Share of pixels of s whose channel differs from most of their 3 x 3 neighbours, compared with the truth's: a "
+        "halftone carries intensities.",
+    ),
+    "invariance": (
+        "Invariance",
+        "not in the paper",
+        "Share of pixels of s that keep their channel when only intensities change, and that have one channel in both "
+        "modalities under the true warp.",
     ),
     "probe": (
         "Probe",
@@ -62,15 +75,24 @@ def evaluate_rows(result: EvaluationResult) -> list[dict[str, str]]:
 def _main_numbers(result: EvaluationResult) -> Iterator[tuple[str, str, float | None, str, str]]:
     """(measure, quantity, value, interval as text, dotted path) of each measured number."""
     for name, by_kind in (result.segmentation or {}).items():
+        path = f"segmentation.{name}"
         for kind, v in by_kind.items():
+            yield "segmentation", f"{name}, {kind}, volume", v.dice_volume_mean, "", f"{path}.{kind}.dice_volume_mean"
             spread = "" if v.dice_std is None else f"± {v.dice_std:.3f}"
-            yield "segmentation", f"{name}, {kind}", v.dice_mean, spread, f"segmentation.{name}.{kind}.dice_mean"
+            yield "segmentation", f"{name}, {kind}, slices", v.dice_mean, spread, f"{path}.{kind}.dice_mean"
         if result.copy:
             yield "segmentation", f"{name}, undeformed", result.copy[name].dice_mean, "", f"copy.{name}.dice_mean"
     if result.registration:
         for when in ("before", "after"):
             key = f"error_{when}_px"
             yield "registration", f"{when}, pixels", getattr(result.registration, key), "", f"registration.{key}"
+    for name, s in (result.speckle or {}).items():
+        yield "speckle", name, s.share, "", f"speckle.{name}.share"
+        yield "speckle", f"{name}, truth", s.truth_share, "", f"speckle.{name}.truth_share"
+    if i := result.invariance:
+        for name, share in i.intensity.items():
+            yield "invariance", f"{name}, intensities", share, "", f"invariance.intensity.{name}"
+        yield "invariance", "modalities", i.modality.agreement, "", "invariance.modality.agreement"
     if result.probe:
         probe = result.probe
         yield "probe", "all of z", probe.accuracy, _span(probe.ci95), "probe.accuracy"

@@ -30,7 +30,8 @@ def _nobody_left():
 
 
 def equal(first, second):
-    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in vars(first))
+    pairs = [(getattr(first, name), getattr(second, name)) for name in vars(first)]
+    return all(a is b if a is None or b is None else torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

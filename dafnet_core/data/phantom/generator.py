@@ -31,6 +31,7 @@ class PhantomPair:
     masks: np.ndarray  # (2, H, W) uint8, indices into CLASSES, each in its own modality's frame
     displacement: np.ndarray  # (2, H, W, 2) float32, (x, y) pixels: p shows reference p + displacement(p)
     tissue: np.ndarray  # (H, W) uint8, indices into TISSUES, reference frame
+    tissues: np.ndarray  # (2, H, W) uint8, the same, each in its own modality's frame; of the first phase
     spacing: float  # mm per pixel
     parameters: dict[str, Any]  # everything that was drawn, JSON-serialisable
     frames: np.ndarray  # (P, H, W) float32, the cine over its cycle: phase 0 is images[CINE]
@@ -98,8 +99,9 @@ def generate(
     """
     check_arguments(seed, subject, slice_index, size, slices, difficulty, phases)
     where = _Slice(seed, subject, slice_index, size, slices, difficulty)
-    cine, cine_masks, cine_displacement = _acquire(where, CINE, lv_volumes(seed, subject, phases))
-    lge, lge_masks, lge_displacement = _acquire(where, LGE, [1.0])
+    cine, cine_tissues, cine_displacement = _acquire(where, CINE, lv_volumes(seed, subject, phases))
+    lge, lge_tissues, lge_displacement = _acquire(where, LGE, [1.0])
+    cine_masks, lge_masks = CLASS_OF_TISSUE[cine_tissues], CLASS_OF_TISSUE[lge_tissues]
     x, y = where.pixel_centres()
     anatomy, scar = draw_anatomy(seed, subject), draw_scar(seed, subject, difficulty)
     return PhantomPair(
@@ -107,6 +109,7 @@ def generate(
         masks=np.stack([cine_masks[0], lge_masks[0]]),
         displacement=np.stack([cine_displacement, lge_displacement]),
         tissue=tissue_map(torso(anatomy, where.level, x, y) + heart(anatomy, scar, where.level, x, y)),
+        tissues=np.stack([cine_tissues[0], lge_tissues[0]]),
         spacing=where.spacing,
         parameters=drawn_parameters(seed, subject, slice_index, slices, difficulty, phases),
         frames=cine,
@@ -115,13 +118,13 @@ def generate(
 
 
 def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One modality's images, masks and displacement of a slice.
+    """One modality's images, tissues and displacement of a slice.
 
     Args:
         volumes: of the left ventricle at each of P phases, as shares of the end-diastolic one.
 
     Returns:
-        Magnitude (P, H, W) float32; masks (P, H, W) uint8; displacement (H, W, 2) float32, (x, y) in pixels.
+        Magnitude (P, H, W) float32; tissues (P, H, W) uint8; displacement (H, W, 2) float32, (x, y) in pixels.
     """
     seed, subject = where.seed, where.subject
     anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, where.difficulty)
@@ -138,14 +141,14 @@ def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.nda
     still = torso(anatomy, where.level, x, y)
     signal, tissue = painted(still), tissue_map(still)  # once for all phases
     sensitivity = draw_coil_sensitivity(seed, subject, modality, where.size)
-    frames, masks = [], []
+    frames, tissues = [], []
     for phase, volume in enumerate(volumes):
         beating = heart(anatomy, scar, where.level, x, y, volume)
         received = painted(beating, behind=signal) * sensitivity
         rng = _noise_stream(seed, subject, where.index, modality, phase)
         frames.append(rician_magnitude(received, sequence.noise[modality], rng))
-        masks.append(CLASS_OF_TISSUE[tissue_map(beating, behind=tissue)])
-    return np.stack(frames), np.stack(masks), displacement / np.float32(where.spacing)
+        tissues.append(tissue_map(beating, behind=tissue))
+    return np.stack(frames), np.stack(tissues), displacement / np.float32(where.spacing)
 
 
 def _noise_stream(seed: int, subject: int, slice_index: int, modality: int, phase: int) -> np.random.Generator:

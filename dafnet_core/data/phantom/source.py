@@ -39,6 +39,7 @@ class Phantom:
     help: ClassVar[str] = "phantom[:seed=S,subjects=N,difficulty=standard|hard|mixed,phases=P]"
     own_options: ClassVar[frozenset[str]] = frozenset({"difficulty", "subjects", "validation_subjects", "phases"})
     synthetic: ClassVar[bool] = True
+    knows_warps: ClassVar[bool] = True
     built_in: ClassVar[bool] = True
     evaluated_whole: ClassVar[bool] = True
     name: ClassVar[str] = f"cardiac phantom, generator version {VERSION}"

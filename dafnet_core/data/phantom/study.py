@@ -20,6 +20,7 @@ from dafnet_core.data.phantom.constants import (
     case_name,
 )
 from dafnet_core.data.phantom.generator import PhantomPair, generate
+from dafnet_core.data.phantom.motion import draw_displacement
 from dafnet_core.data.phantom.parameters import known_factors
 from dafnet_core.data.prepare import PERCENTILES, Preparation, scale_intensity
 
@@ -94,6 +95,16 @@ class PhantomStudy:
         pair = self.pair(position)
         pairs = permutations(range(len(MODALITIES)), 2)
         return {p: pair.sampling(*p) for p in pairs}, {i: mask > 0 for i, mask in enumerate(pair.masks)}
+
+    def displacements(self, position: int) -> np.ndarray:
+        """Displacements (M, H, W, 2) xy in pixels: modality i shows at p what the reference shows at p + its own."""
+        seed, subject, size = self._key[:3]
+        fields = [draw_displacement(seed, subject, position, i, size) for i in range(len(MODALITIES))]
+        return np.stack(fields) / np.float32(FIELD_OF_VIEW_MM / size)
+
+    def tissues(self, position: int) -> dict[int, np.ndarray]:
+        """True tissues of a slice, as `Study.tissues` describes them: indices into TISSUES."""
+        return dict(enumerate(self.pair(position).tissues))
 
     def ground_truth(self, position: int) -> dict[str, bool | float]:
         """Parameters drawn for a slice, as `Study.ground_truth` describes them."""

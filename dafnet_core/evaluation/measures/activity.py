@@ -16,6 +16,7 @@ class Activity:
 
     needs: ClassVar[frozenset[str]] = frozenset({"factors"})
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> np.ndarray:
@@ -27,6 +28,7 @@ class Activity:
         return {
             "kl_per_dimension": tuple(activity.kl.tolist()),
             "variance_per_dimension": tuple(activity.variance.tolist()),
+            "posterior_variance_per_dimension": tuple(activity.posterior_variance.tolist()),
             "active_dimensions": activity.active,
             "channel_occupancy": dict(zip(context.method.modalities, map(tuple, occupancy), strict=True)),
         }

@@ -25,6 +25,7 @@ class CycleConsistency:
 
     needs: ClassVar[frozenset[str]] = frozenset({"factors"})
     costly: ClassVar[bool] = True
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> Cycle:

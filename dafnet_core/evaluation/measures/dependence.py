@@ -52,6 +52,7 @@ class FactorDependence:
 
     needs: ClassVar[frozenset[str]] = frozenset({"factors"})
     costly: ClassVar[bool] = True
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> None:

@@ -28,6 +28,7 @@ class ModalityLeakage:
 
     needs: ClassVar[frozenset[str]] = frozenset({"factors"})
     costly: ClassVar[bool] = True
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> None:

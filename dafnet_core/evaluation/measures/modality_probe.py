@@ -42,6 +42,7 @@ class ModalityProbe:
 
     needs: ClassVar[frozenset[str]] = frozenset({"factors"})
     costly: ClassVar[bool] = True
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {}
 
     def observe(self, seen: ScoredSlice) -> np.ndarray:

@@ -25,6 +25,7 @@ class Reconstruction:
 
     needs: ClassVar[frozenset[str]] = frozenset({"images"})
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {"reconstruction": "inside needs masks of this modality"}
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, float, float]]:

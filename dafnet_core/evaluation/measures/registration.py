@@ -27,6 +27,7 @@ class Registration:
 
     needs: ClassVar[frozenset[str]] = frozenset({"positions"})
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {"registration": "the true misregistration of these data is not known"}
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, float, float]]:

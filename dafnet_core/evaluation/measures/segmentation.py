@@ -48,9 +48,10 @@ class DiceSummary:
 
 @dataclass(frozen=True)
 class CopySummary:
-    """Dice of the other modality's true mask, undeformed."""
+    """Dice of the other modality's true mask, undeformed: over slices, and of volumes."""
 
     dice_mean: float | None = None
+    dice_volume_mean: float | None = None
 
 
 class Segmentation:
@@ -58,6 +59,7 @@ class Segmentation:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     costly: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {
         "segmentation": "no subject of these data has a mask of this modality",
         "copy": "no slice of these data has masks of both modalities",
@@ -88,7 +90,8 @@ class Segmentation:
 
         def copied(name: str) -> CopySummary:
             known = context.by_subject.get(f"copy.{name}.dice_mean")
-            return CopySummary(None if known is None else number(float(nanmean(known))))
+            volume = summarise(counts[name, "copy"], method.classes)["dice_volume_mean"]
+            return CopySummary(None if known is None else number(float(nanmean(known))), volume)
 
         def compared(name: str, a: str, b: str) -> Any:
             paths = [f"copy.{name}" if k == "copy" else f"segmentation.{name}.{k}" for k in (a, b)]

@@ -1,0 +1,93 @@
+"""Terms that keep intensities and the modality out of the anatomy factor; none of them is in the paper.
+
+The paper's reconstruction rewards an anatomy that encodes intensities as a halftone, and nothing charges for it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dafnet_core.geometry import pixel_centres, warp
+from dafnet_core.losses.functions import reconstruction_loss
+from dafnet_core.losses.terms import Forward
+
+LEAST_ENTROPY = 1.5  # nats of the mean channel shares, below which channels are dying
+
+
+def invariance(f: Forward) -> Tensor | None:
+    """Cross entropy of the channels of images with other intensities against those of the images; nats a pixel."""
+    changed = f.outputs.changed_logits
+    if changed is None:
+        return None
+    return F.cross_entropy(changed.flatten(0, 1), f.outputs.channel_logits.argmax(2).flatten(0, 1))
+
+
+def boundary(f: Forward) -> Tensor:
+    """Potts term: the share of neighbouring pixels in different channels, of own anatomies; in [0, 1]."""
+    s = f.outputs.s[:, :, 0]
+    down, right = (s[..., 1:, :] * s[..., :-1, :]).sum(2), (s[..., 1:] * s[..., :-1]).sum(2)
+    return 1 - 0.5 * (down.mean() + right.mean())
+
+
+def confidence(f: Forward) -> Tensor:
+    """Entropy of the softmax of the channels, mean over pixels; nats."""
+    log = f.outputs.channel_logits.log_softmax(2)
+    return -(log.exp() * log).sum(2).mean()
+
+
+def balance(f: Forward) -> Tensor:
+    """How far the entropy of the mean channel shares is below LEAST_ENTROPY, mean over modalities; nats, 0 or more."""
+    shares = f.outputs.channel_logits.softmax(2).mean((1, 3, 4))  # (M, C)
+    entropy = -(shares * shares.clamp_min(1e-8).log()).sum(1)
+    return F.relu(min(LEAST_ENTROPY, math.log(shares.shape[1])) - entropy).mean()
+
+
+def flips(f: Forward) -> Tensor | None:
+    """L_rec of own images decoded from anatomies some of whose pixels were flipped to random channels."""
+    images = f.outputs.flipped_images
+    return None if images is None else reconstruction_loss(images, f.x).mean()
+
+
+def hidden_modality(f: Forward) -> Tensor:
+    """Cross entropy of the modality that the classifier finds in s, against all modalities alike; log M at least."""
+    return -f.discriminators.modality(_own(f)).log_softmax(1).mean()
+
+
+def modality_classifier(f: Forward) -> Tensor:
+    """Cross entropy of the classifier of the modality from s, for the classifier; nats."""
+    m, b = f.outputs.s.shape[:2]
+    labels = torch.arange(m, device=f.x.device).repeat_interleave(b)
+    return F.cross_entropy(f.discriminators.modality(_own(f).detach()), labels)
+
+
+def _own(f: Forward) -> Tensor:
+    return f.outputs.s[:, :, 0].flatten(0, 1)
+
+
+def agreement(f: Forward) -> Tensor | None:
+    """Cross entropy of the channels of one modality against those of the other at the same place of the anatomy.
+
+    Where the warps are known: p of the fixed and q of the moving image show one place if p + fixed(p) = q + moving(q),
+    and q is found by fixed-point iteration. Nats a pixel, over pixels whose q lies in the image.
+    """
+    fields = f.batch.displacements
+    if fields is None:
+        return None
+    fields = fields.transpose(0, 1)  # (M, B, H, W, 2)
+    height, width = fields.shape[2:4]
+    rest = pixel_centres(height, width, fields.dtype).to(fields.device).view(height, width, 2)
+    total = fields.new_zeros(())
+    for i, j in f.outputs.pairs:
+        target, moving = rest + fields[i], fields[j].movedim(-1, 1)
+        q = target - fields[j]
+        for _ in range(8):
+            q = target - warp(moving, q).movedim(1, -1)
+        channels = warp(f.outputs.s[j, :, 0].detach(), q).argmax(1)
+        inside = (q.abs() <= 1).all(-1)
+        loss = F.cross_entropy(f.outputs.channel_logits[i], channels, reduction="none")
+        total = total + (loss * inside).sum() / inside.sum().clamp_min(1)
+    return total / len(f.outputs.pairs)

@@ -1,0 +1,164 @@
+"""Terms that clean the anatomy: what each rewards, where its gradient goes, and that all are off by default."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dafnet_core.data.config import DataConfig
+from dafnet_core.data.dataset import Augmentation
+from dafnet_core.data.intensity import MILD, STRONG, IntensityChange, change_intensity, contrast_curve
+from dafnet_core.data.phantom.study import phantom_slices
+from dafnet_core.data.sources import training_data
+from dafnet_core.data.studies import DataError
+from dafnet_core.losses import disentangle
+from dafnet_core.losses.terms import Forward
+from dafnet_core.losses.weights import LossWeights, generator_terms
+from dafnet_core.networks.discriminators import Discriminators
+from dafnet_core.training.config import CLEAN, TrainConfig
+from dafnet_core.training.step import TrainState, noise_of_step, train_step
+from dafnet_core.types import Noise
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def forward(make_model, make_batch):
+    """Outputs of a forward pass with everything that the terms need."""
+    model, batch = make_model(), make_batch()
+    b, m, h, w = batch.masks.shape
+    batch = replace(
+        batch,
+        changed=batch.images[:, :, 0].flip(-1),
+        displacements=torch.zeros(b, m, h, w, 2),
+        regions=torch.ones(b, m, h, w, dtype=torch.bool),
+    )
+    flips = torch.randint(-1, 8, (m, b, h, w), generator=torch.Generator().manual_seed(1))
+    noise = replace(Noise.draw(m, b, model.config.z_dim), flips=flips)
+    return Forward(model(batch, noise), batch, Discriminators(model.config))
+
+
+def with_labels(forward, labels):
+    """The same outputs with anatomies and confident logits of these channels, (M, B, H, W)."""
+    s = torch.nn.functional.one_hot(labels, 8).movedim(-1, 2).float()
+    return replace(forward, outputs=replace(forward.outputs, s=s[:, :, None], channel_logits=30 * s))
+
+
+def test_boundaries_and_confidence_cost_what_they_are(forward):
+    m, b, h, w = forward.outputs.s[:, :, 0].argmax(2).shape
+    flat = torch.zeros(m, b, h, w, dtype=torch.long)
+    board = (torch.arange(h)[:, None] + torch.arange(w)) % 2
+    halves = flat.clone()
+    halves[..., w // 2 :] = 1
+    assert disentangle.boundary(with_labels(forward, flat)).item() == 0
+    assert disentangle.boundary(with_labels(forward, board.expand(m, b, h, w))).item() == 1
+    assert disentangle.boundary(with_labels(forward, halves)).item() == pytest.approx(0.5 / (w - 1))
+    assert disentangle.confidence(with_labels(forward, flat)).item() == pytest.approx(0, abs=1e-6)
+    undecided = replace(forward, outputs=replace(forward.outputs, channel_logits=torch.zeros(m, b, 8, h, w)))
+    assert disentangle.confidence(undecided).item() == pytest.approx(np.log(8), rel=1e-5)
+
+
+def test_dying_channels_cost_and_enough_living_ones_do_not(forward):
+    m, b, h, w = forward.outputs.s[:, :, 0].argmax(2).shape
+    one = torch.zeros(m, b, h, w, dtype=torch.long)
+    all_of_them = (torch.arange(h)[:, None] + torch.arange(w)).expand(m, b, h, w) % 8
+    assert disentangle.balance(with_labels(forward, one)).item() == pytest.approx(1.5, abs=1e-3)
+    assert disentangle.balance(with_labels(forward, all_of_them)).item() == 0
+
+
+def test_channels_that_follow_intensities_cost(forward):
+    labels = forward.outputs.channel_logits.argmax(2)
+    stays = 30 * torch.nn.functional.one_hot(labels, 8).movedim(-1, 2).float()
+    same = replace(forward, outputs=replace(forward.outputs, changed_logits=stays))
+    moved = replace(forward, outputs=replace(forward.outputs, changed_logits=stays.roll(1, 2)))
+    assert disentangle.invariance(same).item() == pytest.approx(0, abs=1e-6)
+    assert disentangle.invariance(moved).item() > 20
+
+
+def test_agreement_follows_the_known_warp(forward):
+    """One anatomy, displaced by three columns in the second modality."""
+    m, b, h, w = forward.outputs.s[:, :, 0].argmax(2).shape
+    labels = torch.zeros(m, b, h, w, dtype=torch.long)
+    labels[0, ..., 10:20], labels[1, ..., 13:23] = 1, 1
+    shift = torch.zeros(b, m, h, w, 2)
+    shift[:, 1, ..., 0] = -3 * 2 / w  # the second shows at p what the first shows at p - 3
+    found = with_labels(forward, labels)
+    known = replace(found, batch=replace(found.batch, displacements=shift))
+    assert disentangle.agreement(known).item() < 0.01
+    assert disentangle.agreement(found).item() > 1
+    assert disentangle.agreement(replace(found, batch=replace(found.batch, displacements=None))) is None
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_each_term_teaches_the_anatomy_encoder(forward, make_model, make_batch, name):
+    model = make_model()
+    b, m, h, w = forward.batch.masks.shape
+    flips = torch.full((m, b, h, w), -1)
+    flips[..., ::5] = 3
+    outputs = model(forward.batch, replace(Noise.draw(m, b, model.config.z_dim), flips=flips))
+    weights = replace(LossWeights.paper(), **{name: 1.0})
+    terms = generator_terms(outputs, forward.batch, Discriminators(model.config), weights)
+    terms[name].backward()
+    gradient = model.anatomy_encoder.up.head.weight.grad
+    if name == "balance" and terms[name] == 0:
+        return  # a new model uses enough channels
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+def test_all_are_off_by_default_and_in_the_paper_s_recipe_and_rise_late():
+    for config in (TrainConfig(), TrainConfig.of(recipe="paper")):
+        assert not any(getattr(config.final_weights, name) for name in CLEAN)
+    config = TrainConfig.of(steps=1000, finish_steps=100, w_boundary=2.0, clean_from=100, clean_ramp=200)
+    assert [config.weights_at(step).boundary for step in (0, 100, 200, 300, 950)] == [0, 0, 1, 2, 2]
+
+
+def test_a_step_takes_all_terms_and_trains_the_classifier(make_config):
+    on = {f"w_{name}": 0.1 for name in CLEAN}
+    config = TrainConfig.of(batch_size=2, size=64, clean_from=-1, clean_ramp=1, finish_steps=0, precision="fp32", **on)
+    data = phantom_slices(3, range(1), size=64, known_warps=True)
+    state = TrainState.create(make_config(modalities=("cine", "LGE")), config, CPU)
+    batch = data.batch_at(0, 2, 0, augmentation=Augmentation(copy=MILD))
+    batch = replace(batch, masks=batch.masks.clamp_max(2))
+    before = state.critics.modality.head.weight.clone()
+    scalars = train_step(state, batch, noise_of_step(config, 0, state.method), config)
+    assert set(CLEAN) <= set(scalars)
+    assert "critic_modality" in scalars
+    assert not torch.equal(before, state.critics.modality.head.weight)
+
+
+def test_warps_have_to_be_known_for_agreement(tmp_path):
+    data = training_data(DataConfig(subjects=1, validation_subjects=1, size=64), 0, agreeing=True)
+    pair = data.train.studies[0].pair(2)
+    fields = data.train.sample(2, np.random.default_rng(0)).displacements
+    assert np.allclose(fields, pair.displacement, atol=1e-5)
+    with pytest.raises(DataError, match="w_agree is above 0"):
+        training_data(DataConfig(subjects=1, validation_subjects=1, size=64, pairing="shuffled"), 0, agreeing=True)
+
+
+# ---- intensities ----
+
+
+@pytest.mark.parametrize("change", [MILD, STRONG])
+def test_other_intensities_keep_the_anatomy_where_it_is(change):
+    y, x = np.mgrid[:64, :64]
+    image = np.where((y - 32) ** 2 + (x - 30) ** 2 < 150, 0.5, -0.4).astype(np.float32)
+    image[:6] = -1
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        changed = change_intensity(image, change, rng)
+        assert changed.dtype == np.float32
+        assert (changed[:6] == -1).all()
+        assert np.abs(changed).max() <= 1
+    plain = change_intensity(image, IntensityChange(bias=0, noise=0), rng)
+    assert len(np.unique(plain)) == 3  # a curve maps each value to one
+    assert plain[32, 30] > plain[32, 60] > -1  # and keeps their order
+
+
+def test_curves_rise_from_corner_to_corner():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        curve = contrast_curve(1.0, rng)
+        assert (np.diff(curve) >= -1e-9).all()
+        assert (curve[0], curve[-1]) == pytest.approx((0, 1))
