@@ -57,9 +57,9 @@ def draw_artefacts(seed: int, subject: int, modality: int) -> Artefacts:
         band_depth=u(0.4, 0.9) if bands < BANDS and modality == CINE else 0.0,
         band_slope=(rng.normal(0, 2.2), rng.normal(0, 2.2)),
         band_phase=rng.normal(0, 0.8),
-        gamma=u(0.75, 1.35),
+        gamma=u(0.6, 1.25),
         offset=u(90, 260) if signed < SIGNED and modality == LGE else 0.0,
-        texture=u(0.6, 2.0),
+        texture=u(0.5, 1.5),
     )
 
 

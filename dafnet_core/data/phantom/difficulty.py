@@ -48,9 +48,9 @@ KNOBS = {
     WIDE: Difficulty(
         noise=(3.0, 22.0),
         inversion_error=0.06,
-        blood_to_myocardium=(0.0, 0.6),
+        blood_to_myocardium=(0.0, 0.45),
         scar_to_blood=(0.0, 0.95),
-        fat_signal=(0.1, 1.0),
+        fat_signal=(0.1, 0.9),
         blur_mm=1.5,
         scar_probability=0.6,
         scar_scale=1.15,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,9 @@ from dafnet_core.data.phantom.signal import Sequence
 from dafnet_core.data.phantom.wide_anatomy import RightVentricle, Surroundings, View, WideAnatomy, WideScar
 
 RADIUS, WALL, OUTER = (14.0, 34.0), (5.0, 16.0), 46.0  # mm of the left ventricle; OUTER is the most of both together
-FIELD_OF_VIEW, PLACE, ROTATION = (160.0, 340.0), 40.0, math.radians(60)  # mm, mm, radians
-INVERSION = ((0.66, 0.94), (1.06, 1.5))  # TI / nulling TI where it is too short and too long
-SHORT_INVERSION, LONG_INVERSION = 0.22, 0.2  # share of the subjects
+FIELD_OF_VIEW, PLACE, ROTATION = (160.0, 330.0), 40.0, math.radians(60)  # mm, mm, radians
+INVERSION = ((0.72, 0.94), (1.06, 1.6))  # TI / nulling TI where it is too short and too long
+SHORT_INVERSION, LONG_INVERSION = 0.15, 0.25  # share of the subjects
 CINE_NOISE = (2.0, 18.0)  # as Difficulty.noise
 
 
@@ -36,7 +37,7 @@ def draw_wide_anatomy(seed: int, subject: int) -> WideAnatomy:
     orders = ((2, 0.05), (3, 0.03), (4, 0.02), (7, 0.015), (9, 0.015), (12, 0.012))
     depth = u(10, 26) if rng.random() < 0.6 else u(22, 44)
     return WideAnatomy(
-        **_draw_torso(seed, subject, radius + wall),
+        **_draw_torso(seed, subject, radius + wall, depth),
         centre=(u(4, 22), u(-6, 10)),
         axis_tilt=(u(-2, 16), u(-2, 12)),
         radius=radius,
@@ -48,7 +49,7 @@ def draw_wide_anatomy(seed: int, subject: int) -> WideAnatomy:
         rv_depth=depth,
         rv_end=u(0.6, 1.15),
         rv_skew=u(-0.35, 0.35),
-        fat=u(1, 11),
+        fat=1 + 9 * u() ** 1.5,
         papillary=tuple(
             (middle + u(-0.35, 0.35), u(0.5, 0.85), radius * u(0.1, 0.24)) for middle in (-0.7, 1.25) if u() < 0.9
         ),
@@ -69,7 +70,7 @@ def _draw_right_ventricle(rng: np.random.Generator, depth: float) -> RightVentri
     return RightVentricle(
         middle=u(0.25, 0.75),
         width=u(0.6, 0.95),
-        spread=u(0.25, 0.6),
+        spread=u(0.2, 0.5),
         wall=u(1.5, 4.5),
         lobes=tuple((k, 0.08 * depth * u(0, 1), u(0, 2 * np.pi)) for k in (2, 3, 5)),
         roughness=tuple((k, u(0, 1.0), u(0, 2 * np.pi)) for k in (11, 16, 23)),
@@ -78,20 +79,20 @@ def _draw_right_ventricle(rng: np.random.Generator, depth: float) -> RightVentri
     )
 
 
-def _draw_torso(seed: int, subject: int, outer: float) -> dict[str, object]:
-    """Fields of `WideAnatomy` around a heart whose left ventricle has this outer radius (mm)."""
+def _draw_torso(seed: int, subject: int, outer: float, depth: float) -> dict[str, Any]:
+    """Fields of `WideAnatomy` around a left ventricle of this outer radius and a right one of this depth (mm)."""
     rng = random_stream(seed, subject, Purpose.WIDE_TORSO)
     u = rng.uniform
     skin, muscle = 3 + 37 * u() ** 2, u(6, 15)
     axes = (u(125, 185), u(98, 140))
-    body = (u(8, 46), axes[1] - outer - u(4, 30) - skin - muscle)
+    body = (u(-12, 34), axes[1] - outer - 0.4 * depth - u(4, 26) - skin - muscle)
     spine = (u(14, 50), body[1] + axes[1] - u(46, 62), u(16, 22))
     half_liver = u(38, 62)
     liver = (u(-85, -15), outer + half_liver + u(-2, 24), u(60, 100), half_liver, u(-0.4, 0.3))
     return {
         "body_centre": body,
         "body_axes": axes,
-        "body_tilt": u(-0.4, 0.05),
+        "body_tilt": u(-0.35, 0.05),
         "skin_fat": skin,
         "chest_muscle": muscle,
         "ribs": tuple(-np.pi * (0.98 - 0.16 * i) + u(-0.06, 0.06) for i in range(7)),
@@ -123,7 +124,7 @@ def _draw_surroundings(
         stomach_content=content,
         stomach_air=max(0.0, u(-0.5, 0.7)),
         cava=(u(-45, -10), liver[1] - u(0.2, 0.8) * liver[3], u(6, 14)),
-        breast=(body[0] - u(20, 110), body[1] - axes[1] + u(0, 20), u(30, 60), u(10, 45)),
+        breast=(body[0] - u(10, 100), body[1] - axes[1] + u(12, 30), u(50, 85), u(10, 45)),
         arms=arms if rng.random() < 0.5 else (),
     )
 
@@ -136,7 +137,7 @@ def draw_view(seed: int, subject: int) -> View:
     a = draw_wide_anatomy(seed, subject)
     outer = a.radius + a.wall
     smallest = max(FIELD_OF_VIEW[0], 2 * outer + a.rv_depth + 60)
-    view = smallest * (FIELD_OF_VIEW[1] / smallest) ** (u() ** 1.4)
+    view = smallest * (FIELD_OF_VIEW[1] / smallest) ** (u() ** 1.8)
     room = min(PLACE, view / 2 - outer - 0.5 * a.rv_depth - 12)
     reach = a.rv_depth / 2  # the middle of both ventricles, not of the left one, is placed
     pivot = (a.centre[0] + reach * math.cos(a.rv_angle), a.centre[1] + reach * math.sin(a.rv_angle))

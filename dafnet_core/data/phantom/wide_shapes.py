@@ -80,9 +80,7 @@ def _flattened(a: WideAnatomy, left: LeftVentricle) -> LeftVentricle:
     return replace(left, endo=left.endo * inwards, epi=left.epi * inwards)
 
 
-def _right_ventricle(
-    a: WideAnatomy, level: float, left: LeftVentricle, volume: float
-) -> tuple[np.ndarray, float]:
+def _right_ventricle(a: WideAnatomy, level: float, left: LeftVentricle, volume: float) -> tuple[np.ndarray, float]:
     """Signed distance to the right ventricle, of which the left one covers a part, and its depth (mm)."""
     shape, epi = a.right, left.mean_epi
     depth = a.rv_depth * (1 - (level / a.rv_end) ** 2) if level < a.rv_end else 0.0
@@ -92,7 +90,9 @@ def _right_ventricle(
         c, s = math.cos(a.rv_angle), math.sin(a.rv_angle)
         out, along = c * left.x + s * left.y, c * left.y - s * left.x
         middle = shape.middle * epi
-        half_out, half_along = epi + depth - middle, shape.width * epi + shape.spread * depth
+        half_out = epi + depth - middle
+        # No wider than lets both ventricles meet in front of the left one's middle
+        half_along = min(shape.width * epi + shape.spread * depth, (0.85 + 0.6 * shape.middle) * epi)
         rv = ellipse(out, along + a.rv_skew * (out - middle), middle, 0.0, half_out, half_along)
         waves = tuple((k, amplitude, phase + 3 * level) for k, amplitude, phase in shape.roughness)
         small = min(1.0, depth / 15.0)  # a thin ventricle has no room for them
@@ -119,12 +119,14 @@ def _atrium(a: WideAnatomy, level: float, left: LeftVentricle) -> _Shapes:
 
 
 def _scars(scar: WideScar, level: float, left: LeftVentricle) -> _Shapes:
+    """Scars in the wall, and the dark core of the first."""
     wall = left.epi - left.endo
     shapes: _Shapes = []
     for patch in scar.patches:
-        spared = left.endo + scar.layer * wall - left.rho
-        shapes.append(("scar", np.maximum(scar_distance(patch, level, left), spared) if scar.layer else
-                       scar_distance(patch, level, left)))
+        distance = scar_distance(patch, level, left)
+        if scar.layer:
+            distance = np.maximum(distance, left.endo + scar.layer * wall - left.rho)
+        shapes.append(("scar", distance))
     if scar.obstruction and scar.patches:
         first, share = scar.patches[0], scar.obstruction
         core = replace(
