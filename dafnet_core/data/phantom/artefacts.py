@@ -1,7 +1,7 @@
 """From tissue signals to the wide phantom's images: coil, banding, ghosts, resolution, noise, display.
 
-Ghosts: Xiang and Henkelman, Magn Reson Med 1993;29:422 (signal that moves is repeated along the phase encoding). Bands of
-balanced SSFP: Scheffler and Lehnhardt, Eur Radiol 2003;13:2409. Their form and amount are our own choice.
+Bands of balanced SSFP: Scheffler and Lehnhardt, Eur Radiol 2003;13:2409. Ghosts repeat the image along the phase
+encoding. Form and amount of both are our own choice.
 """
 
 from __future__ import annotations

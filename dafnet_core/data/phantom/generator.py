@@ -135,9 +135,7 @@ def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.nda
     seed, subject, drawn, wide = where.seed, where.subject, where.drawn, where.difficulty == WIDE
     sequence, view = drawn.sequence, drawn.view
     x, y = where.pixel_centres()
-    displacement = draw_displacement(
-        seed, subject, where.index, modality, where.size, view.field_of_view, view.motion
-    )
+    displacement = draw_displacement(seed, subject, where.index, modality, where.size, view.field_of_view, view.motion)
     x, y = view.to_anatomy(x + displacement[..., 0], y + displacement[..., 1])
     texture = sample_texture(draw_texture(seed, subject), x, y)
     if wide:

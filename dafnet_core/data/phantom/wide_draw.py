@@ -49,15 +49,13 @@ def draw_wide_anatomy(seed: int, subject: int) -> WideAnatomy:
         rv_depth=depth,
         rv_end=u(0.6, 1.15),
         rv_skew=u(-0.35, 0.35),
-        fat=1 + 9 * u() ** 1.5,
+        fat=1 + 13 * u() ** 1.5,
         papillary=tuple(
             (middle + u(-0.35, 0.35), u(0.5, 0.85), radius * u(0.1, 0.24)) for middle in (-0.7, 1.25) if u() < 0.9
         ),
         flattening=max(0.0, u(-0.15, 0.25)),
         right=_draw_right_ventricle(rng, depth),
-        trabeculae=tuple(
-            (u(0, 2 * np.pi), u(0.8, 1.0), radius * u(0.03, 0.1)) for _ in range(rng.integers(0, 14))
-        ),
+        trabeculae=tuple((u(0, 2 * np.pi), u(0.8, 1.0), radius * u(0.03, 0.1)) for _ in range(rng.integers(0, 14))),
         papillary_levels=(u(0.05, 0.3), u(0.65, 0.95)),
         atrium=(u(-0.5, 0.9), u(14, 26), u(0.05, 0.2) * (rng.random() < 0.4)),
         effusion=u(2, 9) * float(rng.random() < 0.12),
@@ -88,7 +86,7 @@ def _draw_torso(seed: int, subject: int, outer: float, depth: float) -> dict[str
     body = (u(-12, 34), axes[1] - outer - 0.4 * depth - u(4, 26) - skin - muscle)
     spine = (u(14, 50), body[1] + axes[1] - u(46, 62), u(16, 22))
     half_liver = u(38, 62)
-    liver = (u(-85, -15), outer + half_liver + u(-2, 24), u(60, 100), half_liver, u(-0.4, 0.3))
+    liver = (u(-85, -15), outer + half_liver + u(-12, 18), u(60, 100), half_liver, u(-0.4, 0.3))
     return {
         "body_centre": body,
         "body_axes": axes,
@@ -116,7 +114,7 @@ def _draw_surroundings(
 ) -> Surroundings:
     u = rng.uniform
     half = (u(18, 44), u(14, 34))
-    stomach = (u(38, 92), outer + half[1] + u(2, 30), *half, u(-0.6, 0.6))
+    stomach = (u(38, 92), outer + half[1] + u(-4, 26), *half, u(-0.6, 0.6))
     content = ("fluid", "food", "air")[rng.choice(3, p=(0.5, 0.3, 0.2))]
     arms = tuple((body[0] + side * (axes[0] + u(42, 62)), body[1] + u(-10, 50), u(32, 44)) for side in (-1, 1))
     return Surroundings(
