@@ -207,3 +207,19 @@ def test_noise_is_that_of_the_parameters_whatever_the_resolution():
             found.append(math.sqrt(np.mean(image.astype(float) ** 2) / 2) / sigma)
     assert len(found) > 2
     assert np.median(found) == pytest.approx(1, abs=0.15)
+
+
+# (seed, subject, slice, size, slices), mean of the cine, mean of the LGE, pixels of the heart in both
+VERSION_2 = [
+    ((0, 0, 0, 128, 8), 76.354, 104.995, 1619),
+    ((11, 3, 4, 96, 8), 95.873, 85.092, 3289),
+    ((9000, 7, 6, 64, 8), 72.462, 100.963, 462),
+]
+
+
+@pytest.mark.parametrize(("call", "cine", "lge", "heart"), VERSION_2)
+def test_version_2_stays_what_it_is(call, cine, lge, heart):
+    seed, subject, position, size, slices = call
+    pair = generate(seed, subject, position, size=size, slices=slices, difficulty="wide")
+    assert pair.images.mean(axis=(1, 2)) == pytest.approx([cine, lge], rel=1e-3)
+    assert np.sum(pair.masks > 0) == pytest.approx(heart, abs=3)
