@@ -40,7 +40,11 @@ class DataConfig(Config):
         ("expert", "neighbours", "shuffled", "shuffled-phases"),
     )
     candidates: int = option(1, "k, images of another modality that one image may be paired with (Sec. III-F)")
-    difficulty: str = option("mixed", "phantom difficulty; mixed: every other subject", ("standard", "hard", "mixed"))
+    difficulty: str = option(
+        "mixed",
+        "phantom difficulty; mixed: every other subject is hard; wide: hearts and images of every kind",
+        ("standard", "hard", "mixed", "wide"),
+    )
     subjects: int = option(480, "training subjects of the phantom")
     validation_subjects: int = option(12, "validation subjects of the phantom, never trained on")
     phases: int = option(1, "frames of the phantom's cine over the cardiac cycle")

@@ -5,6 +5,10 @@ Each modality sees it through its own smooth displacement (`motion`), fills the 
 (`signal`), mixes signals where boundaries cross a pixel (`paint`), and adds a coil sensitivity and Rician noise.
 Nothing anatomical is drawn in pixels, so a subject is the same at every image size.
 
+Difficulties `standard` and `hard` are generator version 1, a narrow population. `wide` is version 2 (`wide_draw`,
+`wide_shapes`, `artefacts`): another population, whose subjects have each their own field of view, and so their own mm
+per pixel.
+
 The cine may show the heart over its cycle in P phases, the first at end diastole; the LGE is taken in the state of the
 first phase. All phases of the cine share its breath hold and displacement; each has its own noise.
 

@@ -1,6 +1,6 @@
 """Modalities, classes and image geometry of the phantom."""
 
-VERSION = 1  # generator version: raise it whenever the same seed gives other pixels
+VERSION = 1  # of the narrow generator, and of every random stream's seed; difficulty.VERSIONS has all versions
 MODALITIES = ("cine", "LGE")
 CLASSES = ("background", "LV blood pool", "myocardium", "RV blood pool")
 CINE, LGE = 0, 1  # indices into MODALITIES

@@ -1,13 +1,15 @@
-"""How hard the LGE images are to segment."""
+"""How hard the images are to segment: standard and hard differ in the LGE alone, wide in everything."""
 
 from dataclasses import dataclass
 
-DIFFICULTIES = ("standard", "hard")
+WIDE = "wide"  # the population as varied as hearts in a clinic: anatomy, view, contrast and artefacts
+DIFFICULTIES = ("standard", "hard", WIDE)
+VERSIONS = {"standard": 1, "hard": 1, WIDE: 2}  # of the generator: raise it whenever the same seed gives other pixels
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard the LGE images are; anatomy, misregistration and cine do not depend on it.
+    """How hard the LGE images are; within generator version 1, nothing else depends on it.
 
     Ranges are (low, high) of a uniform draw per subject.
     """
@@ -42,5 +44,15 @@ KNOBS = {
         blur_mm=3.0,
         scar_probability=0.8,
         scar_scale=1.3,
+    ),
+    WIDE: Difficulty(
+        noise=(3.0, 22.0),
+        inversion_error=0.06,
+        blood_to_myocardium=(0.0, 0.45),
+        scar_to_blood=(0.0, 0.95),
+        fat_signal=(0.1, 0.9),
+        blur_mm=1.5,
+        scar_probability=0.6,
+        scar_scale=1.15,
     ),
 }

@@ -7,16 +7,16 @@ from functools import lru_cache
 import numpy as np
 
 from dafnet_core.data.phantom.anatomy import Anatomy, Scar
-from dafnet_core.data.phantom.difficulty import KNOBS
+from dafnet_core.data.phantom.difficulty import KNOBS, WIDE
 from dafnet_core.data.phantom.random_streams import Purpose, random_stream
 from dafnet_core.data.phantom.signal import Sequence, nulling_time
-from dafnet_core.data.phantom.tissue import T1_CONTRAST_MS, TISSUE_TABLE
+from dafnet_core.data.phantom.tissue import NARROW_TABLE, T1_CONTRAST_MS, TISSUE_TABLE
 
 CINE_NOISE = (5.0, 8.0)  # as Difficulty.noise
 CINE_BLUR_MM = 1.5  # as Difficulty.blur_mm
 
 
-def _draw_vessels(
+def draw_vessels(
     rng: np.random.Generator, count: int, centre: tuple[float, float], spread: float
 ) -> tuple[tuple[float, float, float], ...]:
     """`count` small round vessels as (x, y, radius), mm, about a centre with a standard deviation `spread` (mm)."""
@@ -27,7 +27,7 @@ def _draw_vessels(
 
 @lru_cache(maxsize=64)
 def draw_anatomy(seed: int, subject: int) -> Anatomy:
-    """The subject's reference anatomy, the same at every difficulty, slice and image size."""
+    """The subject's reference anatomy, the same in standard and hard data, at every slice and image size."""
     rng = random_stream(seed, subject, Purpose.ANATOMY)
     u = rng.uniform
     orders = ((2, 0.05), (3, 0.025), (4, 0.015), (7, 0.012), (9, 0.010), (12, 0.008))
@@ -60,8 +60,8 @@ def draw_anatomy(seed: int, subject: int) -> Anatomy:
         aorta=(u(46, 60), u(62, 74), u(9, 12)),
         liver=liver,
         spleen=(u(82, 98), u(84, 100), u(24, 34), u(20, 28), u(-0.4, 0.4)),
-        lung_vessels=_draw_vessels(rng, 16, (70.0, 5.0), 32.0),
-        liver_vessels=_draw_vessels(rng, 6, (liver[0], liver[1] - 8.0), 22.0),
+        lung_vessels=draw_vessels(rng, 16, (70.0, 5.0), 32.0),
+        liver_vessels=draw_vessels(rng, 6, (liver[0], liver[1] - 8.0), 22.0),
     )
 
 
@@ -93,15 +93,17 @@ def draw_sequence(seed: int, subject: int, difficulty: str) -> Sequence:
     contrast["scar"] += rng.uniform(*knobs.scar_to_blood) * (contrast["blood"] - contrast["scar"])
     lge_tr = rng.uniform(1500, 2200)  # every other heartbeat
     null = nulling_time(heart, lge_tr)
+    table = TISSUE_TABLE if difficulty == WIDE else NARROW_TABLE
+    unchanged = (1.0, 1.0)
     return Sequence(
         flip_degrees=rng.uniform(48, 62),
         cine_tr_ms=rng.uniform(2.9, 3.5),
         inversion_ms=null * (1 + knobs.inversion_error * float(np.clip(rng.standard_normal(), -2, 2))),
         nulling_ms=null,
         lge_tr_ms=lge_tr,
-        t1_ms=tuple(float(tissue.t1 * jitter[tissue.uptake][0]) for tissue in TISSUE_TABLE),
-        t2_ms=tuple(float(tissue.t2 * jitter[tissue.uptake][1]) for tissue in TISSUE_TABLE),
-        t1_contrast_ms=tuple(float(contrast[tissue.uptake]) for tissue in TISSUE_TABLE),
+        t1_ms=tuple(float(tissue.t1 * jitter.get(tissue.uptake, unchanged)[0]) for tissue in table),
+        t2_ms=tuple(float(tissue.t2 * jitter.get(tissue.uptake, unchanged)[1]) for tissue in table),
+        t1_contrast_ms=tuple(float(contrast.get(tissue.uptake, tissue.t1)) for tissue in table),
         fat_signal=rng.uniform(*knobs.fat_signal),
         noise=(rng.uniform(*CINE_NOISE), rng.uniform(*knobs.noise)),
         blur_mm=(CINE_BLUR_MM, knobs.blur_mm),

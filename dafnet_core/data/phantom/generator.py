@@ -11,15 +11,15 @@ import numpy as np
 
 from dafnet_core.data.deform import sampling
 from dafnet_core.data.phantom.appearance import draw_coil_sensitivity, draw_texture, sample_texture
-from dafnet_core.data.phantom.constants import CINE, FIELD_OF_VIEW_MM, LGE, SLICES
-from dafnet_core.data.phantom.difficulty import DIFFICULTIES
-from dafnet_core.data.phantom.draw import draw_anatomy, draw_scar, draw_sequence
+from dafnet_core.data.phantom.artefacts import draw_artefacts, draw_sensitivity, receive
+from dafnet_core.data.phantom.constants import CINE, LGE, SLICES
+from dafnet_core.data.phantom.difficulty import DIFFICULTIES, WIDE
 from dafnet_core.data.phantom.motion import draw_displacement, lv_volumes
 from dafnet_core.data.phantom.paint import paint, tissue_map
 from dafnet_core.data.phantom.parameters import drawn_parameters
 from dafnet_core.data.phantom.random_streams import Purpose, random_stream
-from dafnet_core.data.phantom.shapes import heart, torso
 from dafnet_core.data.phantom.signal import rician_magnitude, tissue_signals
+from dafnet_core.data.phantom.subject import Subject, draw_subject
 from dafnet_core.data.phantom.tissue import CLASS_OF_TISSUE
 
 
@@ -58,9 +58,14 @@ class _Slice:
     difficulty: str
 
     @property
+    def drawn(self) -> Subject:
+        """What was drawn for the subject."""
+        return draw_subject(self.seed, self.subject, self.difficulty)
+
+    @property
     def spacing(self) -> float:
         """Millimetres per pixel."""
-        return FIELD_OF_VIEW_MM / self.size
+        return self.drawn.view.field_of_view / self.size
 
     @property
     def level(self) -> float:
@@ -69,7 +74,7 @@ class _Slice:
 
     def pixel_centres(self) -> tuple[np.ndarray, np.ndarray]:
         """x and y of each pixel's centre, (H, W) float32 in mm; 0 in the middle of the image."""
-        axis = ((np.arange(self.size) + 0.5) * self.spacing - FIELD_OF_VIEW_MM / 2).astype(np.float32)
+        axis = ((np.arange(self.size) + 0.5) * self.spacing - self.drawn.view.field_of_view / 2).astype(np.float32)
         x, y = np.meshgrid(axis, axis)
         return x, y
 
@@ -89,9 +94,10 @@ def generate(
     Args:
         seed, subject: which subject; 0 or more.
         slice_index: 0 (base) to slices - 1 (apex).
-        size: pixels along each side, a multiple of 16; the field of view stays FIELD_OF_VIEW_MM.
+        size: pixels along each side, a multiple of 16; the field of view is FIELD_OF_VIEW_MM, or the subject's if wide.
         slices: from base to apex.
-        difficulty: one of DIFFICULTIES; changes the LGE contrast and the scar, never masks or motion.
+        difficulty: one of DIFFICULTIES. Hard differs from standard in LGE contrast and scar, never in masks or motion;
+            wide is another population.
         phases: frames of the cine, evenly over the cycle; images and masks are those of the first, however many.
 
     Raises:
@@ -102,13 +108,13 @@ def generate(
     cine, cine_tissues, cine_displacement = _acquire(where, CINE, lv_volumes(seed, subject, phases))
     lge, lge_tissues, lge_displacement = _acquire(where, LGE, [1.0])
     cine_masks, lge_masks = CLASS_OF_TISSUE[cine_tissues], CLASS_OF_TISSUE[lge_tissues]
-    x, y = where.pixel_centres()
-    anatomy, scar = draw_anatomy(seed, subject), draw_scar(seed, subject, difficulty)
+    drawn = where.drawn
+    x, y = drawn.view.to_anatomy(*where.pixel_centres())
     return PhantomPair(
         images=np.stack([cine[0], lge[0]]),
         masks=np.stack([cine_masks[0], lge_masks[0]]),
         displacement=np.stack([cine_displacement, lge_displacement]),
-        tissue=tissue_map(torso(anatomy, where.level, x, y) + heart(anatomy, scar, where.level, x, y)),
+        tissue=tissue_map(drawn.torso(where.level, x, y) + drawn.heart(where.level, x, y)),
         tissues=np.stack([cine_tissues[0], lge_tissues[0]]),
         spacing=where.spacing,
         parameters=drawn_parameters(seed, subject, slice_index, slices, difficulty, phases),
@@ -126,29 +132,39 @@ def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.nda
     Returns:
         Magnitude (P, H, W) float32; tissues (P, H, W) uint8; displacement (H, W, 2) float32, (x, y) in pixels.
     """
-    seed, subject = where.seed, where.subject
-    anatomy, sequence = draw_anatomy(seed, subject), draw_sequence(seed, subject, where.difficulty)
-    scar = draw_scar(seed, subject, where.difficulty)
+    seed, subject, drawn, wide = where.seed, where.subject, where.drawn, where.difficulty == WIDE
+    sequence, view = drawn.sequence, drawn.view
     x, y = where.pixel_centres()
-    displacement = draw_displacement(seed, subject, where.index, modality, where.size)
-    x, y = x + displacement[..., 0], y + displacement[..., 1]
+    displacement = draw_displacement(seed, subject, where.index, modality, where.size, view.field_of_view, view.motion)
+    x, y = view.to_anatomy(x + displacement[..., 0], y + displacement[..., 1])
+    texture = sample_texture(draw_texture(seed, subject), x, y)
+    if wide:
+        artefacts = draw_artefacts(seed, subject, modality)
+        texture *= np.float32(artefacts.texture)
+        sensitivity = draw_sensitivity(seed, subject, where.index, modality, where.size, view.field_of_view)
+        image_of = partial(receive, artefacts=artefacts, sensitivity=sensitivity, spacing=where.spacing)
+    else:
+        sensitivity = draw_coil_sensitivity(seed, subject, modality, where.size)
+        image_of = partial(_magnitude, sensitivity=sensitivity)
     painted = partial(
         paint,
         signals=tissue_signals(sequence, modality),
         edge=math.hypot(where.spacing, sequence.blur_mm[modality]),
-        texture=sample_texture(draw_texture(seed, subject), x, y),
+        texture=texture,
     )
-    still = torso(anatomy, where.level, x, y)
+    still = drawn.torso(where.level, x, y)
     signal, tissue = painted(still), tissue_map(still)  # once for all phases
-    sensitivity = draw_coil_sensitivity(seed, subject, modality, where.size)
     frames, tissues = [], []
     for phase, volume in enumerate(volumes):
-        beating = heart(anatomy, scar, where.level, x, y, volume)
-        received = painted(beating, behind=signal) * sensitivity
+        beating = drawn.heart(where.level, x, y, volume)
         rng = _noise_stream(seed, subject, where.index, modality, phase)
-        frames.append(rician_magnitude(received, sequence.noise[modality], rng))
+        frames.append(image_of(painted(beating, behind=signal), sigma=sequence.noise[modality], rng=rng))
         tissues.append(tissue_map(beating, behind=tissue))
     return np.stack(frames), np.stack(tissues), displacement / np.float32(where.spacing)
+
+
+def _magnitude(signal: np.ndarray, sensitivity: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    return rician_magnitude(signal * sensitivity, sigma, rng)
 
 
 def _noise_stream(seed: int, subject: int, slice_index: int, modality: int, phase: int) -> np.random.Generator:

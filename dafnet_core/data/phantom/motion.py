@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dafnet_core.data.phantom.constants import MODALITIES
+from dafnet_core.data.phantom.constants import FIELD_OF_VIEW_MM, MODALITIES
 from dafnet_core.data.phantom.fields import smooth_field
 from dafnet_core.data.phantom.random_streams import Purpose, random_stream
 
@@ -83,18 +83,36 @@ def draw_breathing(seed: int, subject: int, slice_index: int, modality: int) -> 
     return float(x), float(y)
 
 
-def draw_displacement(seed: int, subject: int, slice_index: int, modality: int, size: int) -> np.ndarray:
-    """Displacement from each pixel to the reference position of its anatomy: (size, size, 2), (x, y) in mm."""
+def draw_displacement(
+    seed: int,
+    subject: int,
+    slice_index: int,
+    modality: int,
+    size: int,
+    field_of_view: float = FIELD_OF_VIEW_MM,
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
+    """Displacement from each pixel to the reference position of its anatomy: (size, size, 2), (x, y) in mm.
+
+    Args:
+        field_of_view: mm along each side of the image.
+        scale: of the deformation and of the breath hold's shift.
+    """
     rng = random_stream(seed, subject, Purpose.DEFORMATION, slice_index, modality)
-    fields = [DEFORMATION_MM * smooth_field(rng, size, DEFORMATION_SMOOTHNESS_MM) for _ in range(2)]
-    breathing = draw_breathing(seed, subject, slice_index, modality)
-    return np.stack(fields, axis=-1) + np.array(breathing, dtype=np.float32)
+    fields = [
+        scale[0] * DEFORMATION_MM * smooth_field(rng, size, DEFORMATION_SMOOTHNESS_MM, field_of_view) for _ in range(2)
+    ]
+    breathing = scale[1] * np.array(draw_breathing(seed, subject, slice_index, modality))
+    return np.stack(fields, axis=-1) + breathing.astype(np.float32)
 
 
-def misregistration_parameters(seed: int, subject: int, slice_index: int) -> dict[str, Any]:
-    """Parameters of a slice's displacements, JSON-serialisable."""
+def misregistration_parameters(
+    seed: int, subject: int, slice_index: int, scale: tuple[float, float] = (1.0, 1.0)
+) -> dict[str, Any]:
+    """Parameters of a slice's displacements, JSON-serialisable; `scale` as in `draw_displacement`."""
+    breaths = [draw_breathing(seed, subject, slice_index, modality) for modality in range(len(MODALITIES))]
     return {
-        "deformation_mm": DEFORMATION_MM,
+        "deformation_mm": scale[0] * DEFORMATION_MM,
         "smoothness_mm": DEFORMATION_SMOOTHNESS_MM,
-        "breathing_mm": [draw_breathing(seed, subject, slice_index, modality) for modality in range(len(MODALITIES))],
+        "breathing_mm": [(scale[1] * x, scale[1] * y) for x, y in breaths],
     }

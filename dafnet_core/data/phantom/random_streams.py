@@ -20,6 +20,14 @@ class Purpose(IntEnum):
     NOISE = 7
     BEAT = 8
     PHASE_NOISE = 9
+    # Of the wide phantom alone
+    VIEW = 10
+    WIDE_HEART = 11
+    WIDE_TORSO = 12
+    WIDE_SEQUENCE = 13
+    WIDE_SCAR = 14
+    ARTEFACTS = 15
+    SLICE_ARTEFACTS = 16
 
 
 def random_stream(seed: int, subject: int, purpose: Purpose, *indices: int) -> np.random.Generator:

@@ -63,9 +63,12 @@ def rician_magnitude(signal: np.ndarray, sigma: float, rng: np.random.Generator)
 
 
 def tissue_signals(sequence: Sequence, modality: int) -> np.ndarray:
-    """SIGNED signal of each pure tissue, (len(TISSUES),) float32, in units of FULL_MAGNETISATION = 1000."""
+    """SIGNED signal of each pure tissue, (len(TISSUES),) float32, in units of FULL_MAGNETISATION = 1000.
+
+    0 for tissues that the sequence has no relaxation times of: the narrow phantom has none of them.
+    """
     signals = np.zeros(len(TISSUE_TABLE), dtype=np.float32)
-    for index, tissue in enumerate(TISSUE_TABLE):
+    for index, (tissue, _) in enumerate(zip(TISSUE_TABLE, sequence.t1_ms, strict=False)):
         if modality == CINE:
             signals[index] = bssfp_signal(
                 tissue.density,

@@ -22,6 +22,7 @@ from dafnet_core.data.phantom.constants import (
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.motion import draw_displacement
 from dafnet_core.data.phantom.parameters import known_factors
+from dafnet_core.data.phantom.subject import draw_subject
 from dafnet_core.data.prepare import PERCENTILES, Preparation, scale_intensity
 
 # images of each modality (frames, H, W), masks (M, H, W), masks of the cine's frames (frames, H, W)
@@ -98,9 +99,13 @@ class PhantomStudy:
 
     def displacements(self, position: int) -> np.ndarray:
         """Displacements (M, H, W, 2) xy in pixels: modality i shows at p what the reference shows at p + its own."""
-        seed, subject, size = self._key[:3]
-        fields = [draw_displacement(seed, subject, position, i, size) for i in range(len(MODALITIES))]
-        return np.stack(fields) / np.float32(FIELD_OF_VIEW_MM / size)
+        seed, subject, size, _, difficulty = self._key[:5]
+        view = draw_subject(seed, subject, difficulty).view
+        fields = [
+            draw_displacement(seed, subject, position, i, size, view.field_of_view, view.motion)
+            for i in range(len(MODALITIES))
+        ]
+        return np.stack(fields) / np.float32(view.field_of_view / size)
 
     def tissues(self, position: int) -> dict[int, np.ndarray]:
         """True tissues of a slice, as `Study.tissues` describes them: indices into TISSUES."""

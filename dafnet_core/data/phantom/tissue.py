@@ -2,7 +2,7 @@
 
 T1 and T2 before contrast: Stanisz et al., Magn Reson Med 2005;54:507 (blood, heart); de Bazelaire et al., Radiology
 2004;230:652 (liver, spleen, muscle, fat, marrow). T1 after contrast: Kellman and Arai, J Magn Reson Imaging
-2012;36:529. Lung, bone, scar, venous blood and all proton densities are our own choice.
+2012;36:529. Lung, bone, scar, obstruction, fluid, food, venous blood and all proton densities are our own choice.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ T1_CONTRAST_MS = {
     "liver": (360.0, 420.0),
     "spleen": (400.0, 460.0),
 }
+NO_UPTAKE = "none"  # T1 is the same before and after
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Tissue:
 
     name: str
     label: int
-    uptake: str  # key of T1_CONTRAST_MS
+    uptake: str  # key of T1_CONTRAST_MS, or NO_UPTAKE
     density: float  # proton density, 1 = water
     t1: float
     t2: float
     texture: float  # relative standard deviation of the signal inside the tissue
 
 
-TISSUE_TABLE = (
+NARROW_TABLE = (  # of generator version 1, whose draws depend on its order and length
     Tissue("air", BACKGROUND, "lung", 0.0, 1000, 50, 0.0),
     Tissue("subcutaneous fat", BACKGROUND, "fat", 1.0, 343, 58, 0.08),
     Tissue("torso muscle", BACKGROUND, "muscle", 0.8, 856, 27, 0.15),
@@ -57,6 +58,13 @@ TISSUE_TABLE = (
     Tissue("scar", MYOCARDIUM, "scar", 0.85, 1150, 50, 0.08),
     Tissue("LV blood", LV, "blood", 0.9, 1441, 290, 0.04),
     Tissue("papillary muscle", LV, "heart", 0.8, 1030, 40, 0.04),
+)
+TISSUE_TABLE = (
+    *NARROW_TABLE,
+    Tissue("RV trabecula", RV, "heart", 0.8, 1030, 40, 0.04),
+    Tissue("microvascular obstruction", MYOCARDIUM, "muscle", 0.85, 1150, 50, 0.08),  # no agent reaches it
+    Tissue("fluid", BACKGROUND, NO_UPTAKE, 0.95, 2500, 300, 0.06),  # in the stomach or around the heart
+    Tissue("food", BACKGROUND, NO_UPTAKE, 0.85, 700, 90, 0.3),
 )
 TISSUES = tuple(tissue.name for tissue in TISSUE_TABLE)
 CLASS_OF_TISSUE = np.array([tissue.label for tissue in TISSUE_TABLE], dtype=np.uint8)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dafnet_core.data.nnunet_description import PHANTOM_GENERATOR
-from dafnet_core.data.phantom.constants import CINE, CLASSES, MODALITIES, SLICE_DISTANCE_MM, VERSION, case_name
+from dafnet_core.data.phantom.constants import CINE, CLASSES, MODALITIES, SLICE_DISTANCE_MM, case_name
+from dafnet_core.data.phantom.difficulty import VERSIONS
 from dafnet_core.data.phantom.draw import phase_duration_ms
 from dafnet_core.data.phantom.generator import check_arguments, generate
 
@@ -51,7 +52,7 @@ def write_folder(
         "file_ending": ".nii.gz",
         "labels_per_modality": True,  # labelsTr/CASE_000i is the mask in the frame of imagesTr/CASE_000i
         "generator": PHANTOM_GENERATOR,
-        "generator_version": VERSION,
+        "generator_version": VERSIONS[difficulty],
         "seed": seed,
         "difficulty": difficulty,
     }

@@ -16,6 +16,8 @@ def test_papillary_muscles_are_blood_pool_and_scar_is_myocardium():
         "myocardium",
         "scar",
         "RV blood",
+        "RV trabecula",
+        "microvascular obstruction",
     }
 
 
