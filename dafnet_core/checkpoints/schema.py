@@ -172,7 +172,16 @@ def _shapes(
 ) -> Iterator[tuple[str, Mapping[str, Any] | None, tuple[str, ...]]]:
     """(place, object, the keys that it needs to have)."""
     names, ways = config.modalities, tuple(f"{a}_to_{b}" for a, b in permutations(config.modalities, 2))
-    for key in ("segmentation", "copy", "paired", "reconstruction", "channel_occupancy", "cycle"):
+    for key in (
+        "segmentation",
+        "copy",
+        "paired",
+        "reconstruction",
+        "channel_occupancy",
+        "cycle",
+        "speckle",
+        "sensitivity",
+    ):
         yield key, getattr(r, key), names
     yield "swap", r.swap, ways
     kinds: tuple[str, ...] = ()
@@ -185,15 +194,15 @@ def _shapes(
     for name, differences in (r.paired or {}).items():
         compared = compared or tuple(differences)
         yield f"paired.{name}", differences, compared
-    if r.leakage is not None:
-        yield "leakage", r.leakage, ("occupancies", "pooled")
+    if r.invariance is not None:
+        yield "invariance.intensity", r.invariance.intensity, names
     if r.dependence is not None:
         yield "dependence.within", r.dependence.within, names
 
 
 def _lengths(r: EvaluationResult, config: ModelConfig) -> Iterator[tuple[str, tuple[Any, ...], int]]:
     """(place, list, the length that it needs to have)."""
-    for key in ("kl_per_dimension", "variance_per_dimension"):
+    for key in ("kl_per_dimension", "variance_per_dimension", "posterior_variance_per_dimension"):
         if (row := getattr(r, key)) is not None:
             yield key, row, config.z_dim
     for name, shares in (r.channel_occupancy or {}).items():

@@ -11,14 +11,16 @@ from dafnet_core.evaluation.measures.activity import Activity
 from dafnet_core.evaluation.measures.cleanness import Speckle, SpeckleSummary
 from dafnet_core.evaluation.measures.cycle import CycleConsistency, CycleSummary
 from dafnet_core.evaluation.measures.dependence import DependenceSummary, FactorDependence
+from dafnet_core.evaluation.measures.information_over_bias import BiasSummary, InformationAndBias
 from dafnet_core.evaluation.measures.invariance import Invariance, InvarianceSummary
-from dafnet_core.evaluation.measures.leakage import LeakageSummary, ModalityLeakage
+from dafnet_core.evaluation.measures.leakage import LeakageByReader, ModalityLeakage
 from dafnet_core.evaluation.measures.modality_probe import ModalityProbe, ProbeSummary, SwapSummary
 from dafnet_core.evaluation.measures.prior import PriorStyles, PriorSummary
 from dafnet_core.evaluation.measures.reconstruction import Reconstruction, ReconstructionSummary
 from dafnet_core.evaluation.measures.registration import Registration, RegistrationSummary
 from dafnet_core.evaluation.measures.segmentation import CopySummary, DiceSummary, Segmentation
 from dafnet_core.evaluation.measures.sensitivity import Sensitivity, SensitivitySummary
+from dafnet_core.evaluation.measures.style import Style, StyleSummary
 from dafnet_core.metrics.paired import Paired
 from dafnet_core.typed_json import all_or_nothing, from_json, to_json
 
@@ -76,12 +78,14 @@ class EvaluationResult:
     probe: ProbeSummary | None = measured_by(ModalityProbe)
     swap: dict[str, SwapSummary] | None = measured_by(ModalityProbe)
     cycle: dict[str, CycleSummary] | None = measured_by(CycleConsistency)
-    leakage: dict[str, LeakageSummary] | None = measured_by(ModalityLeakage)
+    leakage: LeakageByReader | None = measured_by(ModalityLeakage)
     dependence: DependenceSummary | None = measured_by(FactorDependence)
     speckle: dict[str, SpeckleSummary] | None = measured_by(Speckle)
     invariance: InvarianceSummary | None = measured_by(Invariance)
     sensitivity: dict[str, SensitivitySummary] | None = measured_by(Sensitivity)
     prior: PriorSummary | None = measured_by(PriorStyles)
+    iob: BiasSummary | None = measured_by(InformationAndBias)
+    style: StyleSummary | None = measured_by(Style)
     why: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -71,7 +71,7 @@ def evaluate_method(
         method: for the data's modalities and classes; networks in eval mode.
         data: all slices, or the first `limit`.
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
-        slow: also measures that take minutes: prior.
+        slow: also measures that take minutes: prior, iob, style.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
         result: which measures there are.

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 from sklearn.decomposition import PCA
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import confusion_matrix
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -191,7 +192,7 @@ def probe_on_others(
 
 @dataclass(frozen=True)
 class Regression:
-    """Held-out R^2 of a linear regression from factors to a number, such as a contrast parameter.
+    """Held-out R^2 of a regression from factors to a number, such as a contrast parameter.
 
     Attributes:
         r2: held-out coefficient of determination against the mean of the training part; 0: no better than
@@ -206,14 +207,18 @@ class Regression:
     n_subjects: int
 
 
-def regress(z: np.ndarray, values: np.ndarray, subjects: np.ndarray, *, folds: int = 5) -> Regression:
-    """Predict a number from factors by ridge regression, cross-validated over subjects.
+def regress(
+    z: np.ndarray, values: np.ndarray, subjects: np.ndarray, *, folds: int = 5, nonlinear: bool = False
+) -> Regression:
+    """Predict a number from factors by (kernel) ridge regression, cross-validated over subjects.
 
     Args:
         z: (n, d).
         values: (n,) the number of each row, in any unit.
         subjects: (n,) ids. All rows of one subject are on one side of every split.
         folds: parts to hold out in turn; as many as there are subjects if those are fewer.
+        nonlinear: kernel ridge regression with a Gaussian kernel, its width and penalty chosen within the training
+            part, over subjects.
 
     Raises:
         ValueError: shapes do not fit, fewer than 3 subjects, or a number that does not vary.
@@ -228,13 +233,28 @@ def regress(z: np.ndarray, values: np.ndarray, subjects: np.ndarray, *, folds: i
         raise ValueError(f"every row has the value {values[0]:g}; there is nothing to predict")
     left, total = np.empty_like(values), np.empty_like(values)
     for train, test in GroupKFold(min(folds, len(ids))).split(z, values, subjects):
-        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))).fit(z[train], values[train])
-        left[test] = np.square(values[test] - model.predict(z[test]))
-        total[test] = np.square(values[test] - values[train].mean())
+        mean, deviation = values[train].mean(), values[train].std() or 1.0
+        if nonlinear:
+            model = _kernel_ridge(z.shape[1], len(np.unique(subjects[train])))
+            model.fit(z[train], (values[train] - mean) / deviation, groups=subjects[train])
+            predicted = mean + deviation * model.predict(z[test])
+        else:
+            ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
+            predicted = ridge.fit(z[train], values[train]).predict(z[test])
+        left[test] = np.square(values[test] - predicted)
+        total[test] = np.square(values[test] - mean)
     sums = np.array([[left[subjects == s].sum(), total[subjects == s].sum()] for s in ids])
     whole = sums.sum(0)
     r2 = float(1 - whole[0] / whole[1])
     return Regression(r2, jackknife(r2, 1 - np.divide(*(whole - sums).T)), len(z), len(ids))
+
+
+def _kernel_ridge(dimensions: int, subjects: int) -> GridSearchCV:
+    """For values of mean 0 and deviation 1; its parameters are chosen over subjects, of which there are at least 2."""
+    model = make_pipeline(StandardScaler(), KernelRidge(kernel="rbf"))
+    gammas = [share / dimensions for share in (0.01, 0.1, 1.0)]
+    grid = {"kernelridge__alpha": [0.01, 0.1, 1.0], "kernelridge__gamma": gammas}
+    return GridSearchCV(model, grid, cv=GroupKFold(min(3, subjects)), scoring="neg_mean_squared_error")
 
 
 def occupancies(labels: np.ndarray, channels: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.reading import Reading
 from dafnet_core.drawing import Theme, Tile, grey, sheet
-from dafnet_core.evaluation.measures.leakage import LeakageSummary
+from dafnet_core.evaluation.measures.leakage import LeakageByReader
 from dafnet_core.evaluation.measures.modality_probe import ProbeSummary
 from dafnet_core.metrics.probe import principal_axes
 from dafnet_explorer.figures.charts import COLOURS, MANY, apply_style
@@ -119,11 +119,12 @@ def slice_sheet(encodings: Encodings, row: int, colours: Sequence[str], theme: T
     return sheet([tiles], [title], side=200, theme=theme)
 
 
-def leakage_rows(leakage: Mapping[str, LeakageSummary]) -> list[dict[str, str]]:
+def leakage_rows(leakage: LeakageByReader) -> list[dict[str, str]]:
     """Leakage by features of s, as text."""
     rows = []
-    for kind, features in (("occupancies", "share of each channel"), ("pooled", "channels on an 8 x 8 grid")):
-        leak, excess = leakage[kind], leakage[kind].excess
+    kinds = (leakage.occupancies, "share of each channel"), (leakage.pooled, "channels on an 8 x 8 grid")
+    for leak, features in kinds:
+        excess = leak.excess
         rows.append(
             {
                 "features of s": features,

@@ -26,7 +26,7 @@ def test_probe_shows_the_numbers_of_evaluate(app, few, evaluation):
     shown = {m.label: m.value for m in app.metric}
     assert shown["Accuracy, all of z"] == f"{evaluation.result.probe.accuracy:.3f}"
     assert shown["cine → LGE"] == f"{evaluation.result.swap['cine_to_LGE'].accuracy:.3f}"
-    leak = evaluation.result.leakage["occupancies"]
+    leak = evaluation.result.leakage.occupancies
     assert app.dataframe[0].value["accuracy from s"][0].startswith(f"{leak.accuracy:.3f}")
     assert {"scar", "LGE noise"} <= set(app.dataframe[-1].value["known"])
     app.selectbox(key="colour").set_value("heart radius (mm)")

@@ -14,6 +14,17 @@ from dafnet_core.data.phantom.motion import draw_beat, draw_breathing, lv_volume
 from dafnet_core.data.phantom.subject import draw_subject
 from dafnet_core.data.phantom.tissue import TISSUE_INDEX
 
+# of `known_factors`: those that a style should hold and those of the shape, with the modalities that show them
+CONTRAST_PARAMETERS = {
+    "cine flip angle (degrees)": (CINE,),
+    "LGE inversion time / nulling time": (LGE,),
+    "LGE blood T1 / myocardium T1": (LGE,),
+    "LGE noise": (LGE,),
+}
+SHAPE_PARAMETERS = {
+    name: (CINE, LGE) for name in ("heart radius (mm)", "heart across (mm)", "heart down (mm)", "chest fat (mm)")
+}
+
 
 def known_factors(seed: int, subject: int, slice_index: int, difficulty: str) -> dict[str, bool | float]:
     """Ground truth of a slice that a model's factors can be compared with, keyed by readable names with units."""
