@@ -1,4 +1,4 @@
-"""Does the place of single pixels in s carry intensities? Their density is kept, their places are not (not in the paper).
+"""Does the place of single pixels in s carry intensities? Shuffling keeps their density only (not in the paper).
 
 A clean anatomy loses nothing when pixels are shuffled within one tissue: they have one channel. A halftone does.
 """
@@ -34,9 +34,7 @@ class Halftone:
     errors: tuple[float, float, float]
 
 
-def shuffle_within(
-    channels: np.ndarray, regions: np.ndarray, rng: np.random.Generator, cell: int = CELL
-) -> np.ndarray:
+def shuffle_within(channels: np.ndarray, regions: np.ndarray, rng: np.random.Generator, cell: int = CELL) -> np.ndarray:
     """Channels (H, W) shuffled among the pixels that share a cell of `cell` x `cell` pixels and a region.
 
     Args:
@@ -81,5 +79,5 @@ def halftone(
     device = next(iter(model.parameters())).device
     z = torch.from_numpy(decomposition.z_mean[modality]).float().to(device).expand(3, -1)
     images = model.decode(torch.from_numpy(each.copy()).to(device), z)[:, 0].cpu().numpy()
-    errors = np.abs(images - image).mean((1, 2))
-    return Halftone(shuffled, flipped, *images, (float(errors[0]), float(errors[1]), float(errors[2])))
+    errors = np.abs(images - image).mean((1, 2)).tolist()
+    return Halftone(shuffled, flipped, images[0], images[1], images[2], (errors[0], errors[1], errors[2]))

@@ -42,8 +42,9 @@ class DataConfig(Config):
     candidates: int = option(1, "k, images of another modality that one image may be paired with (Sec. III-F)")
     difficulty: str = option(
         "mixed",
-        "phantom difficulty; mixed: every other subject is hard; wide: hearts and images of every kind",
-        ("standard", "hard", "mixed", "wide"),
+        "phantom difficulty; wide: hearts and images of every kind; mixed: every other subject is hard; varied: every "
+        "other one is wide, the others standard and hard by turns",
+        ("standard", "hard", "wide", "mixed", "varied"),
     )
     subjects: int = option(480, "training subjects of the phantom")
     validation_subjects: int = option(12, "validation subjects of the phantom, never trained on")

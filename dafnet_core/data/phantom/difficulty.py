@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 WIDE = "wide"  # the population as varied as hearts in a clinic: anatomy, view, contrast and artefacts
 DIFFICULTIES = ("standard", "hard", WIDE)
+MIXTURES = {"mixed": ("standard", "hard"), "varied": (WIDE, "standard", WIDE, "hard")}  # of subjects, by turns
 VERSIONS = {"standard": 1, "hard": 1, WIDE: 2}  # of the generator: raise it whenever the same seed gives other pixels
 
 
@@ -56,3 +57,8 @@ KNOBS = {
         scar_scale=1.15,
     ),
 }
+
+
+def kinds_of(difficulty: str) -> tuple[str, ...]:
+    """The difficulties of subjects 0, 1, ..., which repeat: several for a mixture, else the difficulty itself."""
+    return MIXTURES.get(difficulty, (difficulty,))

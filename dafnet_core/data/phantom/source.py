@@ -12,7 +12,7 @@ import numpy as np
 from dafnet_core.config import EVALUATION_SEED
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.phantom.constants import CLASSES, FIELD_OF_VIEW_MM, MODALITIES, SLICES, case_name
-from dafnet_core.data.phantom.difficulty import DIFFICULTIES, VERSIONS
+from dafnet_core.data.phantom.difficulty import DIFFICULTIES, MIXTURES, VERSIONS, kinds_of
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.study import Kept, PhantomStudy
 from dafnet_core.data.prepare import MULTIPLE, PERCENTILES, Preparation, scale_intensity, sides
@@ -20,7 +20,6 @@ from dafnet_core.data.samples import Sample, SampleSet, SampleSlices, nearest_sl
 from dafnet_core.data.splits import Split
 from dafnet_core.data.studies import DataError
 
-MIXED, MIXED_KINDS = "mixed", ("standard", "hard")  # every other subject is hard
 EVALUATION_SUBJECTS = 24  # default number of subjects for evaluation
 RANGES = {"seed": (0, 10**9), "subjects": (1, 10**4), "phases": (1, 100)}
 
@@ -31,12 +30,12 @@ class Phantom:
     Args:
         seed: of the generator; seeds from EVALUATION_SEED on are reserved for evaluation.
         subjects: how many, numbered from 0.
-        difficulty: one of DIFFICULTIES, or "mixed".
+        difficulty: one of DIFFICULTIES, or of MIXTURES.
         phases: frames of the cine over the cardiac cycle.
     """
 
     kind: ClassVar[str] = "phantom"
-    help: ClassVar[str] = "phantom[:seed=S,subjects=N,difficulty=standard|hard|mixed|wide,phases=P]"
+    help: ClassVar[str] = "phantom[:seed=S,subjects=N,difficulty=standard|hard|wide|mixed|varied,phases=P]"
     own_options: ClassVar[frozenset[str]] = frozenset({"difficulty", "subjects", "validation_subjects", "phases"})
     synthetic: ClassVar[bool] = True
     knows_warps: ClassVar[bool] = True
@@ -58,7 +57,8 @@ class Phantom:
 
     def __init__(self, seed: int, subjects: int, difficulty: str = "standard", phases: int = 1, spec: str = "") -> None:
         self.seed, self.difficulty, self.phases = seed, difficulty, phases
-        generator = VERSIONS[MIXED_KINDS[0] if difficulty == MIXED else difficulty]
+        self._kinds = kinds_of(difficulty)
+        generator = max(VERSIONS[kind] for kind in self._kinds)
         self.name = f"cardiac phantom, generator version {generator}"
         self.version = {"phantom": generator}
         self.spec = self.public_name = spec or evaluation_spec(seed=seed, subjects=subjects, difficulty=difficulty)
@@ -98,7 +98,7 @@ class Phantom:
 
     def study(self, name: str, preparation: Preparation) -> PhantomStudy:
         number = self._numbers[name]
-        difficulty = MIXED_KINDS[number % 2] if self.difficulty == MIXED else self.difficulty
+        difficulty = self._kinds[number % len(self._kinds)]
         return PhantomStudy(
             self.seed,
             number,
@@ -197,6 +197,6 @@ def phantom_values(spec: str) -> dict[str, Any]:
         numbers[key] = int(text) if text.isdecimal() and len(text) < 12 else -1
         if not low <= numbers[key] <= high:
             raise ValueError(f"data is {spec!r}; expected {key} to be a whole number from {low} to {high}")
-    if values["difficulty"] not in (*DIFFICULTIES, MIXED):
-        raise ValueError(f"difficulty is {values['difficulty']!r}; expected standard, hard, wide or mixed")
+    if values["difficulty"] not in (known := (*DIFFICULTIES, *MIXTURES)):
+        raise ValueError(f"difficulty is {values['difficulty']!r}; expected one of {', '.join(known)}")
     return numbers | {"difficulty": values["difficulty"]}

@@ -19,6 +19,7 @@ from dafnet_core.data.phantom.constants import (
     SLICES,
     case_name,
 )
+from dafnet_core.data.phantom.difficulty import kinds_of
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.motion import draw_displacement
 from dafnet_core.data.phantom.parameters import known_factors
@@ -167,13 +168,12 @@ def phantom_slices(
     Args:
         seed, subjects: of `generate`.
         size: image side in pixels.
-        difficulty: of every subject, or "mixed": odd subjects are hard.
+        difficulty: of every subject, or one of MIXTURES.
         slices: of each subject.
         phases: frames of the cine over the cardiac cycle.
         options: of `PairedSlices`.
     """
-    mixed, kept = ("standard", "hard"), Kept()
-    kinds = {n: mixed[n % 2] if difficulty == "mixed" else difficulty for n in subjects}
-    studies = [PhantomStudy(seed, n, size, slices, kind, phases, kept) for n, kind in kinds.items()]
+    kinds, kept = kinds_of(difficulty), Kept()
+    studies = [PhantomStudy(seed, n, size, slices, kinds[n % len(kinds)], phases, kept) for n in subjects]
     preparation = Preparation(size, size, FIELD_OF_VIEW_MM / size)
     return PairedSlices(MODALITIES, CLASSES, preparation, studies, **options)

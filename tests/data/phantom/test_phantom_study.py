@@ -40,6 +40,9 @@ def test_slices_hand_on_what_their_study_knows():
     data = phantom_slices(3, range(2), size=64, slices=4, difficulty="mixed")
     assert data.ground_truth(6) == known_factors(3, 1, 2, "hard")
     assert data.ground_truth(2) == known_factors(3, 0, 2, "standard")
+    varied = phantom_slices(3, range(4), size=64, slices=4, difficulty="varied")
+    kinds = ("wide", "standard", "wide", "hard")
+    assert [varied.ground_truth(4 * n) == known_factors(3, n, 0, kind) for n, kind in enumerate(kinds)] == [True] * 4
     positions, _ = data.truth(6)
     assert np.array_equal(positions[LGE, CINE], data.studies[1].truth(2)[0][LGE, CINE])
 

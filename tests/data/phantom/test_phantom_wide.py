@@ -189,7 +189,7 @@ def test_a_study_knows_the_displacements_and_truth_of_its_pairs():
 
 
 def test_a_source_tells_the_version_of_its_generator():
-    for difficulty, version in (("standard", 1), ("hard", 1), ("mixed", 1), ("wide", 2)):
+    for difficulty, version in (("standard", 1), ("hard", 1), ("mixed", 1), ("wide", 2), ("varied", 2)):
         source = Phantom.open(f"phantom:difficulty={difficulty}")
         assert source.version == {"phantom": version}
         assert source.name == f"cardiac phantom, generator version {version}"
