@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.parallel import rank_and_size, summed
 
-DICE = ("present", "paper")  # kinds of the Dice of L_sup
+DICE = ("present", "paper", "every")  # kinds of the Dice of L_sup
+TOLERATED = 0.01  # share of an image that a class must fill falsely to cost half a Dice, where the mask lacks it
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
 
 
@@ -48,6 +50,25 @@ def dice_loss_of_all(probs: Tensor, masks: Tensor) -> Tensor:
     return 1 - 2 * (probs * truth).sum((1, 2, 3)) / (probs.sum((1, 2, 3)) + truth.sum((1, 2, 3))).clamp_min(1e-6)
 
 
+def dice_loss_of_every(probs: Tensor, masks: Tensor) -> Tensor:
+    """1 - Dice of each sample, mean over all classes but background; a class that the mask lacks costs its pixels.
+
+    Not in the paper. The cost of an absent class is a / (a + TOLERATED), with a its share of the image.
+
+    Args:
+        probs: (N, L, H, W) class probabilities.
+        masks: (N, H, W) int64 labels.
+
+    Returns:
+        (N,), in [0, 1].
+    """
+    truth = F.one_hot(masks, probs.shape[1]).movedim(-1, 1)[:, 1:].to(probs.dtype)
+    probs = probs[:, 1:]
+    size, found = truth.mean((2, 3)), probs.mean((2, 3))
+    dice = 2 * (probs * truth).mean((2, 3)) / (found + size).clamp_min(1e-12)
+    return torch.where(size > 0, 1 - dice, found / (found + TOLERATED)).mean(1)
+
+
 def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross entropy of each sample, each class weighted by 1 - its share of that sample's pixels (Sec. III-C).
 
@@ -64,8 +85,8 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
 
 def supervised_loss(logits: Tensor, masks: Tensor, dice: str = DICE[0]) -> Tensor:
     """L_sup of each sample (Sec. III-C) with a kind of Dice: (N, L, H, W), (N, H, W) -> (N,)."""
-    kind = dice_loss_of_all if dice == "paper" else dice_loss
-    return kind(logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
+    kinds = {"present": dice_loss, "paper": dice_loss_of_all, "every": dice_loss_of_every}
+    return kinds[dice](logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

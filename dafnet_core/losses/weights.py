@@ -88,7 +88,8 @@ class LossWeights(Config):
     dice: str = option(
         "present",
         "Dice of L_sup: present, the mean over the classes of a slice; paper, one ratio over all classes and pixels, "
-        "to which false pixels of an absent class count (Sec. III-C)",
+        "to which false pixels of an absent class count (Sec. III-C); every, the mean over all classes, to "
+        "which they count too",
         DICE,
         flag="dice",
     )

@@ -15,7 +15,14 @@ from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.phantom.write import write_folder
 from dafnet_core.data.sources import training_data
 from dafnet_core.data.studies import DataError
-from dafnet_core.losses.functions import dice_loss, dice_loss_of_all
+from dafnet_core.losses.functions import (
+    DICE,
+    TOLERATED,
+    dice_loss,
+    dice_loss_of_all,
+    dice_loss_of_every,
+    supervised_loss,
+)
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.networks.pairing import PairWeighting
@@ -121,6 +128,19 @@ def test_the_paper_s_dice_is_one_ratio_to_which_absent_classes_count():
     probs[0, 1, :2], probs[0, 2, 2:] = 1, 1  # the absent class 2 in all other pixels
     assert dice_loss(probs, masks).item() == pytest.approx(0)
     assert dice_loss_of_all(probs, masks).item() == pytest.approx(1 - 2 * 8 / (16 + 8))
+    assert dice_loss_of_every(probs, masks).item() == pytest.approx(0.5 / (0.5 + TOLERATED) / 2)
+    masks[0, 2, 0] = 2
+    assert dice_loss_of_every(probs, masks).item() == pytest.approx(dice_loss(probs, masks).item())
+
+
+@pytest.mark.parametrize("dice", DICE)
+def test_every_dice_falls_as_the_prediction_improves(dice):
+    masks = torch.zeros(1, 8, 8, dtype=torch.long)
+    masks[0, :4, :4] = 1
+    logits = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    before = supervised_loss(logits, masks, dice)
+    before.sum().backward()
+    assert supervised_loss(logits.detach() - 10 * logits.grad, masks, dice) < before
 
 
 def test_validation_without_annotations_hides_the_organs_of_the_target_as_regions_too():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dafnet_core.analysis.encodings import Encodings
@@ -48,7 +48,7 @@ class LeakageByReader:
 
     occupancies: LeakageSummary
     pooled: LeakageSummary
-    cnn: CnnLeakage = field(default_factory=CnnLeakage)
+    cnn: CnnLeakage | None = None
 
 
 class ModalityLeakage:
@@ -87,15 +87,15 @@ def _summary(leak: Leakage) -> LeakageSummary:
     return LeakageSummary(leak.anatomy.accuracy, leak.anatomy.ci95, leak.truth.accuracy, leak.excess)
 
 
-def _read_by_cnn(e: Encodings, context: Context) -> CnnLeakage:
+def _read_by_cnn(e: Encodings, context: Context) -> CnnLeakage | None:
     if e.masks is None:
         context.reasons["leakage.cnn"] = NO_MASKS
-        return CnnLeakage()
+        return None
     try:
         found = usable_information(e.anatomies, e.channels, e.masks, len(e.classes), e.modality, e.subjects)
     except ValueError as error:
         context.reasons["leakage.cnn"] = str(error)
-        return CnnLeakage()
+        return None
     by_subject = dict(zip(sorted(set(e.subjects.tolist())), found.truth - found.anatomy, strict=True))
     path = "leakage.cnn.excess_nats"
     return CnnLeakage(context.mean(path, [(s, float(v)) for s, v in by_subject.items()]), found.excess.ci95)
