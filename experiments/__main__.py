@@ -1,12 +1,12 @@
-"""python -m experiments TABLE [...]: `section-vh` is Sec. V-H; `disentangle` compares terms that clean the anatomy."""
+"""python -m experiments TABLE [...]: `section-vh` is Sec. V-H; `disentangle` and `dice` compare loss terms."""
 
 from __future__ import annotations
 
 import sys
 
-from experiments import disentangle, section_vh
+from experiments import dice, disentangle, section_vh
 
-TABLES = {"disentangle": disentangle.main, "section-vh": section_vh.main}
+TABLES = {"dice": dice.main, "disentangle": disentangle.main, "section-vh": section_vh.main}
 
 
 def main(arguments: list[str]) -> int:
