@@ -147,6 +147,8 @@ class PairOutputs:
         z_prior, z_reencoded: (M, B', n_z): samples of N(0, I), and the means of z encoded from their images.
         z_swapped, z_swapped_reencoded: (P, B'', n_z): means of z_i, detached, and those that
             modality i's encoder gives for g(s_j, z_i).
+        again: (N, H, W) channels of the anatomies that were decoded with z_prior and z_swapped, in that order.
+        again_logits: (N, C, H, W) float32, channel logits of the images made from them.
         channel_logits: (M, B, C, H, W) float32 of candidate 0, whose largest is 1 in s.
         changed_logits: the same of images with other intensities; None where the batch has none.
         flipped_images: (M, B, H, W) g(s_i with flipped pixels, z_i); None without flips.
@@ -170,6 +172,8 @@ class PairOutputs:
     z_reencoded: Tensor
     z_swapped: Tensor
     z_swapped_reencoded: Tensor
+    again: Tensor
+    again_logits: Tensor
     channel_logits: Tensor
     changed_logits: Tensor | None = None
     flipped_images: Tensor | None = None

@@ -26,6 +26,13 @@ def invariance(f: Forward) -> Tensor | None:
     return F.cross_entropy(changed.flatten(0, 1), f.outputs.channel_logits.argmax(2).flatten(0, 1))
 
 
+def anatomy_reconstruction(f: Forward) -> Tensor | None:
+    """Cross entropy of the channels of images of random and swapped styles, encoded again, against s; nats a pixel."""
+    if not len(f.outputs.again):
+        return None
+    return F.cross_entropy(f.outputs.again_logits, f.outputs.again)
+
+
 def boundary(f: Forward) -> Tensor:
     """Potts term: the share of neighbouring pixels in different channels, of own anatomies; in [0, 1]."""
     s = f.outputs.s[:, :, 0]

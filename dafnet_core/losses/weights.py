@@ -66,6 +66,12 @@ class LossWeights(Config):
     invariance: float = weight(
         0.0, disentangle.invariance, "channels that follow changed intensities; 0 in the paper", costly=True
     )
+    rec_s: float = weight(
+        0.0,
+        disentangle.anatomy_reconstruction,
+        "s encoded again from images of random and swapped styles; 0 in the paper",
+        costly=True,
+    )
     boundary: float = weight(
         0.0, disentangle.boundary, "the boundary length of anatomies (Potts); 0 in the paper", costly=True
     )

@@ -92,7 +92,7 @@ class DAFNetMethod:
         draws = np.stack([stream.standard_normal((2, m, self.config.z_dim)) for stream in streams], 2)
         z, further = torch.from_numpy(draws).float()  # (2, M, B, n_z)
         some = math.ceil(len(streams) * share)
-        drawn = further[:, : some if weights.rec_z else 0]
+        drawn = further[:, : some if weights.rec_z or weights.rec_s else 0]
         flips = None
         if weights.flips:
             drawn_flips = [self._flips(stream, (m, *size)) for stream in streams]

@@ -122,15 +122,15 @@ class DAFNet(nn.Module):
         z_fixed = torch.stack([z[i] for i in fixed])[:, :, None].expand(-1, -1, k, -1)
         z_prior, drawn, swapped = noise.drawn, noise.drawn.shape[1], noise.swapped
         z_swapped = torch.stack([mean[i, :swapped] for i in fixed]).detach()
+        again = torch.cat([*own[:, :drawn], *(own[j, :swapped] for _, j in pairs)])
         images = self.decode(
-            torch.cat([anatomies, *own[:, :drawn], *(own[j, :swapped] for _, j in pairs)]),
+            torch.cat([anatomies, again]),
             torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_prior.flatten(0, 1), z_swapped.flatten(0, 1)]),
         )
         sizes = [m * b, len(pairs) * b * k]
         y_own, y_deformed, *y_again = images.split([*sizes, *[drawn] * m, *[swapped] * len(pairs)])
-        z_reencoded, z_swapped_reencoded = self._encode_again(y_again, [*range(m), *fixed]).split(
-            [m * drawn, len(pairs) * swapped]
-        )
+        z_again, again_logits = self._encode_again(y_again, [*range(m), *fixed])
+        z_reencoded, z_swapped_reencoded = z_again.split([m * drawn, len(pairs) * swapped])
         logits_own, logits_deformed, logits_fused = logits.split([*sizes, len(logits) - sum(sizes)])
         return PairOutputs(
             pairs=pairs,
@@ -151,6 +151,8 @@ class DAFNet(nn.Module):
             z_reencoded=z_reencoded.unflatten(0, (m, drawn)),
             z_swapped=z_swapped,
             z_swapped_reencoded=z_swapped_reencoded.unflatten(0, (len(pairs), swapped)),
+            again=again.argmax(1),
+            again_logits=again_logits.float(),
             channel_logits=channel_logits.float().unflatten(0, (m, b, k))[:, :, 0],
             changed_logits=None if batch.changed is None else self._changed(batch.changed),
             flipped_images=None if noise.flips is None else self._flipped(own, z, noise.flips),
@@ -172,13 +174,15 @@ class DAFNet(nn.Module):
             return torch.cat([self.segment(part) for part in parts])
         return self.segment(torch.cat(list(parts)))
 
-    def _encode_again(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
-        """Means of z of synthetic images, concatenated; each is encoded again by the encoders of its modality."""
+    def _encode_again(self, images: Sequence[Tensor], modalities: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Means of z and channel logits of synthetic images, concatenated, by the encoders of their modalities."""
         some = [(x, i) for x, i in zip(images, modalities, strict=True) if len(x)]
         if not some:
-            return images[0].new_zeros(0, self.config.z_dim)
+            empty = images[0]
+            return empty.new_zeros(0, self.config.z_dim), empty.new_zeros(0, self.config.channels, *empty.shape[2:])
         images, modalities = zip(*some, strict=True)
-        return self.encode_modality(self.anatomy_encoder(images, modalities), torch.cat(images))[0]
+        logits = self.anatomy_encoder.logits(images, modalities)
+        return self.encode_modality(one_hot(logits), torch.cat(images))[0], logits
 
     @torch.inference_mode()
     def predict(

@@ -152,7 +152,16 @@ def _shown(value: Any) -> str:
     )
 
 
-CLEAN = ("invariance", "boundary", "confidence", "balance", "flips", "hide", "agree")  # terms that clean the anatomy
+CLEAN = (
+    "invariance",
+    "rec_s",
+    "boundary",
+    "confidence",
+    "balance",
+    "flips",
+    "hide",
+    "agree",
+)  # terms that clean the anatomy
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {  # Sec. IV-A and the published code

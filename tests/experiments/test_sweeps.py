@@ -11,7 +11,7 @@ from dafnet_core.training.config import TrainConfig
 from experiments import dice, disentangle
 from experiments.sweep import Cell, Sweep, number_at
 
-TINY = "--size 64 --steps 2 --finish-steps 1 --batch-size 2 --subjects 2 --validation-subjects 1 --validate-every 2 --warmup 1"
+TINY = "--size 64 --steps 2 --finish-steps 1 --batch-size 2 --warmup 1 --subjects 2 --validation-subjects 1"
 
 
 @pytest.mark.parametrize("sweep", [disentangle, dice])
