@@ -14,8 +14,8 @@ from experiments.sweep import Cell, Sweep
 
 SUBJECTS = "phantom:seed=9700,subjects=8,difficulty=standard"  # to choose terms on; never those of the cards
 BASE = (
-    "--data phantom --decoder film --size 96 --w-rec 6 --w-rec-z 0.1 --w-kl 0.01 --kl-phase1 0.002 --w-swap 1 "
-    "--without adv_mask adv_image --lr 1.5e-3 --clean-from 60 --clean-ramp 120 --ema 0.98"
+    "--recipe plain --data phantom --difficulty mixed --decoder film --size 96 --w-rec 6 --w-rec-z 0.1 --w-kl 0.01 "
+    "--kl-phase1 0.002 --w-swap 1 --without adv_mask adv_image --lr 1.5e-3 --clean-from 60 --clean-ramp 120 --ema 0.98"
 )
 VARIANTS = {  # options on top of BASE
     "none": "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.checkpoints.schema import StartRecord
+from dafnet_core.checkpoints.schema import StartRecord, TrainingRecord
 from dafnet_core.data.sources import source_class
 from dafnet_core.evaluation.measures.segmentation import DiceSummary
 from dafnet_core.evaluation.result import EvaluationResult
@@ -84,20 +84,25 @@ def _facts(checkpoint: Checkpoint) -> list[str]:
         f"| {training.target} annotated in | {len(training.annotated_target_subjects)} training subjects |",
         f"| steps, seed | {training.step}, {training.option('seed')} |",
         f"| time | {training.minutes} minutes, validation included; {training.machine} |",
-        f"| command | `{training.command} --out RUN` |",
-        *_fine_tuned_from(training.start),
+        f"| command | `{training.command}{_recipe_of_then(training)} --out RUN` |",
+        *_fine_tuned_from(training.start, _recipe_of_then(training)),
     ]
 
 
-def _fine_tuned_from(start: StartRecord | None) -> list[str]:
+def _recipe_of_then(training: TrainingRecord) -> str:
+    """What a command of version 0.1 lacks today: it had one recipe."""
+    return "" if "recipe" in training.configuration else " --recipe plain"
+
+
+def _fine_tuned_from(start: StartRecord | None, recipe: str) -> list[str]:
     """Rows for the checkpoint that a run was fine-tuned from, and recursively for that one's."""
     if not start:
         return []
     row = (
         f"| fine-tuned from | `{start.name}` (digest {start.digest[:8]}), trained for {start.step} steps and "
-        f"{start.minutes} minutes by `{start.command} --out RUN` |"
+        f"{start.minutes} minutes by `{start.command}{recipe} --out RUN` |"
     )
-    return [row, *_fine_tuned_from(start.start)]
+    return [row, *_fine_tuned_from(start.start, recipe)]
 
 
 def weaknesses(result: EvaluationResult) -> Iterator[str]:

@@ -98,13 +98,14 @@ def training_data(
 
     Args:
         warp_supervised: whether the run needs the known warps of registered data (w_warp above 0).
-        agreeing: whether it needs warps that are known in any way (w_agree above 0).
+        agreeing: whether it uses warps that are known in any way, where they are (w_agree above 0).
 
     Raises:
         ValueError: the data, of whichever part, the split or the annotations do not fit the configuration.
     """
     source = source_class(config.source).for_training(config, seed)
-    _check_warps(source, config, warp_supervised, agreeing)
+    _check_warps(source, config, warp_supervised)
+    known = config.pairing == "expert" and (source.knows_warps or bool(source.registered and config.warp))
     split = source.split(config, seed)
     target = _target(config, source.modalities)
     annotated = {
@@ -128,7 +129,7 @@ def training_data(
 
     val_options = {"warp": config.warp} if source.registered else {}
     options = {"pairing": config.pairing, "candidates": config.candidates}
-    train = samples("train", **options, known_warps=agreeing and source.knows_warps)
+    train = samples("train", **options, known_warps=agreeing and known and source.knows_warps)
     val = samples("val", **options, **val_options)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):
@@ -137,10 +138,12 @@ def training_data(
             raise DataError(f"{config.source}: no {part} subject is annotated; add masks to labelsTr")
     assumed = (*(f"training: {note}" for note in train.notes), *(f"validation: {note}" for note in val.notes))
     annotated_names = tuple(sorted(annotated["train"]))
+    if agreeing and not known:
+        assumed += ("w_agree has no effect: the warps between these pairs are not known",)
     return TrainingData(source, train, val, split, target, annotated_names, source.notes(split), assumed)
 
 
-def _check_warps(source: DataSource, config: DataConfig, supervised: bool, agreeing: bool) -> None:
+def _check_warps(source: DataSource, config: DataConfig, supervised: bool) -> None:
     """Check that warps are known where a run needs them: arguments of `training_data`."""
     if supervised and not (source.registered and config.warp and config.pairing == "expert"):
         lies = "registered" if source.registered else "not registered"
@@ -148,12 +151,6 @@ def _check_warps(source: DataSource, config: DataConfig, supervised: bool, agree
             f"w_warp is above 0, but {config.source} is {lies}, warp is {config.warp:g} and pairing is "
             f"{config.pairing}; known warps are the truth of registered data only, with --warp above 0 and "
             "--pairing expert"
-        )
-    known = config.pairing == "expert" and (source.knows_warps or bool(source.registered and config.warp))
-    if agreeing and not known:
-        raise DataError(
-            f"w_agree is above 0, but the warps between the modalities of {config.source} are not known (or pairs are "
-            "shuffled); they are those of the phantom, and of registered data with --warp above 0"
         )
 
 

@@ -43,7 +43,10 @@ class ScheduleConfig(Config):
 
     seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for evaluation")
     recipe: str = option(
-        "default", "values of many options at once, which other options change again", ("default", "paper")
+        "plain",
+        "values of many options at once, which other options change again; on the command line clean, unless another "
+        "one is named",
+        ("plain", "clean", "paper"),
     )
     steps: int = option(1800, "training steps")
     epochs: int = option(0, "epochs in place of --steps, with a validation after each in place of --validate-every")
@@ -152,6 +155,7 @@ def _shown(value: Any) -> str:
     )
 
 
+STANDARD_RECIPE = "clean"  # of the command line
 CLEAN = (
     "invariance",
     "rec_s",
@@ -163,7 +167,25 @@ CLEAN = (
     "agree",
 )  # terms that clean the anatomy
 RECIPES: dict[str, dict[str, Any]] = {
-    "default": {},
+    "plain": {},
+    "clean": {  # terms that keep intensities and the modality out of s (python -m experiments disentangle)
+        "dice": "every",
+        "w_rec": 6.0,
+        "rec_phase1": 6.0,
+        "w_rec_z": 0.1,
+        "w_kl": 0.01,
+        "kl_phase1": 0.002,
+        "w_swap": 1.0,
+        "w_adv_mask": 0.0,
+        "w_adv_image": 0.0,
+        "w_invariance": 1.0,
+        "w_rec_s": 1.0,
+        "w_boundary": 1.0,
+        "w_confidence": 0.3,
+        "w_balance": 5.0,
+        "w_agree": 1.0,
+        "lr": 1.5e-3,
+    },
     "paper": {  # Sec. IV-A and the published code
         "model": "published",
         "size": (192,),

@@ -20,7 +20,7 @@ from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.files import atomic_write, check_writable
 from dafnet_core.methods.base import Trainable
 from dafnet_core.parallel import rank_and_size
-from dafnet_core.training.config import TrainConfig
+from dafnet_core.training.config import STANDARD_RECIPE, TrainConfig
 
 
 def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
@@ -109,12 +109,12 @@ def _public(config: TrainConfig) -> dict[str, Any]:
 
 
 def _arguments(config: TrainConfig) -> list[str]:
-    """The options that give this configuration."""
+    """The options that give this configuration on the command line, which has a recipe of its own."""
     arguments, public, defaults = [], _public(config), _public(TrainConfig.of(recipe=config.schedule.recipe))
+    defaults["recipe"] = STANDARD_RECIPE
     for name in config.options():
         value = public[name]
-        named = name in ("data", "decoder") or (name == "recipe" and value != "default")
-        if named or value != defaults[name]:
+        if name in ("data", "decoder") or value != defaults[name]:
             arguments += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else (value,))]
     return arguments
 

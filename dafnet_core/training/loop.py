@@ -78,7 +78,7 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
             print(f"warning: {warning}", file=sys.stderr)
         for note in data.notes:
             print(f"note: {note}", file=sys.stderr)
-        if config.schedule.recipe != "default":
+        if config.schedule.recipe != "plain":
             print(f"recipe {config.schedule.recipe}: {config.recipe_in_words()}")
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)

@@ -11,7 +11,6 @@ from dafnet_core.data.dataset import Augmentation
 from dafnet_core.data.intensity import MILD, STRONG, IntensityChange, change_intensity, contrast_curve
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.sources import training_data
-from dafnet_core.data.studies import DataError
 from dafnet_core.losses import disentangle
 from dafnet_core.losses.terms import Forward
 from dafnet_core.losses.weights import LossWeights, generator_terms
@@ -128,13 +127,16 @@ def test_a_step_takes_all_terms_and_trains_the_classifier(make_config):
     assert not torch.equal(before, state.critics.modality.head.weight)
 
 
-def test_warps_have_to_be_known_for_agreement(tmp_path):
+def test_agreement_uses_warps_where_they_are_known_and_says_where_not():
     data = training_data(DataConfig(subjects=1, validation_subjects=1, size=64), 0, agreeing=True)
     pair = data.train.studies[0].pair(2)
     fields = data.train.sample(2, np.random.default_rng(0)).displacements
     assert np.allclose(fields, pair.displacement, atol=1e-5)
-    with pytest.raises(DataError, match="w_agree is above 0"):
-        training_data(DataConfig(subjects=1, validation_subjects=1, size=64, pairing="shuffled"), 0, agreeing=True)
+    assert not any("w_agree" in note for note in data.notes)
+    shuffled = DataConfig(subjects=1, validation_subjects=1, size=64, pairing="shuffled")
+    data = training_data(shuffled, 0, agreeing=True)
+    assert "w_agree has no effect: the warps between these pairs are not known" in data.notes
+    assert data.train.sample(2, np.random.default_rng(0)).displacements is None
 
 
 # ---- intensities ----
