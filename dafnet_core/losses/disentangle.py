@@ -76,10 +76,11 @@ def _own(f: Forward) -> Tensor:
 
 
 def agreement(f: Forward) -> Tensor | None:
-    """Cross entropy of the channels of one modality against those of the other at the same place of the anatomy.
+    """1 - the probability of the other modality's channel at the same place of the anatomy; mean over pixels, to 1.
 
     Where the warps are known: p of the fixed and q of the moving image show one place if p + fixed(p) = q + moving(q),
-    and q is found by fixed-point iteration. Nats a pixel, over pixels whose q lies in the image.
+    and q is found by fixed-point iteration; pixels whose q lies outside the image do not count. Bounded, unlike a
+    cross entropy, so that what one modality alone shows (a scar in LGE) may have a channel of its own.
     """
     fields = f.batch.displacements
     if fields is None:
@@ -95,6 +96,6 @@ def agreement(f: Forward) -> Tensor | None:
             q = target - warp(moving, q).movedim(1, -1)
         channels = warp(f.outputs.s[j, :, 0].detach(), q).argmax(1)
         inside = (q.abs() <= 1).all(-1)
-        loss = F.cross_entropy(f.outputs.channel_logits[i], channels, reduction="none")
+        loss = 1 - f.outputs.channel_logits[i].softmax(1).gather(1, channels[:, None])[:, 0]
         total = total + (loss * inside).sum() / inside.sum().clamp_min(1)
     return total / len(f.outputs.pairs)

@@ -85,7 +85,7 @@ def test_agreement_follows_the_known_warp(forward):
     found = with_labels(forward, labels)
     known = replace(found, batch=replace(found.batch, displacements=shift))
     assert disentangle.agreement(known).item() < 0.01
-    assert disentangle.agreement(found).item() > 1
+    assert disentangle.agreement(found).item() > 0.05
     assert disentangle.agreement(replace(found, batch=replace(found.batch, displacements=None))) is None
 
 
