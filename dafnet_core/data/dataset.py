@@ -154,6 +154,8 @@ class PairedSlices:
         warp: evaluate registered data under known smooth warps of this amount (Augmentation), seeded by
             `warp_seed`; 0 for none.
         known_warps: give samples the displacements that their studies know (`Batch.displacements`).
+        unknown_warps: give them none even if they were augmented by warps, since nobody knows how far their images lay
+            apart before.
     """
 
     def __init__(
@@ -170,6 +172,7 @@ class PairedSlices:
         warp: float = 0.0,
         warp_seed: int = 0,
         known_warps: bool = False,
+        unknown_warps: bool = False,
     ) -> None:
         if pairing not in PAIRINGS:
             raise ValueError(f"pairing is {pairing!r}; expected one of {', '.join(PAIRINGS)}")
@@ -178,7 +181,7 @@ class PairedSlices:
         self.modalities, self.classes, self.preparation, self.studies = modalities, classes, preparation, studies
         self.pairing, self.candidates, self.unannotated = pairing, candidates, unannotated or {}
         self.warp, self.warp_seed, self.patients = warp, warp_seed, patients or {}
-        self.known_warps = known_warps
+        self.known_warps, self.unknown_warps = known_warps, unknown_warps
         self._index = [
             (number, pair, own)
             for number, study in enumerate(studies)
@@ -319,7 +322,8 @@ class PairedSlices:
         for n in range(shard[0], batch_size, shard[1]):
             rng = np.random.default_rng([seed, epoch, int(chosen[n])])
             sample = self.sample(int(chosen[n]), rng)
-            samples.append(augment(sample, augmentation, rng) if augmentation != UNCHANGED else sample)
+            sample = augment(sample, augmentation, rng) if augmentation != UNCHANGED else sample
+            samples.append(replace(sample, displacements=None) if self.unknown_warps else sample)
         return collate(samples)
 
     def epoch_of(self, step: int, batch_size: int) -> int:

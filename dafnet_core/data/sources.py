@@ -129,7 +129,7 @@ def training_data(
 
     val_options = {"warp": config.warp} if source.registered else {}
     options = {"pairing": config.pairing, "candidates": config.candidates}
-    train = samples("train", **options, known_warps=agreeing and known and source.knows_warps)
+    train = samples("train", **options, known_warps=agreeing and known and source.knows_warps, unknown_warps=not known)
     val = samples("val", **options, **val_options)
     for data, part in ((train, "training"), (val, "validation")):
         if not len(data):

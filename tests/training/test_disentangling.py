@@ -139,6 +139,14 @@ def test_agreement_uses_warps_where_they_are_known_and_says_where_not():
     assert data.train.sample(2, np.random.default_rng(0)).displacements is None
 
 
+def test_augmentation_by_warps_does_not_make_unknown_warps_known():
+    moved = Augmentation(warp=4.0)
+    for unknown in (True, False):
+        data = phantom_slices(3, range(1), size=64, unknown_warps=unknown)
+        batch = data.batch_at(0, 2, 0, augmentation=moved)
+        assert (batch.displacements is None) is unknown
+
+
 # ---- intensities ----
 
 
