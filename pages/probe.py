@@ -8,6 +8,7 @@ from dafnet_explorer import background_evaluation, controls, provenance, sidebar
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.probe import (
+    cnn_text,
     colourings,
     confusion_rows,
     leakage_rows,
@@ -15,11 +16,13 @@ from dafnet_explorer.figures.probe import (
     reading_rows,
     scatter,
     slice_sheet,
+    stability_rows,
     z_axes,
     z_csv,
 )
 from dafnet_explorer.figures.texts import cell
 
+EARLIER = "this card is of an earlier version"
 checkpoint = sidebar.current_checkpoint()
 dark = sidebar.theme() is DARK
 names = checkpoint.config.modalities
@@ -86,8 +89,24 @@ st.markdown(
 )
 if result.leakage is not None:
     st.dataframe(leakage_rows(result.leakage), hide_index=True)
+    if (cnn := result.leakage.cnn) and cnn.excess_nats is not None:
+        st.markdown(cnn_text(cnn, len(names)))
+    else:
+        st.caption(f"No CNN read s: {result.why.get('leakage.cnn', EARLIER)}.")
 else:
-    st.caption(f"Leakage was not measured: {result.why.get('leakage', 'this card is of an earlier version')}.")
+    st.caption(f"Leakage was not measured: {result.why.get('leakage', EARLIER)}.")
+
+st.subheader("Other intensities, and flipped pixels")
+st.markdown(
+    "Each image is encoded again with another contrast curve, bias field and noise. A clean **s** does not follow "
+    "intensities: nearly all pixels keep their channel (1). Then 1 % or 5 % of the pixels of **s** are flipped to a "
+    "random channel, and the image is decoded. A clean model changes these pixels only, on average by less than 0.02 "
+    "or 0.10, of intensities in [-1, 1]; one that reads a code from single pixels changes more."
+)
+if stability := stability_rows(result):
+    st.dataframe(stability, hide_index=True)
+else:
+    st.caption(f"Neither was measured: {result.why.get('invariance', EARLIER)}.")
 if evaluation is None or evaluation.statistics is None:
     st.stop()
 

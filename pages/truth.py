@@ -3,11 +3,14 @@
 import streamlit as st
 
 from dafnet_core.analysis.truth import dci
+from dafnet_core.checkpoints.card import options, selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, controls, sidebar, subjects
+from dafnet_core.evaluation.measures.style import SUBJECTS
+from dafnet_explorer import background_evaluation, controls, provenance, sidebar, subjects
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
-from dafnet_explorer.figures.truth import truth_figure, truth_rows
+from dafnet_explorer.figures.texts import cell
+from dafnet_explorer.figures.truth import speckle_rows, stored_styles, style_figure, truth_figure, truth_rows
 
 checkpoint = sidebar.current_checkpoint()
 dark = sidebar.theme() is DARK
@@ -20,7 +23,8 @@ st.markdown(
     "breathing in the **warp**, and none of them in another factor."
 )
 sidebar.stop_without_factors(checkpoint)
-if subjects.sample_source(checkpoint) is None:
+source = subjects.sample_source(checkpoint)
+if source is None:
     st.info(
         "This page needs subjects whose properties are known: contrast, noise, sizes, positions, breathing. Of images "
         f"of {' and '.join(checkpoint.config.modalities)} nobody knows them; only synthetic images have them. Select a "
@@ -28,10 +32,40 @@ if subjects.sample_source(checkpoint) is None:
         "modality is on the page Probe, for this checkpoint too."
     )
     st.stop()
+
+
+def show_stored_styles() -> None:
+    """What the card holds of `evaluate --measures all`, which takes too long for a page."""
+    st.subheader("Contrast in z and in s")
+    stored = stored_styles(checkpoint)
+    if not stored:
+        spec = source.evaluation_spec(SUBJECTS, source.samples.variants[0])
+        st.caption(
+            "How well contrast parameters are predicted from z, from s and from true intensities is not stored in this "
+            f"checkpoint. To compute it: `python -m dafnet_core.evaluate CHECKPOINT --data {spec} --measures all`"
+        )
+    for title, result in stored.items():
+        figure = style_figure(result.style, dark) if result.style else None
+        if figure:
+            facts = provenance.about(checkpoint, result.data)
+            st.plotly_chart(figure, key=f"style-{title}", config=chart("style", facts), alt="R² of contrast parameters")
+        elif result.style:
+            st.info(f"No contrast parameter counts: {result.why.get('style.z.linear.mean_r2', 'none was measured')}.")
+        if result.prior:
+            st.metric("Masks kept under random styles", cell(result.prior.dice_kept), help="Dice; styles from N(0, I)")
+        st.caption(
+            "In a clean model z predicts contrast as well as the true intensities of tissues do, s does not predict it "
+            "(0), and masks stay under any style (1). Each bar: the better of ridge and kernel ridge regression, on "
+            f"other subjects. From the checkpoint's card, {title}: {result.n_subjects} subjects. {selected_on(result)} "
+            f"Command: `python -m dafnet_core.evaluate CHECKPOINT {options(result)}`"
+        )
+
+
 # all subjects: with fewer even the oracle does not reach 1
 request = background_evaluation.pick_data(checkpoint, "truth-population", -1)
 evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
 if evaluation is None or evaluation.statistics is None:
+    show_stored_styles()
     st.stop()
 e = evaluation.statistics.encodings
 if not e.ground_truth:
@@ -77,6 +111,27 @@ st.caption(
     "As in Eastwood and Williams (2018), but the importance of a dimension is its score alone. z should predict only "
     "the phantom's style properties, so its informativeness over all of them is never 1."
 )
+
+result = evaluation.result
+st.subheader("The anatomy against the true tissues")
+st.dataframe(speckle_rows(result.speckle), hide_index=True)
+st.caption(
+    "Speckle: share of pixels whose channel differs from the majority of their 3 x 3 neighbours. A clean s has as "
+    "little of it as the truth, and boundaries as long (1); a halftone of scattered pixels carries intensities."
+)
+across = result.invariance.modality
+columns = st.columns(2)
+columns[0].metric(
+    "Same channel in both modalities", cell(across.agreement), help="Share of pixels, under the true warp"
+)
+columns[1].metric(
+    "Same true tissue in both: the bound", cell(across.bound), help="Share of pixels, under the true warp"
+)
+st.caption(
+    "In a clean model a tissue has the same channel in both modalities, so the share reaches that of the true tissues. "
+    f"Command: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`"
+)
+show_stored_styles()
 controls.download(
     "This matrix (CSV)",
     lambda: table_csv(truth_rows(readings), about),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from PIL import Image
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.reading import Reading
 from dafnet_core.drawing import Theme, Tile, grey, sheet
-from dafnet_core.evaluation.measures.leakage import LeakageByReader
+from dafnet_core.evaluation.measures.leakage import CnnLeakage, LeakageByReader
 from dafnet_core.evaluation.measures.modality_probe import ProbeSummary
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.metrics.probe import principal_axes
 from dafnet_explorer.figures.charts import COLOURS, MANY, apply_style
 from dafnet_explorer.figures.downloads import table_csv
@@ -131,6 +133,32 @@ def leakage_rows(leakage: LeakageByReader) -> list[dict[str, str]]:
                 "accuracy from s": f"{cell(leak.accuracy)} ({span(leak.ci95)})",
                 "from true masks": cell(leak.truth_accuracy),
                 "leakage (excess)": f"{excess.difference:+.3f} ({span(excess.ci95)})" if excess else "n/a",
+            }
+        )
+    return rows
+
+
+def cnn_text(cnn: CnnLeakage, modalities: int) -> str:
+    """What the excess of a CNN means, with its interval and its largest possible value."""
+    return (
+        f"**{cell(cnn.excess_nats)} nats** (95 % interval {span(cnn.ci95)}) is what s tells about the modality beyond "
+        "the true masks, to a small CNN that is tested on other subjects; knowing the modality is "
+        f"{math.log(modalities):.2f} nats. A clean s tells no more than the masks: 0 or less."
+    )
+
+
+def stability_rows(result: EvaluationResult) -> list[dict[str, str]]:
+    """Invariance under changes of intensity and sensitivity to flipped pixels, one row per modality; [] for neither."""
+    kept, changes = result.invariance.intensity if result.invariance else {}, result.sensitivity or {}
+    rows = []
+    for name in dict.fromkeys((*kept, *changes)):
+        change = changes.get(name)
+        rows.append(
+            {
+                "modality": name,
+                "pixels that keep their channel": cell(kept.get(name)),
+                "change of the image, 1 % flipped": cell(change.p01 if change else None),
+                "change of the image, 5 % flipped": cell(change.p05 if change else None),
             }
         )
     return rows

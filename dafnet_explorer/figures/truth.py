@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,12 @@ import plotly.graph_objects as go
 
 from dafnet_core.analysis.reading import Reading
 from dafnet_core.analysis.truth import score
-from dafnet_explorer.figures.charts import MANY, apply_style
-from dafnet_explorer.figures.texts import span
+from dafnet_core.checkpoints.file import Checkpoint
+from dafnet_core.evaluation.measures.cleanness import SpeckleSummary
+from dafnet_core.evaluation.measures.style import StyleSummary
+from dafnet_core.evaluation.result import EvaluationResult
+from dafnet_explorer.figures.charts import COLOURS, MANY, apply_style
+from dafnet_explorer.figures.texts import cell, span
 
 
 def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
@@ -61,3 +65,42 @@ def truth_rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:
         }
         for r in readings
     ]
+
+
+def speckle_rows(speckle: Mapping[str, SpeckleSummary]) -> list[dict[str, str]]:
+    """Speckle and boundaries of s against the truth, one row per modality."""
+    return [
+        {
+            "modality": name,
+            "speckle of s": cell(s.share),
+            "speckle of the truth": cell(s.truth_share),
+            "boundaries, s / truth": cell(s.boundary_ratio, 2),
+        }
+        for name, s in speckle.items()
+    ]
+
+
+def stored_styles(checkpoint: Checkpoint) -> dict[str, EvaluationResult]:
+    """Numbers of the card that `evaluate --measures all` computed, by title of the data set."""
+    return {title: r for title, r in checkpoint.metrics.items() if r.style is not None or r.prior is not None}
+
+
+def style_figure(style: StyleSummary, dark: bool) -> go.Figure | None:
+    """Held-out R^2 of contrast parameters from z, s and the true intensities; None where nothing is known."""
+    oracle, counted = style.oracle.best_r2, style.z.best_r2
+    if not counted:
+        return None
+    parameters = [name for name in oracle if name in counted]
+    figure = go.Figure()
+    readings = (("z", style.z), ("s", style.s), ("true intensities (oracle)", style.oracle))
+    for (title, reading), colour in zip(readings, (COLOURS[0], COLOURS[1], COLOURS[-1]), strict=True):
+        figure.add_bar(
+            x=["mean", *(name.partition(" (")[0].replace(" / ", "<br>/ ") for name in parameters)],
+            y=[reading.best_mean_r2, *(reading.best_r2.get(name) for name in parameters)],
+            name=title,
+            marker_color=colour,
+            hovertemplate=f"%{{x}} from {title}: %{{y:.2f}}<extra></extra>",
+        )
+    legend = dict(orientation="h", y=1.02, yanchor="bottom")
+    axis = dict(title="held-out R²", range=[0, 1.05])
+    return apply_style(figure, 360, dark, yaxis=axis, legend=legend)

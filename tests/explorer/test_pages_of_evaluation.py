@@ -1,13 +1,18 @@
 """Pages that evaluate a checkpoint on a data set, by Streamlit's own test client."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from page_visits import page_text, wait_for_jobs
 
+from dafnet_core.checkpoints.card import options
 from dafnet_core.evaluate import evaluate_checkpoint
-from dafnet_explorer import background_evaluation, data_sets
+from dafnet_core.evaluation.measures.prior import PriorSummary
+from dafnet_core.evaluation.measures.style import R2Summary, ReadingSummary, StyleSummary
+from dafnet_explorer import background_evaluation, catalogue, data_sets
+from dafnet_explorer.background_evaluation import EvaluationRequest
 from dafnet_explorer.figures.downloads import as_json
 from dafnet_explorer.figures.independence import with_nulls
 
@@ -28,6 +33,11 @@ def test_probe_shows_the_numbers_of_evaluate(app, few, evaluation):
     assert shown["cine → LGE"] == f"{evaluation.result.swap['cine_to_LGE'].accuracy:.3f}"
     leak = evaluation.result.leakage.occupancies
     assert app.dataframe[0].value["accuracy from s"][0].startswith(f"{leak.accuracy:.3f}")
+    assert f"**{evaluation.result.leakage.cnn.excess_nats:.3f} nats**" in page_text(app)
+    stability = app.dataframe[1].value.set_index("modality")
+    kept, changed = evaluation.result.invariance.intensity, evaluation.result.sensitivity
+    assert stability.loc["LGE", "pixels that keep their channel"] == f"{kept['LGE']:.3f}"
+    assert stability.loc["cine", "change of the image, 5 % flipped"] == f"{changed['cine'].p05:.3f}"
     assert {"scar", "LGE noise"} <= set(app.dataframe[-1].value["known"])
     app.selectbox(key="colour").set_value("heart radius (mm)")
     app.selectbox(key="across").set_value("z2")
@@ -95,13 +105,62 @@ def test_truth_begins_with_most_subjects_whatever_was_evaluated_before(app, monk
         assert next(c.value for c in app.button_group if c.label == "Phantom subjects") == first
 
 
-def test_truth_shows_its_matrix_and_the_dci_scores(app, monkeypatch):
+def test_truth_shows_its_matrix_the_dci_scores_and_how_clean_s_is(app, checkpoint, monkeypatch):
     monkeypatch.setattr(background_evaluation, "POPULATIONS", (4,))
     app.run().switch_page("pages/truth.py").run()
     wait_for_jobs(app)
     assert not app.exception
-    assert [m.label for m in app.metric] == ["Disentanglement", "Completeness", "Informativeness"]
+    shown = {m.label: m.value for m in app.metric}
+    assert list(shown)[:3] == ["Disentanglement", "Completeness", "Informativeness"]
     assert "intervals under the cursor" in page_text(app)
+    finished = background_evaluation.finished_evaluations(checkpoint)
+    result = finished[EvaluationRequest("phantom:subjects=4,difficulty=standard")].result
+    assert shown["Same channel in both modalities"] == f"{result.invariance.modality.agreement:.3f}"
+    assert shown["Same true tissue in both: the bound"] == f"{result.invariance.modality.bound:.3f}"
+    speckle, found = app.dataframe[0].value.set_index("modality").loc["LGE"], result.speckle["LGE"]
+    assert list(speckle) == [f"{found.share:.3f}", f"{found.truth_share:.3f}", f"{found.boundary_ratio:.2f}"]
+
+
+@pytest.fixture
+def truth_of(app, checkpoint, monkeypatch):
+    """The page Truth of a checkpoint whose card holds some numbers, before anything was evaluated."""
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
+
+    def shown(**numbers):
+        stored = {"standard": replace(checkpoint.metrics["standard"], **numbers)}
+        monkeypatch.setattr(catalogue, "load_entry", lambda entry: replace(checkpoint, metrics=stored))
+        app.run().switch_page("pages/truth.py").run()
+        assert not app.exception
+        return app, options(stored["standard"])
+
+    yield shown
+    next(b for b in app.button if b.label == "Cancel").click()
+    app.run()
+
+
+def test_truth_shows_what_the_card_holds_of_styles(truth_of):
+    def reading(flip, nulling):
+        r2 = {"cine flip angle (degrees)": flip, "LGE inversion time / nulling time": nulling}
+        return ReadingSummary(R2Summary((flip + nulling) / 2, r2))
+
+    style = StyleSummary(reading(0.7, 0.5), reading(0.1, 0.2), reading(0.9, 0.8))
+    app, command = truth_of(style=style, prior=PriorSummary(0.987, 0.9, 0.1))
+    assert f"CHECKPOINT {command}" in page_text(app)
+    assert {m.label: m.value for m in app.metric} == {"Masks kept under random styles": "0.987"}
+    (chart,) = app.get("plotly_chart")
+    bars = {bar["name"]: bar["y"] for bar in json.loads(chart.proto.spec)["data"]}
+    assert bars == {
+        "z": pytest.approx([0.6, 0.7, 0.5]),
+        "s": pytest.approx([0.15, 0.1, 0.2]),
+        "true intensities (oracle)": pytest.approx([0.85, 0.9, 0.8]),
+    }
+
+
+def test_truth_names_the_command_where_no_styles_are_stored(truth_of):
+    app, _ = truth_of()
+    assert "--data phantom:subjects=96,difficulty=standard --measures all" in page_text(app)
+    assert not app.metric
+    assert not app.get("plotly_chart")
 
 
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):

@@ -33,6 +33,17 @@ class ReadingSummary:
     linear: R2Summary = field(default_factory=R2Summary)
     nonlinear: R2Summary = field(default_factory=R2Summary)
 
+    @property
+    def best_mean_r2(self) -> float | None:
+        """The mean of the regression whose mean is larger; None where it was not computed."""
+        return max((m for m in (self.linear.mean_r2, self.nonlinear.mean_r2) if m is not None), default=None)
+
+    @property
+    def best_r2(self) -> dict[str, float]:
+        """By parameter, of the regression that predicts it better."""
+        linear, nonlinear = self.linear.r2, self.nonlinear.r2
+        return {name: max(r2, nonlinear.get(name, 0.0)) for name, r2 in linear.items()}
+
 
 @dataclass(frozen=True)
 class ShapeReading:
