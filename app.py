@@ -25,7 +25,7 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page("pages/start.py", title="Start", default=True, help="The model's factors in one picture"),
-            st.Page("pages/tour.py", title="Tour", help="Ten stations, from an image to its factors"),
+            st.Page("pages/tour.py", title="Tour", help="Eleven stations, from an image to its factors"),
             st.Page(
                 "pages/decompose.py", title="Decompose", help="Every factor, warp, mask and reconstruction of one slice"
             ),

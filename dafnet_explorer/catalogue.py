@@ -17,6 +17,7 @@ from dafnet_explorer import state
 from dafnet_explorer.paths import CHECKPOINTS, RUNS
 
 MAX_UPLOADED = 3  # latest uploaded checkpoints per session
+COUNTER_EXAMPLE = "cardiac-film-leaky"  # kept to show a model whose anatomy encodes intensities
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
@@ -25,8 +26,12 @@ def _checkpoint(path: str, modified: int) -> Checkpoint:
 
 
 def entries() -> dict[str, Path | Checkpoint]:
-    """All checkpoints by name: shipped ones, the best of each run in runs/, and this session's uploads."""
-    checkpoints: dict[str, Path | Checkpoint] = {path.stem: path for path in sorted(CHECKPOINTS.glob("*.safetensors"))}
+    """All checkpoints by name: shipped ones, the best of each run in runs/, and this session's uploads.
+
+    The counter-example is the last of the shipped ones, so that no page begins with it.
+    """
+    shipped = sorted(CHECKPOINTS.glob("*.safetensors"), key=lambda path: (path.stem == COUNTER_EXAMPLE, path.stem))
+    checkpoints: dict[str, Path | Checkpoint] = {path.stem: path for path in shipped}
     checkpoints |= {f"runs/{path.parent.name}": path for path in sorted(RUNS.glob("*/best.safetensors"))}
     return checkpoints | st.session_state.get(state.OWN_CHECKPOINTS, {})
 
@@ -118,7 +123,9 @@ def compatible_checkpoints(checkpoint: Checkpoint) -> dict[str, CheckpointSummar
 
 
 def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
-    """First checkpoint of the same modalities and classes with the other decoder; the same training data come first.
+    """First checkpoint of the same modalities and classes with the other decoder.
+
+    The same training data come first, the counter-example last.
 
     Raises:
         CheckpointError: its file is no longer valid.
@@ -128,5 +135,5 @@ def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
         for name, summary in compatible_checkpoints(checkpoint).items()
         if summary.factors and summary.decoder != checkpoint.config.decoder
     ]
-    candidates.sort(key=lambda entry: entry[1].data != checkpoint.training.data)
+    candidates.sort(key=lambda entry: (entry[0] == COUNTER_EXAMPLE, entry[1].data != checkpoint.training.data))
     return load_entry(entries()[candidates[0][0]]) if candidates else None

@@ -132,7 +132,7 @@ def pick_other(
 
     Args:
         key: widget key, also the query parameter.
-        needed: whether one must be selected.
+        needed: whether one must be selected; the counter-example is the last choice.
         factors: whether it must have anatomy and modality factors.
     """
     compatible = {
@@ -146,6 +146,7 @@ def pick_other(
     names = sorted(compatible, key=lambda name: compatible[name].data != checkpoint.training.data)
     if needed:
         names.sort(key=lambda name: compatible[name].decoder == checkpoint.config.decoder)
+    names.sort(key=lambda name: name == catalogue.COUNTER_EXAMPLE)
     chosen = st.selectbox(
         "Compare with",
         names if needed else [None, *names],

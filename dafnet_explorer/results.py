@@ -15,6 +15,7 @@ import streamlit as st
 from dafnet_core.analysis.candidates import Weighed, weigh
 from dafnet_core.analysis.decompose import channel_classes
 from dafnet_core.analysis.editing import Realigned, realign
+from dafnet_core.analysis.halftone import Halftone, halftone
 from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
 from dafnet_core.analysis.quiz import Question, ask
 from dafnet_core.analysis.traversal import Traversal, steps_between, traverse, traverse_one
@@ -55,6 +56,19 @@ def _digest(s: np.ndarray) -> str:
     return hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
 
 
+@cached(16)
+def _halftone(
+    digest: str, images: str, modality: int, _model: FactorModel, _decomposition: Decomposition, _tissues: np.ndarray
+) -> Halftone:
+    return halftone(_model, _decomposition, modality, _tissues)
+
+
+def halftone_of(checkpoint: Checkpoint, subject: Subject, i: int) -> Halftone:
+    """Image i of a subject decoded after pixels of its anatomy are shuffled within its true tissues, or flipped."""
+    decomposition = decomposition_of(checkpoint, subject)
+    return _halftone(checkpoint.digest, subject.digest, i, checkpoint.model, decomposition, subject.tissues[i])
+
+
 @cached(16, "Traversing z")
 def _traversal(
     digest: str, anatomy: str, z: tuple[float, ...], steps: int, _model: FactorModel, _s: np.ndarray
@@ -79,10 +93,15 @@ def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, dimension: int,
     return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), dimension, count, checkpoint.model, s)
 
 
+def colours_of(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
+    """A colour for each channel of a checkpoint, by the channels' classes in a subject."""
+    kinds = channel_classes(decomposition_of(checkpoint, subject), len(checkpoint.config.classes))
+    return channel_colours(kinds, checkpoint.colours)
+
+
 def counterpart_colours(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
     """A colour for each channel of the counterpart, by the channels' classes in a subject."""
-    other = counterpart(checkpoint)
-    return channel_colours(channel_classes(decomposition_of(other, subject), len(other.config.classes)), other.colours)
+    return colours_of(counterpart(checkpoint), subject)
 
 
 @cached(64, "Making a question")

@@ -11,7 +11,7 @@ from dafnet_core.checkpoints.file import Checkpoint, CheckpointError
 from dafnet_core.drawing import DARK, LIGHT, Theme
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer import background_evaluation, catalogue, paths, provenance, results, state
-from dafnet_explorer.figures.texts import DECODERS, no_factors, weights_licence
+from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS, no_factors, weights_licence
 from dafnet_explorer.subjects import Subject
 
 DEFAULT_CHECKPOINT = "cardiac-film"  # default: it has samples
@@ -52,6 +52,8 @@ def pick_checkpoint() -> Checkpoint:
         f"{method_title(checkpoint)}. Trained for **{' and '.join(config.modalities)}** on {checkpoint.training.data}; "
         f"classes: {', '.join(config.classes[1:])}."
     )
+    if chosen == catalogue.COUNTER_EXAMPLE:
+        st.caption(f"**The counter-example.** {COUNTER_EXAMPLE}")
     licence = checkpoint.training.data_licence
     st.caption(
         f"Weights: {weights_licence(licence)}",

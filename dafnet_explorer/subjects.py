@@ -40,6 +40,7 @@ class Subject:
         truth: labels (H, W) by image, where there are any.
         why_no_truth: reason that is shown for numbers without ground truth.
         sampling: the true warp of each pair (fixed, moving), (H, W, 2) xy in pixels; {} where unknown.
+        tissues: (H, W) labels of the true tissues of each image; {} where unknown.
         native: the user's pixels of each image; () for samples.
         notes: conversions, choices and doubts.
         uploaded: whether these are the user's files.
@@ -55,6 +56,7 @@ class Subject:
     truth: dict[int, np.ndarray]
     why_no_truth: str = ""
     sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    tissues: dict[int, np.ndarray] = field(default_factory=dict)
     native: tuple[Native, ...] = ()
     notes: tuple[str, ...] = ()
     uploaded: bool = False
@@ -103,6 +105,7 @@ def of_sample(checkpoint: Checkpoint, source: DataSource, made: Sample) -> Subje
         truth=made.masks if same else {},
         why_no_truth=why,
         sampling=made.sampling,
+        tissues=made.tissues,
         notes=made.notes,
         data_set="" if source.built_in else source.name,
         licence=source.licence,

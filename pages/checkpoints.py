@@ -8,7 +8,7 @@ from dafnet_core.config import sanitize
 from dafnet_core.drawing import DARK
 from dafnet_explorer import catalogue, controls, sidebar, state
 from dafnet_explorer.figures.checkpoints import log_figure
-from dafnet_explorer.figures.texts import DECODERS
+from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS
 
 checkpoint = sidebar.current_checkpoint()
 name = st.session_state[state.CHECKPOINT]
@@ -34,6 +34,9 @@ st.markdown(
     f"**{name}** was trained for {' and '.join(config.modalities)}, to segment {', '.join(config.classes[1:])}, on "
     f"{checkpoint.training.data}. Licence of these data: {checkpoint.training.data_licence}."
 )
+if name == catalogue.COUNTER_EXAMPLE:
+    st.info(f"**{name} is the counter-example.** {COUNTER_EXAMPLE}")
+    st.page_link("pages/tour.py", label="How a model cheats →", query_params={"station": "11"})
 st.caption(f"Digest (blake2b of the file): `{checkpoint.digest}`")
 
 shown, parts, configuration, curves, own = st.tabs(

@@ -41,7 +41,7 @@ with left:
     )
 with right:
     st.subheader("Next steps")
-    st.page_link("pages/tour.py", label="**New to this? Tour in ten stations →**")
+    st.page_link("pages/tour.py", label="**New to this? Tour in eleven stations →**")
     st.page_link(
         "pages/decompose.py",
         label="**Decompose this slice →**",

@@ -1,4 +1,4 @@
-"""Tour: ten short stations, from an image to its factors, each with one equation and its result on the slice."""
+"""Tour: eleven short stations, from an image to its factors, each with one equation and its result on the slice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from PIL import Image
 from dafnet_core.analysis.decompose import kl_per_dimension, registration_errors
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import controls, results, sidebar
+from dafnet_explorer import controls, counter_example, results, sidebar
 from dafnet_explorer.figures.decompose import channel_sheet, fusion_sheet, warp_sheet
+from dafnet_explorer.figures.halftone import KINDS
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.probe import probe_figure
@@ -82,6 +83,25 @@ def traversed() -> Image.Image:
 def distances() -> Image.Image:
     s, z, d = results.sample_distances(checkpoint)
     return distance_sheet(s, z, d.dcor, sum(d.null_dcor) / len(d.null_dcor), theme)
+
+
+def cheating() -> Image.Image:
+    """Anatomies as they are, shuffled or flipped, and what is decoded from them."""
+    names = decomposition.names
+    with st.container(horizontal=True):
+        kind = st.segmented_control(
+            "Pixels of s",
+            KINDS,
+            default=KINDS[0],
+            required=True,
+            key="halftone",
+            bind="query-params",
+            help="Change the anatomy, and decode it again with the same z",
+        )
+        name = st.segmented_control(
+            "Image", names, default=names[0], required=True, key="halftone-of", bind="query-params"
+        )
+    return counter_example.picture(checkpoint, subject, names.index(name), KINDS.index(kind), theme)
 
 
 def aligned() -> str:
@@ -249,6 +269,23 @@ STATIONS = (
         + ("every sample at this slice" if built_in else "the middle slices of the first subjects of the data set")
         + "; adjacent rows are modalities of one subject.",
     ),
+    Station(
+        "How a model cheats",
+        "Not in the paper",
+        "Binary channels can hide grey levels after all, as a newspaper prints photographs: in a pattern of dots, a "
+        "*halftone*. The image is then reconstructed well, but **s** encodes appearance, which only **z** should. "
+        "The test: shuffle the pixels of **s** within one tissue, in cells of 8 x 8 pixels, and decode again. Where a "
+        "tissue has one channel, nothing changes; a pattern of dots is destroyed.",
+        gathered(
+            r"s'(p) = s(\pi(p)), \qquad \mathrm{tissue}(\pi(p)) = \mathrm{tissue}(p)",
+            r"\lVert x - g(s', z) \rVert_1 \overset{?}{=} \lVert x - g(s, z) \rVert_1",
+        ),
+        cheating,
+        "Dots inside one tissue: what are they for? Shuffle them, and compare the decoded images and their errors.",
+        ("edit", "probe", "checkpoints"),
+        "Such codes were found in the images of CycleGAN (Chu, Zhmoginov and Sandler 2017). π is a permutation of the "
+        "pixels of a cell; errors are means over the whole image.",
+    ),
 )
 
 
@@ -258,7 +295,7 @@ def step(by: int) -> None:
 
 st.title("Tour")
 st.markdown(
-    "Find out in ten stations how the model works: each shows one equation and its result on the selected slice."
+    "Find out in eleven stations how the model works: each shows one equation and its result on the selected slice."
 )
 with st.container(horizontal=True, vertical_alignment="bottom"):
     n = st.segmented_control(
@@ -292,10 +329,13 @@ with right:
     st.caption(f"{station.section}. {station.note}")
 
 needs_samples = station.picture is distances  # needs more than this slice
+cheats = station.picture is cheating
 probe, dependence = (card_result.probe, card_result.dependence) if card_result else (None, None)
 card_has_both = probe and dependence and None not in (probe.accuracy, dependence.dcor)
 picture, why = None, ""
-if station.two and not decomposition.pairs:
+if cheats and not subject.tissues:
+    counter_example.offer_phantom(checkpoint)
+elif station.two and not decomposition.pairs:
     why = "This station needs two modalities: add an image of the other one in the sidebar."
 elif needs_samples and subject.uploaded:
     why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
@@ -309,7 +349,10 @@ if picture:
         controls.image(picture, f"{station.title}: what the equation gives on the selected slice")
     st.caption(subject.title)
     st.markdown(f"**What to look for.** {station.look}")
-else:
+    if cheats:
+        i = decomposition.names.index(st.session_state["halftone-of"])
+        st.markdown(f"**Verdict.** {counter_example.verdict(checkpoint, subject, i)}")
+elif why:
     st.info(why)
 if needs_samples and card_has_both:
     if not picture:

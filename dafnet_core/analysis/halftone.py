@@ -77,7 +77,7 @@ def halftone(
     flipped = np.where(flips, rng.integers(0, len(s), labels.shape), labels).astype(np.uint8)
     each = np.eye(len(s), dtype=np.float32)[np.stack([labels, shuffled, flipped])].transpose(0, 3, 1, 2)
     device = next(iter(model.parameters())).device
-    z = torch.from_numpy(decomposition.z_mean[modality]).float().to(device).expand(3, -1)
+    z = torch.from_numpy(decomposition.z_mean[modality].astype(np.float32)).to(device).expand(3, -1)
     images = model.decode(torch.from_numpy(each.copy()).to(device), z)[:, 0].cpu().numpy()
     errors = np.abs(images - image).mean((1, 2)).tolist()
     return Halftone(shuffled, flipped, images[0], images[1], images[2], (errors[0], errors[1], errors[2]))

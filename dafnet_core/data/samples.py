@@ -43,6 +43,7 @@ class Sample:
         masks: labels (H, W) of those of the M that have any, by position.
         sampling: of ordered pairs (fixed, moving), where in the moving image each pixel of the fixed one is found,
             (H, W, 2) xy in pixels; {} where unknown.
+        tissues: (H, W) labels of the true tissues of each image, by position; {} where unknown.
         around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
         notes: what was assumed when its files were read, each a plain sentence.
     """
@@ -51,6 +52,7 @@ class Sample:
     images: np.ndarray
     masks: dict[int, np.ndarray] = field(default_factory=dict)
     sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    tissues: dict[int, np.ndarray] = field(default_factory=dict)
     around: Callable[[int], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
 
@@ -87,7 +89,7 @@ class StudySlices:
     def __getitem__(self, position: int, /) -> Sample:
         if not 0 <= position < len(self):
             raise IndexError(f"slice {position} of {len(self)}")
-        sample = self._slices[position]
+        sample, tissues = self._slices[position], self._slices.tissues(position)
 
         def around(count: int) -> np.ndarray:
             """A stack with fewer slices than wanted gives all of its own."""
@@ -97,6 +99,7 @@ class StudySlices:
             title=f"{self._title}, slice {position + 1} of {len(self)}",
             images=sample.images[self._order, 0],
             masks={n: sample.masks[i] for n, i in enumerate(self._order) if sample.annotated[i]},
+            tissues={n: tissues[i] for n, i in enumerate(self._order) if i in tissues},
             around=around if self._depth > 1 else None,
             notes=tuple(getattr(self._study, "notes", ())),
         )

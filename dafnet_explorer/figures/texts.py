@@ -10,6 +10,10 @@ import numpy as np
 LICENCE = re.compile(
     r"\b(MIT|CC0( 1\.0)?|CC[ -]BY(-NC)?(-SA|-ND)?( \d\.\d)?)(?![\w-])"
 )  # names that `weights_licence` recognises
+COUNTER_EXAMPLE = (
+    "It is kept to show what a model looks like that is not disentangled: its anatomy encodes intensities in a pattern "
+    "of dots. The last station of the tour shows how."
+)
 DECODERS = {"film": "FiLM", "spade": "SPADE"}  # as the papers write them
 
 

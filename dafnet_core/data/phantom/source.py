@@ -168,6 +168,7 @@ class PhantomSlices:
             images=scaled(pair),
             masks={n: pair.masks[i] for n, i in enumerate(order)},
             sampling={(a, b): pair.sampling(order[a], order[b]) for a, b in permutations(range(len(order)), 2)},
+            tissues={n: pair.tissues[i] for n, i in enumerate(order)},
             around=around,
         )
 
