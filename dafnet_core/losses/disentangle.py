@@ -5,8 +5,6 @@ The paper's reconstruction rewards an anatomy that encodes intensities as a half
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +13,7 @@ from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.losses.functions import reconstruction_loss
 from dafnet_core.losses.terms import Forward
 
-LEAST_ENTROPY = 1.5  # nats of the mean channel shares, below which channels are dying
+LEAST_SHARE = 0.01  # of all pixels, below which a channel is dying
 
 
 def invariance(f: Forward) -> Tensor | None:
@@ -47,10 +45,13 @@ def confidence(f: Forward) -> Tensor:
 
 
 def balance(f: Forward) -> Tensor:
-    """How far the entropy of the mean channel shares is below LEAST_ENTROPY, mean over modalities; nats, 0 or more."""
-    shares = f.outputs.channel_logits.softmax(2).mean((1, 3, 4))  # (M, C)
-    entropy = -(shares * shares.clamp_min(1e-8).log()).sum(1)
-    return F.relu(min(LEAST_ENTROPY, math.log(shares.shape[1])) - entropy).mean()
+    """Negative log share of the channels that hold less than LEAST_SHARE of all pixels, mean over channels; nats.
+
+    Shares are over both modalities, so that what one alone shows may have a channel; counted are largest channels.
+    """
+    shares = f.outputs.channel_logits.softmax(2).mean((0, 1, 3, 4))
+    held = f.outputs.s[:, :, 0].detach().mean((0, 1, 3, 4))
+    return -(shares.clamp_min(1e-8).log() * (held < LEAST_SHARE)).mean()
 
 
 def flips(f: Forward) -> Tensor | None:
