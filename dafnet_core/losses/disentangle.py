@@ -13,7 +13,7 @@ from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.losses.functions import reconstruction_loss
 from dafnet_core.losses.terms import Forward
 
-LEAST_SHARE = 0.01  # of all pixels, below which a channel is dying
+LEAST_SHARE = 0.01  # of all pixels, that each channel should hold
 
 
 def invariance(f: Forward) -> Tensor | None:
@@ -45,13 +45,12 @@ def confidence(f: Forward) -> Tensor:
 
 
 def balance(f: Forward) -> Tensor:
-    """Negative log share of the channels that hold less than LEAST_SHARE of all pixels, mean over channels; nats.
+    """Cross entropy of each channel on the LEAST_SHARE of all pixels that are most likely in it, mean; nats.
 
-    Shares are over both modalities, so that what one alone shows may have a channel; counted are largest channels.
+    Pixels are those of all modalities, so that what one alone shows may have a channel.
     """
-    shares = f.outputs.channel_logits.softmax(2).mean((0, 1, 3, 4))
-    held = f.outputs.s[:, :, 0].detach().mean((0, 1, 3, 4))
-    return -(shares.clamp_min(1e-8).log() * (held < LEAST_SHARE)).mean()
+    log = f.outputs.channel_logits.log_softmax(2).transpose(0, 2).flatten(1)  # (C, pixels)
+    return -log.topk(max(1, round(LEAST_SHARE * log.shape[1])), sorted=False).values.mean()
 
 
 def flips(f: Forward) -> Tensor | None:

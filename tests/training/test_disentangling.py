@@ -62,11 +62,11 @@ def test_dying_channels_cost_and_enough_living_ones_do_not(forward):
     m, b, h, w = forward.outputs.s[:, :, 0].argmax(2).shape
     one = torch.zeros(m, b, h, w, dtype=torch.long)
     all_of_them = (torch.arange(h)[:, None] + torch.arange(w)).expand(m, b, h, w) % 8
-    assert disentangle.balance(with_labels(forward, one)).item() > 7 / 8 * -np.log(disentangle.LEAST_SHARE)
+    assert disentangle.balance(with_labels(forward, one)).item() > 20  # 7 of 8 have no pixel
     of_one_modality = all_of_them.clone()
     of_one_modality[0] %= 7
-    assert disentangle.balance(with_labels(forward, of_one_modality)).item() == 0
-    assert disentangle.balance(with_labels(forward, all_of_them)).item() == 0
+    assert disentangle.balance(with_labels(forward, of_one_modality)).item() == pytest.approx(0, abs=1e-6)
+    assert disentangle.balance(with_labels(forward, all_of_them)).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_channels_that_follow_intensities_cost(forward):
@@ -103,8 +103,6 @@ def test_each_term_teaches_the_anatomy_encoder(forward, make_model, make_batch, 
     terms = generator_terms(outputs, forward.batch, Discriminators(model.config), weights)
     terms[name].backward()
     gradient = model.anatomy_encoder.up.head.weight.grad
-    if name == "balance" and terms[name] == 0:
-        return  # a new model uses all channels
     assert gradient is not None
     assert gradient.abs().sum() > 0
 
