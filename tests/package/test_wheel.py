@@ -111,7 +111,8 @@ def test_the_installed_app_shows_a_checkpoint_from_any_folder_under_the_project_
             assert "Content-Security-Policy" in answer.headers
         visitor = Visitor(url)
         checkpoints = next(box for box in visitor.elements("selectbox") if box.label == "Checkpoint")
-        assert list(checkpoints.options) == ["cardiac-film-zero", "cardiac-film", "cardiac-spade", "runs/mine"]
+        shipped = ["cardiac-film", "cardiac-film-zero", "cardiac-spade", "cardiac-film-leaky"]
+        assert list(checkpoints.options) == [*shipped, "runs/mine"]
         assert visitor.pictures
         assert not visitor.problems
         visitor.open("probe")
