@@ -112,7 +112,6 @@ class DAFNet(nn.Module):
         z = sample_z(mean, logvar, noise.z.flatten(0, 1))
         aligned, weights = self._align_pairs(s, pairs)
 
-        anatomies = torch.cat([own.flatten(0, 1), aligned.deformed.flatten(0, 2)])
         parts = [*own, *aligned.deformed.flatten(1, 2)]
         if noise.fused:
             parts += _fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(1, 2)
@@ -123,10 +122,8 @@ class DAFNet(nn.Module):
         z_prior, drawn, swapped = noise.drawn, noise.drawn.shape[1], noise.swapped
         z_swapped = torch.stack([mean[i, :swapped] for i in fixed]).detach()
         again = torch.cat([*own[:, :drawn], *(own[j, :swapped] for _, j in pairs)])
-        images = self.decode(
-            torch.cat([anatomies, again]),
-            torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_prior.flatten(0, 1), z_swapped.flatten(0, 1)]),
-        )
+        styles = torch.cat([z.flatten(0, 1), z_fixed.flatten(0, 2), z_prior.flatten(0, 1), z_swapped.flatten(0, 1)])
+        images = self.decode(torch.cat([own.flatten(0, 1), aligned.deformed.flatten(0, 2), again]), styles)
         sizes = [m * b, len(pairs) * b * k]
         y_own, y_deformed, *y_again = images.split([*sizes, *[drawn] * m, *[swapped] * len(pairs)])
         z_again, again_logits = self._encode_again(y_again, [*range(m), *fixed])

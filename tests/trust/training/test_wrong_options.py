@@ -113,7 +113,7 @@ def test_a_place_that_cannot_be_written_is_said_before_data_are_read(capsys, tmp
         ([SHIPPED, "--data", "phantom:seed=\u00b2"], "seed to be a whole number"),
         ([SHIPPED, "--data", "phantom:nonsense=1"], "expected phantom"),
         ([SHIPPED, "--data", "phantom:seed=1,seed=2"], "expected phantom"),
-        ([SHIPPED, "--data", "phantom:difficulty=easy"], "expected standard, hard, wide or mixed"),
+        ([SHIPPED, "--data", "phantom:difficulty=easy"], "expected one of standard, hard, wide, mixed, varied"),
         ([SHIPPED, "--data", "/no/such/folder"], "data is '/no/such/folder'; expected"),
         ([SHIPPED, "--data", "README.md"], "data is 'README.md'; expected"),
         ([SHIPPED, "--data", "chaos:/no/such"], "there is no such folder"),
