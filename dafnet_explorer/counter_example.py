@@ -64,8 +64,9 @@ def picture(checkpoint: Checkpoint, subject: Subject, i: int, kind: int, theme: 
 def legend(checkpoint: Checkpoint) -> str:
     """What the columns, colours and shares under the picture mean."""
     text = (
-        "Organs have the colours of their classes; all other colours are arbitrary. Specks are pixels whose channel or "
-        "tissue is not a most frequent one of the 3 x 3 pixels around them."
+        "Organs have the colours of their classes, darker where their tissue is another one, such as scar; all other "
+        "colours are arbitrary. Specks are pixels whose channel or tissue is not a most frequent one of the 3 x 3 "
+        "pixels around them."
     )
     if COUNTER_EXAMPLE in checkpoints(checkpoint):
         text = f"{COUNTER_EXAMPLE} is the counter-example, kept for its dots. {text}"

@@ -16,6 +16,7 @@ from dafnet_explorer.figures.pixels import MIXED, labels_map
 KINDS = ("as it is", "shuffled within a tissue", "5 % flipped")
 CARRIES = 0.1  # relative rise of the error from which the place of pixels is said to carry intensities
 SPECKLED = 0.05  # share of specks, above that of the true tissues, from which an anatomy is said to have dots
+SHADE = 0.6  # brightness of an organ's other tissues, such as scar, relative to its main one
 MARGIN, LEAST = 4, 40  # pixels around the heart, and least side of the region that is shown
 
 
@@ -82,7 +83,9 @@ def region_around(labels: np.ndarray) -> tuple[slice, slice]:
 
 
 def tissue_map(tissues: np.ndarray, mask: np.ndarray | None, colours: Sequence[str]) -> np.ndarray:
-    """True tissues (H, W) as one picture (H, W, 3): each class's most frequent one in its colour, others muted.
+    """True tissues (H, W) as one picture (H, W, 3): each class's main one in its colour, its others darker.
+
+    Tissues outside all classes are muted.
 
     Args:
         mask: (H, W) classes; None where unknown.
@@ -92,7 +95,8 @@ def tissue_map(tissues: np.ndarray, mask: np.ndarray | None, colours: Sequence[s
     for label, colour in enumerate(colours if mask is not None else ()):
         inside = mask == label
         if label and inside.any():
-            picture[inside & (tissues == np.bincount(tissues[inside]).argmax())] = rgb(colour)
+            main = tissues == np.bincount(tissues[inside]).argmax()
+            picture[inside & main], picture[inside & ~main] = rgb(colour), SHADE * rgb(colour)
     return picture
 
 

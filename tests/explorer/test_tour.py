@@ -108,7 +108,7 @@ def test_stations_that_need_two_modalities_say_so_for_one(app):
         two = n in (1, 5, 6, 7)
         assert ("This station needs two modalities" in page_text(app)) == two
         assert len(sheets(app)) == (0 if two or n in (10, 11) else 1)
-    assert len(app.get("plotly_chart")) == 1  # one subject has no distances: the card's probe
+        assert len(app.get("plotly_chart")) == (n == 10)  # one subject has no distances: the card's probe
 
 
 def test_a_pair_of_files_without_truth_goes_through_every_station(app):
@@ -224,6 +224,8 @@ def test_a_link_of_the_lesson_opens_a_page_and_sets_what_a_widget_is_bound_to(li
             assert (ROOT / "checkpoints" / f"{value}.safetensors").is_file()
         elif name == "difficulty":
             assert value in ("standard", "hard")
+        elif name == "halftone":
+            assert value in KINDS
         else:
             assert int(value) in allowed[name]
 
@@ -231,12 +233,12 @@ def test_a_link_of_the_lesson_opens_a_page_and_sets_what_a_widget_is_bound_to(li
 def test_the_lesson_visits_every_station_in_45_minutes():
     assert sum(int(minutes) for minutes in re.findall(r"^\| (\d+) \|", LESSON, re.MULTILINE)) == 45
     assert {int(n) for n in re.findall(r"station=(\d+)", LESSON)} == set(SECTIONS)
-    assert len(re.findall(r"^### \d\.", LESSON, re.MULTILINE)) == LESSON.count("<summary>Answer") == 3
+    assert len(re.findall(r"^### \d\.", LESSON, re.MULTILINE)) == LESSON.count("<summary>Answer") == 4
 
 
 def test_what_the_lesson_quotes_stands_in_the_cards():
     quotes = re.findall(r"```\n(checkpoints/\S+\.md), (\w+)\n(.*?)```", LESSON, re.DOTALL)
-    assert len(quotes) == 5
+    assert len(quotes) == 6
     for file, data, lines in quotes:
         card = (ROOT / file).read_text().split(f"## Subjects never trained on: {data}\n")[1].split("\n## ")[0]
         assert set(lines.splitlines()) <= set(card.splitlines()), file
