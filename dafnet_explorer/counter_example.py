@@ -56,9 +56,21 @@ def picture(checkpoint: Checkpoint, subject: Subject, i: int, kind: int, theme: 
     """
     mask = subject.truth.get(i)
     where = halftone.region_around(results.decomposition_of(checkpoint, subject).single[i] if mask is None else mask)
-    tissues = halftone.tissue_map(subject.tissues[i], mask, checkpoint.colours)
-    models = _models(checkpoint, subject, i)
-    return halftone.halftone_sheet(models, kind, subject.images[i], tissues, where, theme)
+    tissues = subject.tissues[i]
+    truth = halftone.Truth(subject.images[i], tissues, halftone.tissue_map(tissues, mask, checkpoint.colours))
+    return halftone.halftone_sheet(_models(checkpoint, subject, i), kind, truth, where, theme)
+
+
+def legend(checkpoint: Checkpoint) -> str:
+    """What the columns, colours and shares under the picture mean."""
+    text = (
+        "Organs have the colours of their classes, darker where their tissue is another one, such as scar; all other "
+        "colours are arbitrary. Specks are pixels whose channel or tissue is not a most frequent one of the 3 x 3 "
+        "pixels around them."
+    )
+    if COUNTER_EXAMPLE in checkpoints(checkpoint):
+        text = f"{COUNTER_EXAMPLE} is the counter-example, kept for its dots. {text}"
+    return text
 
 
 def verdict(checkpoint: Checkpoint, subject: Subject, i: int) -> str:

@@ -96,7 +96,8 @@ def cheating() -> Image.Image:
             required=True,
             key="halftone",
             bind="query-params",
-            help="Change the anatomy, and decode it again with the same z",
+            help="How the anatomy is changed before it is decoded again with the same z. Shuffled: among the pixels of "
+            "one tissue, in cells of 8 x 8 pixels. Flipped: 5 % of all pixels get a random channel.",
         )
         name = st.segmented_control(
             "Image", names, default=names[0], required=True, key="halftone-of", bind="query-params"
@@ -277,7 +278,8 @@ STATIONS = (
         "The test: shuffle the pixels of **s** within one tissue, in cells of 8 x 8 pixels, and decode again. Where a "
         "tissue has one channel, nothing changes; a pattern of dots is destroyed.",
         gathered(
-            r"s'(p) = s(\pi(p)), \qquad \mathrm{tissue}(\pi(p)) = \mathrm{tissue}(p)",
+            r"s'(p) = s(\pi(p))",
+            r"\mathrm{tissue}(\pi(p)) = \mathrm{tissue}(p)",
             r"\lVert x - g(s', z) \rVert_1 \overset{?}{=} \lVert x - g(s, z) \rVert_1",
         ),
         cheating,
@@ -347,7 +349,7 @@ else:
 if picture:
     with st.container(key=f"sheet_tour{n}"):
         controls.image(picture, f"{station.title}: what the equation gives on the selected slice")
-    st.caption(subject.title)
+    st.caption(f"{subject.title}. {counter_example.legend(checkpoint)}" if cheats else subject.title)
     st.markdown(f"**What to look for.** {station.look}")
     if cheats:
         i = decomposition.names.index(st.session_state["halftone-of"])

@@ -1,11 +1,13 @@
 """Pictures of every page, light and dark, wide and narrow: python -m tools.screenshots OUT [--readme]
 
-Starts the app by itself; needs Chromium. --readme also renews the pictures in docs/.
+Starts the app by itself; needs Chromium. --readme also renews the pictures in docs/. With --before-after it only makes
+before-after.png: the picture of the page Start with the counter-example, and with the checkpoint that replaced it.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import socket
 import subprocess
@@ -17,11 +19,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from dafnet_core.drawing import stack
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "docs" / "screenshots"
 BEST = "align", "edit", "traverse"  # whose tops README shows
+BEFORE_AFTER = {"before": "cardiac-film-leaky", "after": "cardiac-film"}  # checkpoints by their titles
 KEPT = "light-1400", "dark-400"  # of each page, in few colours
 PAGES = {
     "start": "For each modality: the image",
@@ -95,38 +100,76 @@ def settle(page: Page, url: str, name: str) -> None:
     page.wait_for_timeout(1500)  # charts draw themselves after the last picture
 
 
+def before_after(chromium: Browser, url: str) -> Image.Image:
+    """The picture of the page Start with two checkpoints, side by side and in its own pixels."""
+    page, sheets = chromium.new_page(viewport={"width": 1400, "height": 900}), []
+    for title, name in BEFORE_AFTER.items():
+        settle(page, f"{url}/?checkpoint={name}", "start")
+        source = page.locator(".st-key-sheet_start img").evaluate("e => e.src")
+        sheet = Image.open(io.BytesIO(page.request.get(source).body())).convert("RGB")
+        sheets.append(stack([sheet], [f"{title}: {name}"]))
+    page.close()
+    both = Image.new("RGB", (sum(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets)), "white")
+    both.paste(sheets[0], (0, 0))
+    both.paste(sheets[1], (sheets[0].width, 0))
+    return both
+
+
+def take_all(chromium: Browser, url: str, out: Path) -> None:
+    """Every page in both colour schemes and both widths, as NAME-SCHEME-WIDTH.png."""
+    for scheme in ("light", "dark"):
+        for width in (1400, 400):
+            context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page = context.new_page()
+            for name in PAGES:
+                settle(page, url, name)
+                height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+                page.set_viewport_size({"width": width, "height": height})
+                page.wait_for_timeout(500)
+                page.screenshot(path=out / f"{name}-{scheme}-{width}.png")
+                page.set_viewport_size({"width": width, "height": 900})
+            context.close()
+
+
+def renew_docs(chromium: Browser, url: str, out: Path) -> None:
+    """The pictures in docs/, but for before-after.png, from those of `take_all`."""
+    page = chromium.new_page(viewport={"width": 1400, "height": 900})
+    settle(page, url, "start")
+    page.screenshot(path=ROOT / "docs" / "start.png")
+    for name in BEST:
+        whole = Image.open(out / f"{name}-light-1400.png").convert("RGB")
+        _save_small(whole.crop((0, 0, 1400, 1150)), ROOT / "docs" / f"{name}.png")
+    SHOTS.mkdir(exist_ok=True)
+    for kind in KEPT:
+        for name in PAGES:
+            file = f"{name}-{kind}.png"
+            _save_small(Image.open(out / file).convert("RGB"), SHOTS / file)
+
+
+def _save_small(picture: Image.Image, path: Path) -> None:
+    picture.quantize(128).save(path, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--readme", action="store_true", help="also renew the pictures in docs/")
+    parser.add_argument("--readme", action="store_true", help="also renew these pictures in docs/")
+    parser.add_argument(
+        "--before-after",
+        action="store_true",
+        help=f"instead, only before-after.png: the page Start with {' and '.join(BEFORE_AFTER.values())}",
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    SHOTS.mkdir(exist_ok=True)
     with serve() as (url, _), sync_playwright() as p:
         chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            for width in (1400, 400):
-                context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                page = context.new_page()
-                for name in PAGES:
-                    settle(page, url, name)
-                    height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
-                    page.set_viewport_size({"width": width, "height": height})
-                    page.wait_for_timeout(500)
-                    page.screenshot(path=options.out / f"{name}-{scheme}-{width}.png")
-                    page.set_viewport_size({"width": width, "height": 900})
-                context.close()
-        if options.readme:
-            page = chromium.new_page(viewport={"width": 1400, "height": 900})
-            settle(page, url, "start")
-            page.screenshot(path=ROOT / "docs" / "start.png")
-            for name in BEST:
-                whole = Image.open(options.out / f"{name}-light-1400.png").convert("RGB")
-                whole.crop((0, 0, 1400, 1150)).quantize(128).save(ROOT / "docs" / f"{name}.png", optimize=True)
-            for kind in KEPT:
-                for name in PAGES:
-                    file = f"{name}-{kind}.png"
-                    Image.open(options.out / file).convert("RGB").quantize(128).save(SHOTS / file, optimize=True)
+        if options.before_after:
+            for folder in (options.out, *([ROOT / "docs"] if options.readme else [])):
+                _save_small(before_after(chromium, url), folder / "before-after.png")
+        else:
+            take_all(chromium, url, options.out)
+            if options.readme:
+                renew_docs(chromium, url, options.out)
         chromium.close()
 
 

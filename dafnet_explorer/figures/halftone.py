@@ -9,13 +9,14 @@ import numpy as np
 from PIL import Image
 
 from dafnet_core.analysis.halftone import Halftone
-from dafnet_core.drawing import Theme, Tile, grey, sheet
+from dafnet_core.drawing import Theme, Tile, grey, rgb, sheet
 from dafnet_core.metrics.anatomy import speckle
 from dafnet_explorer.figures.pixels import MIXED, labels_map
 
 KINDS = ("as it is", "shuffled within a tissue", "5 % flipped")
 CARRIES = 0.1  # relative rise of the error from which the place of pixels is said to carry intensities
 SPECKLED = 0.05  # share of specks, above that of the true tissues, from which an anatomy is said to have dots
+SHADE = 0.6  # brightness of an organ's other tissues, such as scar, relative to its main one
 MARGIN, LEAST = 4, 40  # pixels around the heart, and least side of the region that is shown
 
 
@@ -49,6 +50,21 @@ class Model:
         return self.halftone.errors[kind] / max(own, 1e-9) - 1
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What the models are compared with.
+
+    Attributes:
+        image: (H, W) in [-1, 1].
+        tissues: (H, W) labels of the true tissues.
+        picture: (H, W, 3) uint8, the tissues as `tissue_map` draws them.
+    """
+
+    image: np.ndarray
+    tissues: np.ndarray
+    picture: np.ndarray
+
+
 def region_around(labels: np.ndarray) -> tuple[slice, slice]:
     """Square part of an image (H, W) that holds all pixels above 0, with a margin; the centre where there are none.
 
@@ -67,32 +83,47 @@ def region_around(labels: np.ndarray) -> tuple[slice, slice]:
 
 
 def tissue_map(tissues: np.ndarray, mask: np.ndarray | None, colours: Sequence[str]) -> np.ndarray:
-    """True tissues (H, W) as one picture (H, W, 3): those of a class in its colour, the others muted."""
+    """True tissues (H, W) as one picture (H, W, 3): each class's main one in its colour, its others darker.
+
+    Tissues outside all classes are muted.
+
+    Args:
+        mask: (H, W) classes; None where unknown.
+        colours: one a class.
+    """
     picture = labels_map(tissues % len(MIXED), MIXED)
-    return picture if mask is None else np.where((mask > 0)[..., None], labels_map(mask, colours), picture)
+    for label, colour in enumerate(colours if mask is not None else ()):
+        inside = mask == label
+        if label and inside.any():
+            main = tissues == np.bincount(tissues[inside]).argmax()
+            picture[inside & main], picture[inside & ~main] = rgb(colour), SHADE * rgb(colour)
+    return picture
 
 
 def halftone_sheet(
-    models: Sequence[Model], kind: int, image: np.ndarray, tissues: np.ndarray, where: tuple[slice, slice], theme: Theme
+    models: Sequence[Model], kind: int, truth: Truth, where: tuple[slice, slice], theme: Theme
 ) -> Image.Image:
     """A part of the anatomies of all models and what they decode to, beside the true tissues and the image.
 
     Args:
         kind: index in KINDS.
-        image: (H, W) in [-1, 1]; tissues: (H, W, 3) uint8.
         where: rows and columns that are shown; errors are of the whole image.
     """
     above: list[Tile | None] = []
     below: list[Tile | None] = []
     for model in models:
         labels, decoded = model.anatomies()[kind], model.images()[kind]
-        share = f"{speckle(labels):.0%} of its pixels are specks"
-        above.append(Tile(labels_map(labels, model.colours)[where], f"s of {model.name}", share))
+        title = f"s of {model.name}"
+        above.append(Tile(labels_map(labels, model.colours)[where], title, _specks(speckle(labels))))
         error = f"error {model.halftone.errors[kind]:.3f}" + (f" ({model.rise(kind):+.0%})" if kind else "")
         below.append(Tile(grey(decoded)[where], f"decoded by {model.name}", error))
-    above.append(Tile(tissues[where], "true tissues"))
-    below.append(Tile(grey(image)[where], "image x"))
+    above.append(Tile(truth.picture[where], "true tissues", _specks(speckle(truth.tissues))))
+    below.append(Tile(grey(truth.image)[where], "image x"))
     return sheet([above, below], side=290, theme=theme)
+
+
+def _specks(share: float) -> str:
+    return f"{share:.0%} of all pixels are specks"
 
 
 def verdict(models: Sequence[Model], truth_speckle: float) -> str:
@@ -106,9 +137,9 @@ def verdict(models: Sequence[Model], truth_speckle: float) -> str:
     carriers = [model.name for model in models if carries(model)]
     if len(models) > 1 and len(carriers) == 1:
         sentences.append(f"So on this image only **{carriers[0]}** depends on the place of its dots.")
-    elif carriers == [model.name for model in models]:
+    elif len(models) > 1 and carriers:
         sentences.append("So on this image each model here depends on the place of its dots.")
-    elif not carriers:
+    elif len(models) > 1:
         sentences.append("So on this image no model here depends on the place of dots: try another image or slice.")
     return " ".join(sentences) + f" Flipped pixels change the error by {flips}."
 

@@ -25,7 +25,7 @@ def test_shuffling_keeps_the_channels_of_each_cell_and_region():
 
 
 def test_the_shipped_leaky_model_loses_intensities_with_the_places_of_its_dots():
-    checkpoint = load("checkpoints/cardiac-film.safetensors")
+    checkpoint = load("checkpoints/cardiac-film-leaky.safetensors")
     sample = phantom_slices(9100, range(1), size=128)[3]
     decomposition = decompose(checkpoint.model, sample.images)
     found = halftone(checkpoint.model, decomposition, 0, sample.masks[0])

@@ -10,7 +10,7 @@ from browser_visits import download, expect_another, expect_picture, source, upl
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from dafnet_core.data.formats.scan import clean_name
-from tools.screenshots import PAGES, serve
+from tools.screenshots import PAGES, before_after, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -30,6 +30,13 @@ def test_the_very_first_visit_may_be_a_link_to_a_page(page):
         page.goto(f"{url}/decompose")
         expect_picture(page, "Each modality's image and its anatomy channels")
         page.get_by_test_id("stSidebar").get_by_text("FiLM decoder. Trained for").wait_for()
+
+
+def test_before_and_after_stand_side_by_side_in_one_picture(server, browser):
+    picture = before_after(browser, server[0])
+    assert picture.width > 3 * picture.height
+    half = picture.width // 2
+    assert np.ptp(np.asarray(picture)[:, :half]) == np.ptp(np.asarray(picture)[:, half:]) == 255
 
 
 def test_decompose_opens_by_its_link_with_its_choices(server, page):

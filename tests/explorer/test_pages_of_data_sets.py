@@ -94,11 +94,21 @@ def test_every_page_works_with_a_data_set(started, folder, page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("station", range(1, 11))
-def test_every_station_of_the_tour_has_its_picture(started, folder, station):
+def test_every_station_of_the_tour_but_the_last_has_its_picture(started, folder, station):
     app = started(folder, station=str(station)).switch_page("pages/tour.py").run()
     assert not app.exception
     assert "not available" not in page_text(app)
     assert f"subject {TESTED}" in page_text(app)
+
+
+def test_the_last_station_of_the_tour_offers_a_phantom_heart_instead(started, folder):
+    app = started(folder, station="11").switch_page("pages/tour.py").run()
+    assert not app.exception
+    assert "trained for T1 and FLAIR, not for them" in page_text(app)
+    app.button(key="phantom").click().run()
+    assert not app.exception
+    assert "Phantom subject 1, slice 4 of 8" in page_text(app)
+    assert app.sidebar.selectbox(key="checkpoint").value == "cardiac-film"
 
 
 def test_pictures_and_masks_are_those_that_are_evaluated(started, folder):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 import dafnet_core
+import dafnet_explorer
 
 MODULES = [module.name for module in pkgutil.walk_packages(dafnet_core.__path__, "dafnet_core.")]
-EXAMPLES = [name for name in MODULES if ">>> " in Path(find_spec(name).origin).read_text()]
+EXPLORER = [module.name for module in pkgutil.walk_packages(dafnet_explorer.__path__, "dafnet_explorer.")]
+EXAMPLES = [name for name in (*MODULES, *EXPLORER) if ">>> " in Path(find_spec(name).origin).read_text()]
 
 
 def test_the_main_functions_have_examples():
