@@ -100,7 +100,13 @@ def cheating() -> Image.Image:
             "one tissue, in cells of 8 x 8 pixels. Flipped: 5 % of all pixels get a random channel.",
         )
         name = st.segmented_control(
-            "Image", names, default=names[0], required=True, key="halftone-of", bind="query-params"
+            "Image",
+            names,
+            default=names[0],
+            required=True,
+            key="halftone-of",
+            bind="query-params",
+            help="Whose anatomy is changed",
         )
     return counter_example.picture(checkpoint, subject, names.index(name), KINDS.index(kind), theme)
 

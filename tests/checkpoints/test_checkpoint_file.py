@@ -122,7 +122,7 @@ def test_a_shipped_checkpoint_is_small_judged_and_what_its_card_says(path):
 
 def test_card_names_the_command_and_says_when_nothing_was_judged(checkpoint):
     text = card(checkpoint, "a.safetensors")
-    assert "python train.py --out RUN" in text
+    assert "python train.py --recipe plain --out RUN" in text  # version 0.1 knew one recipe
     assert "| subjects | 2 train, 1 val, 0 test |" in text
     assert "Not evaluated yet" in text
 

@@ -13,6 +13,7 @@ import pytest
 from dafnet_core.analysis.candidates import weigh
 from dafnet_core.analysis.editing import realign
 from dafnet_core.analysis.encodings import Encoded, Encodings
+from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
 from dafnet_core.analysis.traversal import steps_between, traverse, traverse_one
@@ -117,6 +118,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_question": megabytes(ask(model, found, 0, 0, None)),
         "_realigned": megabytes(realign(model, found, 0, found.offsets[0])),
         "_misregistered": megabytes(misregister(model, subject.images, (0, 1), (0, 1), reference, 6.0)),
+        "_halftone": megabytes(halftone(model, found, 0, subject.tissues[0])),
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and a single one
         "_jobs": 0.0,
