@@ -13,7 +13,8 @@ from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.losses.functions import reconstruction_loss
 from dafnet_core.losses.terms import Forward
 
-LEAST_SHARE = 0.01  # of all pixels, that each channel should hold
+BOUNDED = 0.5  # between a cross entropy (0) and the probability of an error (1)
+LEAST_SHARE = 0.003  # of all pixels, that each channel should hold
 
 
 def invariance(f: Forward) -> Tensor | None:
@@ -45,12 +46,18 @@ def confidence(f: Forward) -> Tensor:
 
 
 def balance(f: Forward) -> Tensor:
-    """Cross entropy of each channel on the LEAST_SHARE of all pixels that are most likely in it, mean; nats.
+    """Cross entropy of the channel that holds fewest pixels on the places that are decoded worst; nats a pixel.
 
-    Pixels are those of all modalities, so that what one alone shows may have a channel.
+    0 if each channel holds LEAST_SHARE of the pixels of all modalities, so that what one alone shows may have a
+    channel. As dead codes are revived in vector quantisation: the spare channel is offered what no other explains.
     """
-    log = f.outputs.channel_logits.log_softmax(2).transpose(0, 2).flatten(1)  # (C, pixels)
-    return -log.topk(max(1, round(LEAST_SHARE * log.shape[1])), sorted=False).values.mean()
+    log = f.outputs.channel_logits.log_softmax(2)
+    held = f.outputs.s[:, :, 0].detach().mean((0, 1, 3, 4))
+    fewest = held.argmin()
+    log = log[:, :, fewest].flatten()
+    error = F.avg_pool2d((f.outputs.images.detach() - f.x).abs(), 5, 1, 2, count_include_pad=False)
+    worst = error.flatten().topk(max(1, round(LEAST_SHARE * log.numel())), sorted=False).indices
+    return -log[worst].sum() / log.numel() * (held[fewest] < LEAST_SHARE)
 
 
 def flips(f: Forward) -> Tensor | None:
@@ -76,11 +83,12 @@ def _own(f: Forward) -> Tensor:
 
 
 def agreement(f: Forward) -> Tensor | None:
-    """1 - the probability of the other modality's channel at the same place of the anatomy; mean over pixels, to 1.
+    """Generalised cross entropy of the other modality's channel at the same place of the anatomy; mean over pixels.
 
     Where the warps are known: p of the fixed and q of the moving image show one place if p + fixed(p) = q + moving(q),
-    and q is found by fixed-point iteration; pixels whose q lies outside the image do not count. Bounded, unlike a
-    cross entropy, so that what one modality alone shows (a scar in LGE) may have a channel of its own.
+    and q is found by fixed-point iteration; pixels whose q lies outside the image do not count. (1 - p^BOUNDED) / BOUNDED (Zhang
+    and Sabuncu 2018) is bounded, unlike a cross entropy, so that what one modality alone shows (a scar in LGE) may have
+    a channel of its own.
     """
     fields = f.batch.displacements
     if fields is None:
@@ -96,6 +104,7 @@ def agreement(f: Forward) -> Tensor | None:
             q = target - warp(moving, q).movedim(1, -1)
         channels = warp(f.outputs.s[j, :, 0].detach(), q).argmax(1)
         inside = (q.abs() <= 1).all(-1)
-        loss = 1 - f.outputs.channel_logits[i].softmax(1).gather(1, channels[:, None])[:, 0]
+        log = f.outputs.channel_logits[i].log_softmax(1).gather(1, channels[:, None])[:, 0]
+        loss = (1 - (BOUNDED * log).exp()) / BOUNDED
         total = total + (loss * inside).sum() / inside.sum().clamp_min(1)
     return total / len(f.outputs.pairs)

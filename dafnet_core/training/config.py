@@ -182,7 +182,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "w_rec_s": 0.5,
         "w_boundary": 0.5,
         "w_confidence": 0.3,
-        "w_balance": 1.0,
+        "w_balance": 10.0,
         "w_agree": 2.0,
         "clean_from": 120,
         "clean_ramp": 120,
