@@ -14,18 +14,21 @@ from experiments.sweep import Cell, Sweep
 
 SUBJECTS = "phantom:seed=9700,subjects=8,difficulty=standard"  # to choose terms on; never those of the cards
 BASE = (
-    "--recipe plain --data phantom --difficulty mixed --decoder film --size 96 --w-rec 6 --w-rec-z 0.1 --w-kl 0.01 "
-    "--kl-phase1 0.002 --w-swap 1 --without adv_mask adv_image --lr 1.5e-3 --clean-from 60 --clean-ramp 120 --ema 0.98"
+    "--recipe plain --dice every --data phantom --difficulty varied --decoder film --size 96 --w-rec 8 --rec-phase1 6 "
+    "--w-rec-z 0.1 --w-kl 0.02 --kl-phase1 0.005 --w-swap 1.5 --without adv_mask adv_image --lr 1.5e-3 "
+    "--clean-from 120 --clean-ramp 120 --ema 0.98"
 )
 VARIANTS = {  # options on top of BASE
     "none": "",
-    "invariance": "--w-invariance 1",
-    "boundary": "--w-boundary 1.5",
-    "confidence": "--w-confidence 0.6 --w-balance 1",
+    "invariance": "--w-invariance 0.5",
+    "rec_s": "--w-rec-s 0.5",
+    "boundary": "--w-boundary 0.5",
+    "confidence": "--w-confidence 0.3",
+    "balance": "--w-balance 1",
+    "agree": "--w-agree 4",
     "flips": "--w-flips 3",
     "hide": "--w-hide 0.1",
-    "agree": "--w-agree 1",
-    "all": "--w-invariance 1 --w-boundary 1.5 --w-confidence 0.6 --w-balance 1 --w-flips 1 --w-agree 1",
+    "all": "--w-invariance 0.5 --w-rec-s 0.5 --w-boundary 0.5 --w-confidence 0.3 --w-balance 1 --w-agree 4",  # clean
 }
 COLUMNS = {
     "speckle": ("speckle.cine.share", "speckle.LGE.share"),

@@ -14,7 +14,8 @@ from dafnet_core.losses.functions import reconstruction_loss
 from dafnet_core.losses.terms import Forward
 
 BOUNDED = 0.5  # between a cross entropy (0) and the probability of an error (1)
-LEAST_SHARE = 0.003  # of all pixels, that each channel should hold
+LEAST_SHARE = 0.005  # of all pixels, that each channel should hold
+FRAME = 3  # pixels
 
 
 def invariance(f: Forward) -> Tensor | None:
@@ -46,18 +47,14 @@ def confidence(f: Forward) -> Tensor:
 
 
 def balance(f: Forward) -> Tensor:
-    """Cross entropy of the channel that holds fewest pixels on the places that are decoded worst; nats a pixel.
+    """Cross entropy of each channel on the LEAST_SHARE of all pixels that are most likely in it, mean; nats.
 
-    0 if each channel holds LEAST_SHARE of the pixels of all modalities, so that what one alone shows may have a
-    channel. As dead codes are revived in vector quantisation: the spare channel is offered what no other explains.
+    Pixels are those of all modalities, so that what one alone shows may have a channel; those within FRAME of the edge,
+    where an encoder sees its own padding, do not count.
     """
-    log = f.outputs.channel_logits.log_softmax(2)
-    held = f.outputs.s[:, :, 0].detach().mean((0, 1, 3, 4))
-    fewest = held.argmin()
-    log = log[:, :, fewest].flatten()
-    error = F.avg_pool2d((f.outputs.images.detach() - f.x).abs(), 5, 1, 2, count_include_pad=False)
-    worst = error.flatten().topk(max(1, round(LEAST_SHARE * log.numel())), sorted=False).indices
-    return -log[worst].sum() / log.numel() * (held[fewest] < LEAST_SHARE)
+    log = f.outputs.channel_logits.log_softmax(2)[..., FRAME:-FRAME, FRAME:-FRAME]
+    log = log.transpose(0, 2).flatten(1)  # (C, pixels)
+    return -log.topk(max(1, round(LEAST_SHARE * log.shape[1])), sorted=False).values.mean()
 
 
 def flips(f: Forward) -> Tensor | None:
@@ -86,9 +83,9 @@ def agreement(f: Forward) -> Tensor | None:
     """Generalised cross entropy of the other modality's channel at the same place of the anatomy; mean over pixels.
 
     Where the warps are known: p of the fixed and q of the moving image show one place if p + fixed(p) = q + moving(q),
-    and q is found by fixed-point iteration; pixels whose q lies outside the image do not count. (1 - p^BOUNDED) / BOUNDED (Zhang
-    and Sabuncu 2018) is bounded, unlike a cross entropy, so that what one modality alone shows (a scar in LGE) may have
-    a channel of its own.
+    and q is found by fixed-point iteration; pixels whose q lies outside the image do not count. The loss (Zhang and
+    Sabuncu 2018), (1 - p^BOUNDED) / BOUNDED, is bounded, unlike a cross entropy, so that what one modality alone shows
+    (a scar in LGE) may have a channel of its own.
     """
     fields = f.batch.displacements
     if fields is None:

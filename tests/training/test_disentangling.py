@@ -58,23 +58,17 @@ def test_boundaries_and_confidence_cost_what_they_are(forward):
     assert disentangle.confidence(undecided).item() == pytest.approx(np.log(8), rel=1e-5)
 
 
-def test_a_dying_channel_is_offered_what_is_decoded_worst_and_living_ones_are_left_alone(forward):
+def test_channels_without_pixels_cost_and_those_of_one_modality_do_not(forward):
     m, b, h, w = forward.outputs.s[:, :, 0].argmax(2).shape
-    labels = (torch.arange(h)[:, None] + torch.arange(w)).expand(m, b, h, w) % 7  # nothing is in channel 7
-    images = forward.x.clone()
-    images[1, :, 20:26, 20:26] += 2  # what one modality shows is decoded wrongly
-    dying = with_labels(forward, labels)
-    dying.outputs.channel_logits.requires_grad_()
-    dying = replace(dying, outputs=replace(dying.outputs, images=images))
-    disentangle.balance(dying).backward()
-    pushed = dying.outputs.channel_logits.grad[:, :, 7] < 0
-    assert pushed.any()
-    assert not pushed[0].any()
-    outside = torch.ones(h, w, dtype=torch.bool)
-    outside[18:28, 18:28] = False
-    assert not pushed[1, :, outside].any()
-    labels[1, 0, :10, :10] = 7
-    assert disentangle.balance(with_labels(forward, labels)).item() == 0
+    none = torch.zeros(m, b, h, w, dtype=torch.long)
+    all_of_them = (torch.arange(h)[:, None] + torch.arange(w)).expand(m, b, h, w) % 8
+    in_one_modality, at_the_edge = all_of_them.clone(), all_of_them % 7
+    in_one_modality[0] %= 7
+    at_the_edge[..., -2:, :] = 7
+    assert disentangle.balance(with_labels(forward, none)).item() == pytest.approx(30 * 7 / 8)
+    assert disentangle.balance(with_labels(forward, at_the_edge)).item() == pytest.approx(30 / 8)
+    for labels in (all_of_them, in_one_modality):
+        assert disentangle.balance(with_labels(forward, labels)).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_channels_that_follow_intensities_cost(forward):
