@@ -183,6 +183,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "w_boundary": 0.5,
         "w_confidence": 0.3,
         "w_balance": 1.0,
+        "w_hide": 0.5,
         "w_agree": 4.0,
         "clean_from": 120,
         "clean_ramp": 120,
