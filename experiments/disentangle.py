@@ -28,7 +28,8 @@ VARIANTS = {  # options on top of BASE
     "agree": "--w-agree 4",
     "flips": "--w-flips 3",
     "hide": "--w-hide 0.5",
-    "all": "--w-invariance 0.5 --w-rec-s 0.5 --w-boundary 0.5 --w-confidence 0.3 --w-balance 1 --w-hide 0.5 --w-agree 4",  # clean
+    "all": "--w-invariance 0.5 --w-rec-s 0.5 --w-boundary 0.5 --w-confidence 0.3 --w-balance 1 --w-hide 0.5 "
+    "--w-agree 4",  # the weights of the recipe clean
 }
 COLUMNS = {
     "speckle": ("speckle.cine.share", "speckle.LGE.share"),
