@@ -103,4 +103,5 @@ def offer_phantom(checkpoint: Checkpoint) -> None:
 
     if fits or DEFAULT_CHECKPOINT in catalogue.entries():
         label = "Show it on a phantom heart" + ("" if fits else f", with {DEFAULT_CHECKPOINT}")
-        st.button(label, key="phantom", on_click=select, type="primary")
+        what = "Selects a sample of the phantom" + ("" if fits else " and the checkpoint")
+        st.button(label, key="phantom", on_click=select, type="primary", help=what)

@@ -36,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--chaos", help="such as chaos:PATH; fold 0")
     parser.add_argument("--kinds", nargs="+", default=DICE, choices=DICE)
     given = parser.parse_args(arguments)
-    cells = {f"phantom-{kind}": Cell(f"{TERMS} --dice {kind}", disentangle.SUBJECTS) for kind in given.kinds}
+    cells = {
+        f"phantom-{kind}": Cell(f"{TERMS} {disentangle.DATA} --dice {kind}", disentangle.SUBJECTS)
+        for kind in given.kinds
+    }
     if given.chaos:
         cells |= {
             f"chaos-{kind}": Cell(f"{TERMS} {REAL} --data {given.chaos} --dice {kind}", given.chaos, "val")

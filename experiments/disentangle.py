@@ -13,10 +13,11 @@ import sys
 from experiments.sweep import Cell, Sweep
 
 SUBJECTS = "phantom:seed=9700,subjects=8,difficulty=standard"  # to choose terms on; never those of the cards
+DATA = "--data phantom --difficulty varied"
 BASE = (
-    "--recipe plain --dice every --data phantom --difficulty varied --decoder film --size 96 --w-rec 8 --rec-phase1 6 "
-    "--w-rec-z 0.1 --w-kl 0.02 --kl-phase1 0.005 --w-swap 1.5 --without adv_mask adv_image --lr 1.5e-3 "
-    "--clean-from 120 --clean-ramp 120 --ema 0.98"
+    "--recipe plain --dice every --decoder film --size 96 --w-rec 8 --rec-phase1 6 --w-rec-z 0.1 --w-kl 0.02 "
+    "--kl-phase1 0.005 --w-swap 1.5 --without adv_mask adv_image --lr 1.5e-3 --clean-from 120 --clean-ramp 120 "
+    "--ema 0.98"
 )
 VARIANTS = {  # options on top of BASE
     "none": "",
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = SWEEP.parser(__doc__, "--steps 480 --finish-steps 60")
     parser.add_argument("--variants", nargs="+", default=tuple(VARIANTS), choices=tuple(VARIANTS))
     given = parser.parse_args(arguments)
-    return SWEEP.run({v: Cell(f"{BASE} {VARIANTS[v]}", SUBJECTS) for v in given.variants}, given)
+    return SWEEP.run({v: Cell(f"{BASE} {DATA} {VARIANTS[v]}", SUBJECTS) for v in given.variants}, given)
 
 
 if __name__ == "__main__":

@@ -89,24 +89,16 @@ def cheating() -> Image.Image:
     """Anatomies as they are, shuffled or flipped, and what is decoded from them."""
     names = decomposition.names
     with st.container(horizontal=True):
-        kind = st.segmented_control(
-            "Pixels of s",
-            KINDS,
-            default=KINDS[0],
-            required=True,
-            key="halftone",
-            bind="query-params",
-            help="How the anatomy is changed before it is decoded again with the same z. Shuffled: among the pixels of "
-            "one tissue, in cells of 8 x 8 pixels. Flipped: 5 % of all pixels get a random channel.",
+        how = (
+            "How the anatomy is changed before it is decoded again with the same z. Shuffled: among the pixels of one "
+            "tissue, in cells of 8 x 8 pixels. Flipped: 5 % of all pixels get a random channel."
         )
+        kind = st.segmented_control(
+            "Pixels of s", KINDS, default=KINDS[0], required=True, key="halftone", bind="query-params", help=how
+        )
+        which, first = "Whose anatomy is changed", names[0]
         name = st.segmented_control(
-            "Image",
-            names,
-            default=names[0],
-            required=True,
-            key="halftone-of",
-            bind="query-params",
-            help="Whose anatomy is changed",
+            "Image", names, default=first, required=True, key="halftone-of", bind="query-params", help=which
         )
     return counter_example.picture(checkpoint, subject, names.index(name), KINDS.index(kind), theme)
 

@@ -51,6 +51,8 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
         "z_reencoded": (m, 1, 8),
         "z_swapped": (p, 1, 8),
         "z_swapped_reencoded": (p, 1, 8),
+        "again": (m + p, *plane),  # a drawn style for each modality, a swapped one for each pair
+        "again_logits": (m + p, 8, *plane),
         "channel_logits": (m, b, 8, *plane),
     }
     shapes = {f.name: getattr(out, f.name) for f in fields(out) if f.name != "pairs"}
