@@ -95,7 +95,7 @@ def test_a_run_begins_with_a_checkpoint_s_weights_and_its_card_says_so(tmp_path)
 
 def test_no_run_begins_with_a_checkpoint_that_has_seen_its_test_subjects():
     path = "checkpoints/cardiac-film.safetensors"
-    config = TrainConfig.of(start=path)
+    config = TrainConfig.of(start=path, difficulty="varied")
     data = training_data(config.data, load(path).training.option("seed"))
     assert load_start(config, data).digest
     seen = replace(data, split=data.split | {"test": list(data.split["train"][:3])})
