@@ -9,7 +9,6 @@ from torch import Tensor
 from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.parallel import rank_and_size, summed
 
-DICE = ("present", "paper", "every")  # kinds of the Dice of L_sup
 TOLERATED = 0.01  # share of an image that a class must fill falsely to cost half a Dice, where the mask lacks it
 CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
 
@@ -83,10 +82,12 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return -(weight * logits.log_softmax(1)).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
 
 
-def supervised_loss(logits: Tensor, masks: Tensor, dice: str = DICE[0]) -> Tensor:
+DICE = {"present": dice_loss, "paper": dice_loss_of_all, "every": dice_loss_of_every}  # kinds of the Dice of L_sup
+
+
+def supervised_loss(logits: Tensor, masks: Tensor, dice: str = "present") -> Tensor:
     """L_sup of each sample (Sec. III-C) with a kind of Dice: (N, L, H, W), (N, H, W) -> (N,)."""
-    kinds = {"present": dice_loss, "paper": dice_loss_of_all, "every": dice_loss_of_every}
-    return kinds[dice](logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
+    return DICE[dice](logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from dafnet_core.losses.functions import (
-    DICE,
     kl_divergence,
     mean_where,
     modality_reconstruction_loss,
@@ -37,7 +36,7 @@ class Forward:
     outputs: PairOutputs
     batch: Batch
     discriminators: Discriminators
-    dice: str = DICE[0]
+    dice: str = "present"
 
     def l_sup(self, logits: Tensor, masks: Tensor) -> Tensor:
         """L_sup of each sample with this forward's Dice: (N, L, H, W), (N, H, W) -> (N,)."""

@@ -96,7 +96,7 @@ class LossWeights(Config):
         "Dice of L_sup: present, the mean over the classes of a slice; paper, one ratio over all classes and pixels, "
         "to which false pixels of an absent class count (Sec. III-C); every, the mean over all classes, to "
         "which they count too",
-        DICE,
+        tuple(DICE),
         flag="dice",
     )
 
