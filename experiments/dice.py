@@ -15,7 +15,6 @@ from dafnet_core.losses.functions import DICE
 from experiments import disentangle
 from experiments.sweep import Cell, Sweep
 
-TERMS = f"{disentangle.BASE} {disentangle.VARIANTS['all']}"
 REAL = "--spacing 3.78 --rotation 10"  # the whole body in 96 pixels
 KINDS = ("single", "deformed", "fused")
 COLUMNS = {
@@ -34,15 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 if all went well."""
     parser = SWEEP.parser(f"{__doc__}\nCells hold {', '.join(KINDS)}.", "--steps 480 --finish-steps 60")
     parser.add_argument("--chaos", help="such as chaos:PATH; fold 0")
-    parser.add_argument("--kinds", nargs="+", default=DICE, choices=DICE)
+    parser.add_argument("--kinds", nargs="+", default=tuple(DICE), choices=tuple(DICE))
     given = parser.parse_args(arguments)
     cells = {
-        f"phantom-{kind}": Cell(f"{TERMS} {disentangle.DATA} --dice {kind}", disentangle.SUBJECTS)
+        f"phantom-{kind}": Cell(f"{disentangle.BASE} {disentangle.DATA} --dice {kind}", disentangle.SUBJECTS)
         for kind in given.kinds
     }
     if given.chaos:
         cells |= {
-            f"chaos-{kind}": Cell(f"{TERMS} {REAL} --data {given.chaos} --dice {kind}", given.chaos, "val")
+            f"chaos-{kind}": Cell(f"{disentangle.BASE} {REAL} --data {given.chaos} --dice {kind}", given.chaos, "val")
             for kind in given.kinds
         }
     return SWEEP.run(cells, given)

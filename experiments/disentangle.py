@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import sys
 
+from dafnet_core.training.config import CLEAN, RECIPES
 from experiments.sweep import Cell, Sweep
 
 SUBJECTS = "phantom:seed=9700,subjects=8,difficulty=standard"  # to choose terms on; never those of the cards
 DATA = "--data phantom --difficulty varied"
-BASE = (
-    "--recipe plain --dice every --decoder film --size 96 --w-rec 8 --rec-phase1 6 --w-rec-z 0.1 --w-kl 0.02 "
-    "--kl-phase1 0.005 --w-swap 1.5 --without adv_mask adv_image --lr 1.5e-3 --clean-from 120 --clean-ramp 120 "
-    "--ema 0.98"
-)
+BASE = "--recipe clean --decoder film --size 96 --ema 0.98"
+ALONE = {name: RECIPES["clean"].get(f"w_{name}", 0.0) for name in CLEAN} | {"flips": 3.0}  # which clean leaves out
+
+
+def options_of(*terms: str) -> str:
+    """Options that give some of the terms that clean the anatomy their weight, and all others 0."""
+    return " ".join(f"--w-{name.replace('_', '-')} {ALONE[name] if name in terms else 0:g}" for name in CLEAN)
+
+
 VARIANTS = {  # options on top of BASE
-    "none": "",
-    "invariance": "--w-invariance 0.5",
-    "rec_s": "--w-rec-s 0.5",
-    "boundary": "--w-boundary 0.5",
-    "confidence": "--w-confidence 0.3",
-    "balance": "--w-balance 1",
-    "agree": "--w-agree 4",
-    "flips": "--w-flips 3",
-    "hide": "--w-hide 0.5",
-    "all": "--w-invariance 0.5 --w-rec-s 0.5 --w-boundary 0.5 --w-confidence 0.3 --w-balance 1 --w-hide 0.5 "
-    "--w-agree 4",  # the weights of the recipe clean
+    "none": options_of(),
+    **{name: options_of(name) for name in CLEAN},
+    "all": "",  # the recipe as it is
 }
 COLUMNS = {
     "speckle": ("speckle.cine.share", "speckle.LGE.share"),
