@@ -19,7 +19,7 @@ def test_every_command_that_a_sweep_lists_is_a_valid_run(sweep, capsys):
     asked = [] if sweep is disentangle else ["--chaos", "chaos:X"]
     assert sweep.main(["--list", *asked]) == 0
     commands = capsys.readouterr().out.splitlines()
-    assert len(commands) == len(disentangle.VARIANTS if sweep is disentangle else dice.DICE * 2)
+    assert len(commands) == (len(disentangle.VARIANTS) if sweep is disentangle else 2 * len(dice.DICE))
     configs = []
     for command in commands:
         given = vars(parser().parse_args(command.split()[2:]))
