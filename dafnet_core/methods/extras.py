@@ -15,5 +15,5 @@ def optional(module: str, method: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
+        package = module.partition(".")[0].replace("skimage", "scikit-image")
         raise ValueError(f"{method} needs the package {package}: pip install .[experiments]") from error

@@ -1,8 +1,8 @@
 """Register: the other modality's true mask after affine and deformable registration of the images (Sec. IV-C).
 
 Affine by mutual information, then a displacement field by local cross-correlation. The paper's second stage is
-symmetric and diffeomorphic (Tustison 2015, ANTs), which SimpleITK lacks: here a displacement field with smoothed updates
-goes one way. All pixels are sampled and one thread computes, so nothing is random and a registration repeats itself.
+symmetric and diffeomorphic (Tustison 2015, ANTs), which SimpleITK lacks: here a displacement field with smoothed
+updates goes one way. All pixels are sampled and one thread computes: nothing is random, a registration repeats itself.
 """
 
 from __future__ import annotations
