@@ -14,7 +14,7 @@ class UNetMulti(Segmenter):
     """One U-Net for all modalities, from all annotated images mixed."""
 
     name: ClassVar[str] = "unet-multi"
-    title: ClassVar[str] = "U-Net of all modalities"
+    title: ClassVar[str] = "UNet-multi"
 
     @classmethod
     def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:
@@ -25,6 +25,10 @@ class UNetMulti(Segmenter):
     @classmethod
     def networks_of(cls, config: ModelConfig) -> UNet:
         return UNet(config)
+
+    @property
+    def description(self) -> str:
+        return "U-Net of all modalities"
 
     @property
     def pools(self) -> Pools:
@@ -38,15 +42,19 @@ class UNetAugmented(UNetMulti):
     """
 
     name: ClassVar[str] = "unet-augmented"
-    title: ClassVar[str] = "U-Net of all modalities with random intensities"
+    title: ClassVar[str] = "UNet-augmented"
     presets: ClassVar[dict[str, Any]] = {"intensity": "convolutions"}
+
+    @property
+    def description(self) -> str:
+        return f"{super().description} with random intensities"
 
 
 class UNetSingle(UNetMulti):
     """A U-Net for the target modality alone, which predicts no masks of others."""
 
     name: ClassVar[str] = "unet-single"
-    title: ClassVar[str] = "U-Net of one modality"
+    title: ClassVar[str] = "UNet-single"
 
     @classmethod
     def configure(
