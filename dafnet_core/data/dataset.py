@@ -238,6 +238,17 @@ class PairedSlices:
             **self._known_warps(study, slices[0]),
         )
 
+    def annotated_slices(self, modality: int) -> list[int]:
+        """Samples with a mask of a modality that is not hidden, each of its slices once."""
+        studies = self.studies
+        return [
+            index
+            for index, (number, _, own) in enumerate(self._index)
+            if own[modality]
+            and studies[number].masks[modality] is not None
+            and studies[number].name not in self.unannotated.get(modality, ())
+        ]
+
     def _known_warps(self, study: StudyLike, position: int) -> dict[str, np.ndarray]:
         fields = study.displacements(position) if self.known_warps else None
         return {} if fields is None else {"displacements": fields, "regions": np.ones(fields.shape[:3], bool)}

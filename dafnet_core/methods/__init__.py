@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from dafnet_core.methods.active_contour import ActiveContour
 from dafnet_core.methods.copy import Copy
 from dafnet_core.methods.dafnet import DAFNetMethod
+from dafnet_core.methods.dual_stream import DualStreamMethod
+from dafnet_core.methods.register import Register
+from dafnet_core.methods.unet import UNetAugmented, UNetMulti, UNetSingle
 
 METHODS: dict[str, Any] = {
     "dafnet": DAFNetMethod,
+    "unet-single": UNetSingle,
+    "unet-multi": UNetMulti,
+    "unet-augmented": UNetAugmented,
+    "dual-stream": DualStreamMethod,
     "copy": Copy,
+    "register": Register,
+    "active-contour": ActiveContour,
 }
 
 

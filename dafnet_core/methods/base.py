@@ -18,6 +18,8 @@ from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.types import Alignment, Batch, Noise, Prediction, Reconstruction
 
+Pools = tuple[tuple[int, ...], ...]
+
 
 @dataclass(frozen=True, eq=False)
 class SliceInput:
@@ -173,14 +175,24 @@ class Trainable(Method, Protocol):
         config: determines the shapes of the networks.
         networks: what a checkpoint holds and what is averaged; its keys name the weights in the file.
         discriminators: what only training needs; None at inference and for methods without adversarial terms.
+        own_options: options of training, as the command line names them, that mean something for this method and not
+            for all; another method's are refused.
+        presets: options that the method sets, as a recipe does.
     """
 
     networks: nn.Module
     discriminators: nn.Module | None
+    own_options: ClassVar[frozenset[str]]
+    presets: ClassVar[dict[str, Any]]
 
     @property
     def config(self) -> ModelConfig:
         """Configuration of the networks."""
+        ...
+
+    @property
+    def pools(self) -> Pools | None:
+        """Modalities whose annotated images it learns from (`data.annotated.AnnotatedImages`); None: from pairs."""
         ...
 
     @property
@@ -257,9 +269,11 @@ def predict_all(method: Method, given: SliceInput) -> Estimate:
     """
     if not method.needs_source_masks:
         return method.predict(SliceInput(given.images, given.modalities))
-    masks = []
+    masks: list[PredictedMask] = []
+    positions: dict[tuple[int, int], np.ndarray] = {}
     for target in range(len(given.modalities)):
         sources = {i: mask for i, mask in given.source_masks.items() if i != target}
         estimate = method.predict(SliceInput(given.images, given.modalities, sources))
         masks += [mask for mask in estimate.masks if mask.fixed == target]
-    return Estimate(tuple(masks))
+        positions |= {pair: where for pair, where in estimate.positions.items() if pair[0] == target}
+    return Estimate(tuple(masks), positions=positions)

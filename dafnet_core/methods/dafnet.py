@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
 from dafnet_core.losses.weights import LossWeights, discriminator_terms, generator_terms
-from dafnet_core.methods.base import Estimate, PredictedImage, PredictedMask, SliceInput
+from dafnet_core.methods.base import Estimate, Pools, PredictedImage, PredictedMask, SliceInput
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.networks.discriminators import Discriminators
@@ -22,6 +22,12 @@ FLIPPED = 0.05  # share of the pixels that `w_flips` flips
 DECODER_TITLES = {"film": "FiLM", "spade": "SPADE"}
 
 
+OPTIONS = (
+    *("decoder", "channels", "z_dim", "without", "candidates", "copy_intensity", "critic_lr", "rec_z_share"),
+    *("kl_phase1", "rec_phase1", "kl_ramp", "adversarial_from", "adversarial_ramp", "clean_from", "clean_ramp"),
+)
+
+
 class DAFNetMethod:
     """DAFNet with its networks; the discriminators exist in training only."""
 
@@ -29,6 +35,11 @@ class DAFNetMethod:
     title: ClassVar[str] = "DAFNet"
     kinds: ClassVar[tuple[str, ...]] = ("single", "deformed", "fused")
     needs_source_masks: ClassVar[bool] = False
+    own_options: ClassVar[frozenset[str]] = frozenset(
+        {*OPTIONS, *(f"{LossWeights.PREFIX}{f.name}" for f in LossWeights.terms() if f.name != "sup")}
+    )
+    presets: ClassVar[dict[str, Any]] = {}
+    pools: ClassVar[Pools | None] = None
 
     def __init__(self, networks: DAFNet, discriminators: Discriminators | None = None) -> None:
         self.networks, self.discriminators = networks, discriminators
@@ -36,6 +47,7 @@ class DAFNetMethod:
     @classmethod
     def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:
         """Sizes "compact" or "published"; `choices` are fields of ModelConfig."""
+        choices.pop("target", None)  # it serves all modalities
         make = ModelConfig.compact if size == "compact" else ModelConfig.published
         return make(modalities, classes, **choices)
 

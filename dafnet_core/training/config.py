@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from dafnet_core.config import EVALUATION_SEED, Config, ModelConfig, option
+from dafnet_core.config import EVALUATION_SEED, Config, ModelConfig, option, short
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.sources import check_options
 from dafnet_core.losses.weights import LossWeights
@@ -145,6 +145,12 @@ class MachineConfig(Config):
     FREE: ClassVar[frozenset[str]] = frozenset({"workers"})  # options that a resumed run may change
 
 
+def meaningless(method: str) -> frozenset[str]:
+    """Options that mean something for other methods and nothing for this one."""
+    own: dict[str, frozenset[str]] = {name: METHODS[name].own_options for name in trainable()}
+    return frozenset().union(*own.values()) - own[method]
+
+
 def _shown(value: Any) -> str:
     return (
         " x ".join(map(str, value))
@@ -217,6 +223,12 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+def recipe(name: str, method: str) -> dict[str, Any]:
+    """The options that a recipe sets for a method; {} for an unknown one of either."""
+    no_effect = meaningless(method) if method in trainable() else frozenset()
+    return {option: value for option, value in RECIPES.get(name, {}).items() if option not in no_effect}
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
@@ -237,6 +249,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_options(self.data)
+        self._check_method()
+
+    def _check_method(self) -> None:
+        """Check that no option is set that has no effect for the method; raises ValueError with the first one."""
+        for name in sorted(meaningless(self.model.method)):
+            section, f = self.options()[name]
+            value = getattr(getattr(self, section), f.name)
+            if value != f.default:
+                raise ValueError(
+                    f"{name} is {short(value)}, which means nothing for --method {self.model.method}; leave it out"
+                )
 
     @classmethod
     def options(cls) -> dict[str, tuple[str, Field[Any]]]:
@@ -253,9 +276,11 @@ class TrainConfig:
         return cls().with_options(**values)
 
     def with_options(self, **values: Any) -> Self:
-        """This run with some options changed, those of a recipe first; errors as in `of`."""
+        """This run with some options changed, those of a recipe first, then the method's; errors as in `of`."""
         known = self.options()
-        values = {**RECIPES.get(values.get("recipe", ""), {}), **values}
+        method = values.get("method", self.model.method)
+        chosen = METHODS.get(method) if "method" in values else None
+        values = {**recipe(values.get("recipe", ""), method), **getattr(chosen, "presets", {}), **values}
         if unknown := sorted(set(values) - set(known)):
             raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
         parts: dict[str, dict[str, Any]] = {}
@@ -267,7 +292,8 @@ class TrainConfig:
     def recipe_in_words(self) -> str:
         """The options that the recipe set, with their values in this run."""
         values = self.flat()
-        return ", ".join(f"{name} {_shown(values[name])}" for name in RECIPES[self.schedule.recipe])
+        names = recipe(self.schedule.recipe, self.model.method)
+        return ", ".join(f"{name} {_shown(values[name])}" for name in names)
 
     def flat(self) -> dict[str, Any]:
         """The value of every option."""
@@ -294,6 +320,7 @@ class TrainConfig:
     def networks(self, modalities: tuple[str, ...], classes: tuple[str, ...]) -> ModelConfig:
         """The networks for data of these modalities and classes; without a segmentor, the classes are the channels."""
         without = self.model.without
+        named = {name.lower(): name for name in modalities}
         return METHODS[self.model.method].configure(
             self.model.size,
             modalities,
@@ -302,6 +329,7 @@ class TrainConfig:
             channels=len(classes) if "segmentor" in without else self.model.channels,
             z_dim=self.model.z_dim,
             candidates=self.data.candidates,
+            target=named.get(self.data.target.lower(), modalities[-1]),
             align="off" if "aligner" in without else "on",
             segmentor="off" if "segmentor" in without else "on",
         )

@@ -13,7 +13,10 @@ from dafnet_core.methods.base import SliceInput, predict_all
 from dafnet_core.methods.copy import Copy
 from dafnet_core.metrics.segmentation import dice_by_subject, nanmean, number, summarise
 
-COMPARED = (("fused", "single"), ("deformed", "single"), ("fused", "copy"), ("single", "copy"))
+COMPARED = (
+    *(("fused", "single"), ("deformed", "single"), ("fused", "copy"), ("single", "copy")),
+    *(("registered", "copy"), ("contour", "copy")),
+)
 PAPER_KINDS = ("single", "deformed", "fused")
 
 
@@ -61,7 +64,7 @@ class Segmentation:
     costly: ClassVar[bool] = False
     slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {
-        "segmentation": "no subject of these data has a mask of this modality",
+        "segmentation": "no subject of these data has a mask of this modality, or the method predicts none",
         "copy": "no slice of these data has masks of both modalities",
         "paired": "fewer than two subjects have both numbers",
     }
