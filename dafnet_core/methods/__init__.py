@@ -6,10 +6,13 @@ from typing import Any
 
 from dafnet_core.methods.copy import Copy
 from dafnet_core.methods.dafnet import DAFNetMethod
+from dafnet_core.methods.sdnet import SDNetMulti, SDNetSingle
 
 METHODS: dict[str, Any] = {
     "dafnet": DAFNetMethod,
     "copy": Copy,
+    "sdnet-single": SDNetSingle,
+    "sdnet-multi": SDNetMulti,
 }
 
 

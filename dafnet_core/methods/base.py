@@ -118,9 +118,14 @@ class FactorModel(Protocol):
     """Networks with an anatomy factor s and a modality factor z: what the analyses of factors need (Sec. III).
 
     Shapes: see `networks/dafnet.py`.
+
+    Attributes:
+        aligns: whether it deforms one modality's anatomy onto another's; without, `align` is the identity, and
+            masks and images of deformed anatomies are not part of an estimate.
     """
 
     config: ModelConfig
+    aligns: bool
     decoder: Any  # with condition(s) and render(conditioning, z)
 
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,7 +178,10 @@ class Trainable(Method, Protocol):
         config: determines the shapes of the networks.
         networks: what a checkpoint holds and what is averaged; its keys name the weights in the file.
         discriminators: what only training needs; None at inference and for methods without adversarial terms.
+        recipe: of the command line's training (`training/config.py`), unless another one is named.
     """
+
+    recipe: ClassVar[str]
 
     networks: nn.Module
     discriminators: nn.Module | None
