@@ -6,6 +6,7 @@ from typing import Any
 
 from dafnet_core.methods.copy import Copy
 from dafnet_core.methods.dafnet import DAFNetMethod
+from dafnet_core.methods.munit import DADR, Translation
 from dafnet_core.methods.sdnet import SDNetMulti, SDNetSingle
 
 METHODS: dict[str, Any] = {
@@ -13,6 +14,8 @@ METHODS: dict[str, Any] = {
     "copy": Copy,
     "sdnet-single": SDNetSingle,
     "sdnet-multi": SDNetMulti,
+    "translation": Translation,
+    "dadr": DADR,
 }
 
 

@@ -1,4 +1,4 @@
-"""SDNet (Chartsias et al. 2019): one anatomy encoder, no alignment; the networks are those of DAFNet (PAPER_NOTES.md)."""
+"""SDNet (Chartsias et al. 2019): one anatomy encoder, no alignment; otherwise the networks of DAFNet."""
 
 from __future__ import annotations
 
