@@ -11,7 +11,7 @@ from dafnet_core.checkpoints.file import Checkpoint, CheckpointError
 from dafnet_core.drawing import DARK, LIGHT, Theme
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer import background_evaluation, catalogue, paths, provenance, results, state
-from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS, no_factors, weights_licence
+from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS, model_title, no_factors, weights_licence
 from dafnet_explorer.subjects import Subject
 
 DEFAULT_CHECKPOINT = "cardiac-film"  # default: it has samples
@@ -90,10 +90,15 @@ def _selection() -> tuple[Checkpoint, Subject | None]:
 
 
 def method_title(checkpoint: Checkpoint) -> str:
-    """The decoder of a model with factors, else the name of the method."""
-    if catalogue.has_factors(checkpoint):
+    """The decoder of a DAFNet, else the name of the method."""
+    if checkpoint.method_name == "dafnet":
         return f"{DECODERS[checkpoint.config.decoder]} decoder"
     return checkpoint.method.title
+
+
+def short_title(checkpoint: Checkpoint) -> str:
+    """Short name of a model with factors beside another one."""
+    return model_title(checkpoint.method_name, checkpoint.method.title, checkpoint.config.decoder)
 
 
 def current_checkpoint() -> Checkpoint:

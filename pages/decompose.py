@@ -17,6 +17,7 @@ from dafnet_explorer.figures.decompose import (
 )
 from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.texts import no_alignment
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
@@ -56,7 +57,9 @@ st.plotly_chart(
 )
 
 st.subheader("Alignment and fusion")
-if decomposition.pairs:
+if not decomposition.aligned:
+    st.info(no_alignment(checkpoint.method.title))
+elif decomposition.pairs:
     st.markdown(
         "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with 25 control points. "
         "The grid shows where the moving image is sampled for each pixel of the fixed image. "
@@ -102,9 +105,13 @@ if subject.native:
 
 st.subheader("Reconstructions")
 st.markdown(
-    "Own: the image's own anatomy with its own z. Crosswise: the *other* image's anatomy, deformed, with this "
-    "image's z. "
-    "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs."
+    "Own: the image's own anatomy with its own z. "
+    + (
+        "Crosswise: the *other* image's anatomy, deformed, with this image's z. "
+        if decomposition.aligned
+        else "Crosswise ones would need an alignment. "
+    )
+    + "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs."
 )
 show(
     "reconstructions",

@@ -15,6 +15,7 @@ from dafnet_explorer.figures.halftone import KINDS
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.probe import probe_figure
+from dafnet_explorer.figures.texts import no_alignment
 from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, swap_sheet, z_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
 
@@ -42,7 +43,7 @@ class Station:
         look: what to look for in it.
         deeper: pages that show more.
         note: where this app or the published code differs from the printed equation.
-        two: whether it needs two modalities.
+        two: whether it needs two modalities; warped: whether it shows their alignment.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Station:
     deeper: tuple[str, ...]
     note: str = ""
     two: bool = False
+    warped: bool = False
 
 
 def decoder() -> tuple[str, str, str]:
@@ -211,6 +213,7 @@ STATIONS = (
         ("align", "decompose"),
         r"The paper describes this in words. $c_k$ are the control points; their offsets determine $a$, $B$, $w_k$.",
         two=True,
+        warped=True,
     ),
     Station(
         "Fuse",
@@ -222,6 +225,7 @@ STATIONS = (
         "Each channel in the bottom row is the union of those above; where they differ it is larger than both.",
         ("align", "decompose"),
         two=True,
+        warped=True,
     ),
     Station(
         "Segment",
@@ -345,6 +349,8 @@ if cheats and not subject.tissues:
     counter_example.offer_phantom(checkpoint)
 elif station.two and not decomposition.pairs:
     why = "This station needs two modalities: add an image of the other one in the sidebar."
+elif station.warped and not decomposition.aligned:
+    why = no_alignment(checkpoint.method.title)
 elif needs_samples and subject.uploaded:
     why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
 else:
