@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from PIL import Image
 
-from dafnet_core.analysis.decompose import kl_per_dimension, registration_errors
+from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
 from dafnet_explorer import controls, counter_example, results, sidebar
@@ -16,7 +16,7 @@ from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.probe import probe_figure
 from dafnet_explorer.figures.texts import no_alignment
-from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, swap_sheet, z_sheet
+from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, registration_text, swap_sheet, z_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
@@ -43,7 +43,7 @@ class Station:
         look: what to look for in it.
         deeper: pages that show more.
         note: where this app or the published code differs from the printed equation.
-        two: whether it needs two modalities; warped: whether it shows their alignment.
+        two: whether it needs two modalities.
     """
 
     title: str
@@ -55,7 +55,6 @@ class Station:
     deeper: tuple[str, ...]
     note: str = ""
     two: bool = False
-    warped: bool = False
 
 
 def decoder() -> tuple[str, str, str]:
@@ -111,16 +110,6 @@ def cheating() -> Image.Image:
             help="Whose anatomy is changed",
         )
     return counter_example.picture(checkpoint, subject, names.index(name), KINDS.index(kind), theme)
-
-
-def aligned() -> str:
-    """Registration error of each pair where the true warp is known."""
-    errors = registration_errors(decomposition, subject.truth, subject.sampling)
-    parts = [
-        f"{decomposition.names[j]} onto {decomposition.names[i]}: {a:.2f} pixels before, {b:.2f} after"
-        for i, j, a, b in errors
-    ]
-    return f" Error over the organs here: {'; '.join(parts)}." if parts else ""
 
 
 style_sentence, modulation, plus_one = decoder()
@@ -209,11 +198,11 @@ STATIONS = (
             r"T(p) = a + Bp + \sum_k w_k\, U(\lVert p - c_k \rVert), \quad U(r) = r^2 \log r",
         ),
         lambda: warp_sheet(decomposition, colours, theme),
-        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one." + aligned(),
+        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one."
+        + registration_text(decomposition, subject.truth, subject.sampling),
         ("align", "decompose"),
         r"The paper describes this in words. $c_k$ are the control points; their offsets determine $a$, $B$, $w_k$.",
         two=True,
-        warped=True,
     ),
     Station(
         "Fuse",
@@ -225,7 +214,6 @@ STATIONS = (
         "Each channel in the bottom row is the union of those above; where they differ it is larger than both.",
         ("align", "decompose"),
         two=True,
-        warped=True,
     ),
     Station(
         "Segment",
@@ -349,7 +337,7 @@ if cheats and not subject.tissues:
     counter_example.offer_phantom(checkpoint)
 elif station.two and not decomposition.pairs:
     why = "This station needs two modalities: add an image of the other one in the sidebar."
-elif station.warped and not decomposition.aligned:
+elif station.section == "Sec. III-B" and not decomposition.aligned:
     why = no_alignment(checkpoint.method.title)
 elif needs_samples and subject.uploaded:
     why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
