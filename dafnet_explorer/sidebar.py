@@ -106,6 +106,14 @@ def current_checkpoint() -> Checkpoint:
     return _selection()[0]
 
 
+def no_alignment(checkpoint: Checkpoint) -> str:
+    """Message where a page shows alignment, for a checkpoint whose method has factors and aligns nothing."""
+    return (
+        f"{checkpoint.method.title} does not align one modality with another: there are no warps and no deformed or "
+        "fused anatomies to show."
+    )
+
+
 def stop_without_factors(checkpoint: Checkpoint) -> None:
     """Stop the page with a message if a checkpoint's method has no factors."""
     if not catalogue.has_factors(checkpoint):

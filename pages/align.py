@@ -18,7 +18,6 @@ from dafnet_explorer.figures.align import (
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import npz, table_csv
 from dafnet_explorer.figures.pixels import channel_colours
-from dafnet_explorer.figures.texts import no_alignment
 
 AMOUNTS = 0, 2, 4, 6, 8, 10, 12, 16, 20  # pixels RMS
 SHAPES = 3  # warps of each amount
@@ -37,7 +36,7 @@ if not decomposition.pairs:
     st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
     st.stop()
 if not decomposition.aligned:
-    st.info(no_alignment(checkpoint.method.title))
+    st.info(sidebar.no_alignment(checkpoint))
     st.stop()
 st.markdown(
     "A spatial transformer predicts offsets of **25 control points** from two anatomies; a thin-plate spline "

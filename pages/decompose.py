@@ -17,7 +17,6 @@ from dafnet_explorer.figures.decompose import (
 )
 from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
-from dafnet_explorer.figures.texts import no_alignment
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
@@ -58,7 +57,7 @@ st.plotly_chart(
 
 st.subheader("Alignment and fusion")
 if not decomposition.aligned:
-    st.info(no_alignment(checkpoint.method.title))
+    st.info(sidebar.no_alignment(checkpoint))
 elif decomposition.pairs:
     st.markdown(
         "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with 25 control points. "

@@ -15,7 +15,6 @@ from dafnet_explorer.figures.halftone import KINDS
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.probe import probe_figure
-from dafnet_explorer.figures.texts import no_alignment
 from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, registration_text, swap_sheet, z_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
 
@@ -338,7 +337,7 @@ if cheats and not subject.tissues:
 elif station.two and not decomposition.pairs:
     why = "This station needs two modalities: add an image of the other one in the sidebar."
 elif station.section == "Sec. III-B" and not decomposition.aligned:
-    why = no_alignment(checkpoint.method.title)
+    why = sidebar.no_alignment(checkpoint)
 elif needs_samples and subject.uploaded:
     why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
 else:

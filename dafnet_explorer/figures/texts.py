@@ -59,14 +59,6 @@ def no_factors(method: str) -> str:
     )
 
 
-def no_alignment(method: str) -> str:
-    """Message where a page shows alignment, for a method with factors that aligns nothing."""
-    return (
-        f"{method} does not align one modality with another: there are no warps and no deformed or fused anatomies to "
-        "show."
-    )
-
-
 def model_title(method: str, title: str, decoder: str) -> str:
     """Short name of a model with factors beside another: DAFNet's is its decoder, any other's the method.
 
