@@ -121,8 +121,8 @@ def stop_without_factors(checkpoint: Checkpoint) -> None:
         st.stop()
 
 
-def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
-    """The selected checkpoint and subject, its decomposition, and the class of each channel."""
+def current_subject() -> tuple[Checkpoint, Subject]:
+    """The selected checkpoint and subject; stops the page with a message where none can be shown."""
     checkpoint, subject = _selection()
     if subject is None and st.session_state[state.DATA_SET]:
         st.info("The selected subject cannot be shown: the sidebar says why. Choose another one there.")
@@ -135,9 +135,20 @@ def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...
             "these modalities: `streamlit run app.py -- --data FOLDER`."
         )
         st.stop()
+    return checkpoint, subject
+
+
+def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
+    """The selected checkpoint and subject, its decomposition, and the class of each channel."""
+    checkpoint, subject = current_subject()
+    return checkpoint, subject, *decomposed(checkpoint, subject)
+
+
+def decomposed(checkpoint: Checkpoint, subject: Subject) -> tuple[Decomposition, tuple[int | None, ...]]:
+    """A subject's decomposition and the class of each channel; stops the page without factors."""
     stop_without_factors(checkpoint)
     decomposition = results.decomposition_of(checkpoint, subject)
-    return checkpoint, subject, decomposition, channel_classes(decomposition, len(checkpoint.config.classes))
+    return decomposition, channel_classes(decomposition, len(checkpoint.config.classes))
 
 
 def show_domain_notice(checkpoint: Checkpoint, subject: Subject) -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import controls, provenance, sidebar, whole_study
+from dafnet_explorer import content_section, controls, provenance, sidebar, whole_study
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
@@ -18,8 +18,10 @@ from dafnet_explorer.figures.decompose import (
 from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 
-checkpoint, subject, decomposition, kinds = sidebar.current()
+checkpoint, subject = sidebar.current_subject()
 theme = sidebar.theme()
+content_section.show_instead(checkpoint, subject, theme)
+decomposition, kinds = sidebar.decomposed(checkpoint, subject)
 dark = theme is DARK
 classes, mask_colours = checkpoint.config.classes, checkpoint.colours
 colours = channel_colours(kinds, mask_colours)

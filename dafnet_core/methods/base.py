@@ -78,6 +78,7 @@ class Estimate:
         factors: anatomy and modality factors, and results derived from them; None for methods without factors.
         probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; None for
             methods without any.
+        content: (n, C, h, w) float32 continuous content codes, for methods that have them in place of channels.
     """
 
     masks: tuple[PredictedMask, ...]
@@ -85,6 +86,7 @@ class Estimate:
     positions: Mapping[tuple[int, int], np.ndarray] = field(default_factory=dict)
     factors: Decomposition | None = None
     probabilities: np.ndarray | None = None
+    content: np.ndarray | None = None
 
 
 @runtime_checkable

@@ -98,8 +98,11 @@ class MunitNetworks(nn.Module):
     @torch.inference_mode()
     def predict(
         self, images: Tensor, modalities: Sequence[int] | None = None, *, precision: str = "auto"
-    ) -> tuple[Tensor, Tensor]:
-        """Class probabilities (n, B, L, H, W) and own reconstructions (n, B, H, W) of images (B, n, H, W).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Results for images (B, n, H, W) in [-1, 1].
+
+        Returns:
+            Class probabilities (n, B, L, H, W), own reconstructions (n, B, H, W), content (n, B, C, H / 4, W / 4).
 
         Raises:
             ValueError: a size that does not fit the poolings, an unknown modality or precision.
@@ -109,8 +112,9 @@ class MunitNetworks(nn.Module):
         with inference_autocast(images.device, precision):
             each = [(images[:, n, None], m) for n, m in enumerate(known)]
             probs = [self.segment(x, m).softmax(1) for x, m in each]
-            own = [self.decoder[m](self.content[m](x), self.style[m](x))[:, 0] for x, m in each]
-        return torch.stack(probs), torch.stack(own)
+            content = [self.content[m](x) for x, m in each]
+            own = [self.decoder[m](c, self.style[m](x))[:, 0] for c, (x, m) in zip(content, each, strict=True)]
+        return torch.stack(probs), torch.stack(own), torch.stack(content)
 
 
 class TranslationNetworks(MunitNetworks):

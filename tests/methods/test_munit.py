@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dafnet_core.analysis.content import principal_maps
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods import METHODS
 from dafnet_core.methods.base import Method, SliceInput, Trainable
@@ -97,3 +98,13 @@ def test_it_overfits_one_batch_and_munit_reconstructs_it(name):
     own = next(image.pixels for image in found.images if image.fixed == 1)
     assert np.abs(own - batch.images[0, 1, 0].numpy()).mean() < 0.15
     assert np.mean(found.masks[1].labels == batch.masks[0, 1].numpy()) > 0.97
+
+
+def test_principal_maps_of_content_with_one_direction_explain_all_of_it():
+    pattern = np.random.default_rng(0).standard_normal((2, 1, 4, 6))
+    maps, shares = principal_maps(pattern * np.array([1.0, -3.0, 2.0])[:, None, None], 2)
+    expected = -(pattern - pattern.mean()) / pattern.std()  # the sign of the largest weight, -3, is made positive
+    assert np.allclose(shares, [1, 0])
+    assert np.allclose(maps[:, :1], expected)
+    with pytest.raises(ValueError, match="expected 1 to the 3 channels"):
+        principal_maps(np.zeros((1, 3, 2, 2)), 4)
