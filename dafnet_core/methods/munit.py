@@ -119,8 +119,6 @@ class Translation:
 
     def discriminator_terms(self, made: MunitOutputs, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
         """LS-GAN of each modality's images: translated ones are fake."""
-        if not weights.adv_image:
-            return {}
         terms = {}
         for i in range(len(self.modalities)):
             fake = torch.cat([y for (fixed, _), y in zip(made.pairs, made.translated, strict=True) if fixed == i])

@@ -192,6 +192,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "sdnet": {  # weights of Chartsias et al. (2019), the Dice of clean
         "dice": "every",
         "w_adv_mask": 10.0,
+        "w_adv_image": 0.0,
         "w_rec": 1.0,
         "rec_phase1": 1.0,
         "w_kl": 0.01,
@@ -199,6 +200,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "munit": {  # weights of Huang et al. (2018) from the first step, the Dice of clean
         "dice": "every",
+        "w_adv_mask": 0.0,
         "w_adv_image": 1.0,
         "w_rec": 10.0,
         "rec_phase1": 10.0,
