@@ -84,4 +84,4 @@ def test_it_overfits_one_batch(name):
     assert terms["rec"] < 0.15
     method.networks.eval()
     found = method.predict(SliceInput(batch.images[0].numpy(), (0, 1)))
-    assert np.mean(found.masks[-1].labels == batch.masks[0, 1].numpy()) > 0.95
+    assert np.mean(found.masks[-1].labels == batch.masks[0, 1].numpy()) > 0.9
