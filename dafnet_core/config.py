@@ -152,6 +152,7 @@ class ModelConfig(Config):
         "on", "network from anatomies to masks; off: channels are the classes (footnote 10)", ("on", "off")
     )
     target: str = ""  # modality that a method for one modality serves; "" for methods that serve all
+    content_width: int = 16  # first layer of the encoders of MUNIT, 64 in its paper
     align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
 
     # far beyond sizes in use; they bound the memory that an untrusted checkpoint can make this process allocate
@@ -178,6 +179,7 @@ class ModelConfig(Config):
         "critic_width": (1, 256),
         "critic_grid": (1, 64),
         "candidates": (1, 16),
+        "content_width": (1, 128),
     }
     MOST_MODALITIES, MOST_CLASSES, MOST_STAGES = 8, 64, 8
 

@@ -91,6 +91,12 @@ class LossWeights(Config):
         "channels that differ between modalities where the warp is known; 0 in the paper",
         costly=True,
     )
+    cycle: float = weight(
+        0.0,
+        terms.of_another_method,
+        "MUNIT's images translated to another modality and back; other methods have no such term",
+        costly=True,
+    )
     dice: str = option(
         "present",
         "Dice of L_sup: present, the mean over the classes of a slice; paper, one ratio over all classes and pixels, "

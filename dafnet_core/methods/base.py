@@ -80,6 +80,7 @@ class Estimate:
         factors: anatomy and modality factors, and results derived from them; None for methods without factors.
         probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; None for
             methods without any.
+        content: (n, C, h, w) float32 continuous content codes, for methods that have them in place of channels.
     """
 
     masks: tuple[PredictedMask, ...]
@@ -87,6 +88,7 @@ class Estimate:
     positions: Mapping[tuple[int, int], np.ndarray] = field(default_factory=dict)
     factors: Decomposition | None = None
     probabilities: np.ndarray | None = None
+    content: np.ndarray | None = None
 
 
 @runtime_checkable
@@ -120,9 +122,14 @@ class FactorModel(Protocol):
     """Networks with an anatomy factor s and a modality factor z: what the analyses of factors need (Sec. III).
 
     Shapes: see `networks/dafnet.py`.
+
+    Attributes:
+        aligns: whether it deforms one modality's anatomy onto another's; without, `align` is the identity, and
+            masks and images of deformed anatomies are not part of an estimate.
     """
 
     config: ModelConfig
+    aligns: bool
     decoder: Any  # with condition(s) and render(conditioning, z)
 
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,7 +185,10 @@ class Trainable(Method, Protocol):
         own_options: options of training, as the command line names them, that mean something for this method and not
             for all; another method's are refused.
         presets: options that the method sets, as a recipe does.
+        recipe: of the command line's training (`training/config.py`), unless another one is named.
     """
+
+    recipe: ClassVar[str]
 
     networks: nn.Module
     discriminators: nn.Module | None

@@ -40,6 +40,7 @@ class DAFNetMethod:
     )
     presets: ClassVar[dict[str, Any]] = {}
     pools: ClassVar[Pools | None] = None
+    recipe: ClassVar[str] = "clean"
 
     def __init__(self, networks: DAFNet, discriminators: Discriminators | None = None) -> None:
         self.networks, self.discriminators = networks, discriminators
@@ -143,6 +144,8 @@ def estimate_of(decomposition: Decomposition) -> Estimate:
     """A decomposition as an estimate, with itself as its factors."""
     pairs = list(enumerate(decomposition.pairs))
     images = [PredictedImage("own", i, None, decomposition.own[i]) for i in range(len(decomposition.names))]
+    if not decomposition.aligned:
+        pairs = []
     images += [PredictedImage("cross", i, j, decomposition.cross[p]) for p, (i, j) in pairs]
     positions = {pair: decomposition.positions[p] for p, pair in pairs}
     masks = tuple(masks_of(decomposition))
@@ -150,9 +153,11 @@ def estimate_of(decomposition: Decomposition) -> Estimate:
 
 
 def masks_of(decomposition: Decomposition) -> Iterator[PredictedMask]:
-    """Every predicted mask, by modality."""
+    """Every predicted mask, by modality; without alignment, those of single anatomies only."""
     for i in range(len(decomposition.names)):
         yield PredictedMask("single", i, None, decomposition.single[i])
+        if not decomposition.aligned:
+            continue
         for p, (fixed, moving) in enumerate(decomposition.pairs):
             if fixed == i:
                 yield PredictedMask("deformed", i, moving, decomposition.deformed_masks[p])

@@ -219,8 +219,9 @@ def _results(
         channels = factors.s.shape[1]
         about = f"own anatomy: number of the channel from 1 to {channels}, uint8; 0 outside of the model's grid"
         yield "anatomy", "anatomy", Layer(about, labels=True), factors.s[at].argmax(0).astype(np.uint8) + 1
+    if factors is not None and factors.aligned:
         about = "fused anatomy: its channels along the fourth axis, from 0 to 1 in steps of 1/255 (by scl_slope)"
-        empty = Layer(about, unit=1 / 255, fill=(0,) * channels)
+        empty = Layer(about, unit=1 / 255, fill=(0,) * factors.s.shape[1])
         yield "anatomy_fused", "anatomy", empty, np.rint(255 * factors.fused[at]).astype(np.uint8)
     for image in estimate.images:
         if image.fixed == at:

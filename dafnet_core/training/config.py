@@ -44,9 +44,9 @@ class ScheduleConfig(Config):
     seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for evaluation")
     recipe: str = option(
         "plain",
-        "values of many options at once, which other options change again; on the command line clean, unless another "
-        "one is named",
-        ("plain", "clean", "paper"),
+        "values of many options at once, which other options change again; on the command line that of the method "
+        "(clean for dafnet), unless another one is named",
+        ("plain", "clean", "paper", "sdnet", "munit"),
     )
     steps: int = option(1800, "training steps")
     epochs: int = option(0, "epochs in place of --steps, with a validation after each in place of --validate-every")
@@ -161,7 +161,7 @@ def _shown(value: Any) -> str:
     )
 
 
-STANDARD_RECIPE = "clean"  # of the command line
+STANDARD_RECIPE = "clean"  # of the command line, for methods without one of their own
 CLEAN = (
     "invariance",
     "rec_s",
@@ -194,6 +194,31 @@ RECIPES: dict[str, dict[str, Any]] = {
         "clean_from": 120,
         "clean_ramp": 120,
         "lr": 1.5e-3,
+    },
+    "sdnet": {  # weights of Chartsias et al. (2019), the Dice of clean
+        "dice": "every",
+        "w_adv_mask": 10.0,
+        "w_adv_image": 0.0,
+        "w_rec": 1.0,
+        "rec_phase1": 1.0,
+        "w_kl": 0.01,
+        "kl_phase1": 0.01,
+    },
+    "munit": {  # weights of Huang et al. (2018) from the first step, the Dice of clean
+        "dice": "every",
+        "w_adv_mask": 0.0,
+        "w_adv_image": 1.0,
+        "w_rec": 10.0,
+        "rec_phase1": 10.0,
+        "w_rec_s": 1.0,
+        "w_rec_z": 1.0,
+        "w_cycle": 10.0,
+        "adversarial_from": -1,
+        "adversarial_ramp": 0,
+        "clean_from": -1,
+        "clean_ramp": 0,
+        "rec_z_share": 1.0,
+        "clip": 0.0,
     },
     "paper": {  # Sec. IV-A and the published code
         "model": "published",

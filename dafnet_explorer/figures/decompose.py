@@ -94,7 +94,7 @@ def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarr
         row: list[Tile | None] = [Tile(grey(decomposition.images[i]), "image x")]
         made = [("own", None, decomposition.own[i], "g(s, z)")]
         for p, (a, b) in enumerate(decomposition.pairs):
-            if a == i:
+            if a == i and decomposition.aligned:
                 made.append(("cross", b, decomposition.cross[p], f"g(s of {decomposition.names[b]}, z)"))
         for kind, j, image, title in made:
             everywhere, inside = errors[kind, i, j]
@@ -142,7 +142,7 @@ def inspection(
     decomposition: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
 ) -> go.Figure:
     """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
-    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i), None)
+    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i and decomposition.aligned), None)
     panels = [
         ("image x", decomposition.images[i], "Greys_r", -1, 1),
         ("own reconstruction", decomposition.own[i], "Greys_r", -1, 1),
@@ -171,7 +171,7 @@ def download_sheet(
     """All sheets of the page Decompose in one picture."""
     colours = channel_colours(kinds, mask_colours)
     parts = [("Anatomy channels", channel_sheet(decomposition, kinds, classes, colours, theme))]
-    if decomposition.pairs:
+    if decomposition.pairs and decomposition.aligned:
         parts.append(("Alignment and fusion", warp_sheet(decomposition, colours, theme)))
         parts += [
             (f"Channels in the frame of {name}", fusion_sheet(decomposition, i, kinds, classes, colours, theme))
@@ -189,7 +189,7 @@ def numbers(
     arrays = {
         name: getattr(decomposition, name)
         for name in Decomposition.__dataclass_fields__
-        if name not in ("names", "pairs")
+        if name not in ("names", "pairs", "aligned")
     }
     arrays |= {f"truth_{decomposition.names[i]}": labels for i, labels in truth.items()}
     arrays |= {

@@ -37,6 +37,7 @@ class Stub:
     that depend on the intensity into a quarter of the pixels, scattered, and read them when they make an image.
     """
 
+    aligns = True
     config = SimpleNamespace(modalities=("a", "b"), classes=("background", "one"), channels=4)
 
     def __init__(self, leaky):

@@ -105,6 +105,10 @@ class Segmentation:
         if set(PAPER_KINDS) <= set(method.kinds):
             asked.remove(("single", "copy"))
         names = method.modalities
+        for n in names:
+            if counts[n, "copy"] and not any(counts[n, kind] for kind in method.kinds):
+                reason = f"{method.title} predicts no mask of {n}"
+                context.reasons |= {f"segmentation.{n}": reason, f"paired.{n}": reason}
         return {
             "segmentation": {n: {k: of(n, k) for k in method.kinds} for n in names},
             "copy": {n: copied(n) for n in names},
