@@ -238,15 +238,14 @@ class PairedSlices:
             **self._known_warps(study, slices[0]),
         )
 
-    def annotated_slices(self, modality: int) -> list[int]:
-        """Samples with a mask of a modality that is not hidden, each of its slices once."""
-        studies = self.studies
+    def slices_of(self, modality: int, *, annotated: bool) -> list[int]:
+        """Samples of each slice of a modality once; with `annotated`, those with a mask of it that is not hidden."""
+        hidden = self.unannotated.get(modality, ())
+        has_mask = [s.masks[modality] is not None and s.name not in hidden for s in self.studies]
         return [
             index
             for index, (number, _, own) in enumerate(self._index)
-            if own[modality]
-            and studies[number].masks[modality] is not None
-            and studies[number].name not in self.unannotated.get(modality, ())
+            if own[modality] and (has_mask[number] or not annotated)
         ]
 
     def _known_warps(self, study: StudyLike, position: int) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ _FEWER = "--resume with fewer --workers, or 0, goes on"
 
 
 class BatchSource(Protocol):
-    """Data that give the batch of a step: `PairedSlices`, or `AnnotatedImages`."""
+    """Data that give the batch of a step: `PairedSlices`, or `PooledImages`."""
 
     def batch_at(
         self, step: int, batch_size: int, seed: int, *, augmentation: Augmentation, shard: tuple[int, int]

@@ -117,7 +117,3 @@ def swapped(f: Forward) -> Tensor | None:
     if not f.outputs.z_swapped.shape[1]:
         return None
     return modality_reconstruction_loss(f.outputs.z_swapped_reencoded, f.outputs.z_swapped)
-
-
-def of_another_method(f: Forward) -> None:
-    """A term that DAFNet does not have; the method that has it computes it itself."""

@@ -14,11 +14,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.types import Alignment, Batch, Noise, Prediction, Reconstruction
-
-Pools = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,11 +183,8 @@ class Trainable(Method, Protocol):
         discriminators: what only training needs; None at inference and for methods without adversarial terms.
         own_options: options of training, as the command line names them, that mean something for this method and not
             for all; another method's are refused.
-        presets: options that the method sets, as a recipe does.
-        recipe: of the command line's training (`training/config.py`), unless another one is named.
+        presets: options that the method sets on top of every recipe, such as the loss weights of its own paper.
     """
-
-    recipe: ClassVar[str]
 
     networks: nn.Module
     discriminators: nn.Module | None
@@ -202,7 +198,7 @@ class Trainable(Method, Protocol):
 
     @property
     def pools(self) -> Pools | None:
-        """Modalities whose annotated images it learns from (`data.annotated.AnnotatedImages`); None: from pairs."""
+        """The single images that it learns from; None: from pairs."""
         ...
 
     @property

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.weights import LossWeights, discriminator_terms, generator_terms
-from dafnet_core.methods.base import Estimate, Pools, PredictedImage, PredictedMask, SliceInput
+from dafnet_core.methods.base import Estimate, PredictedImage, PredictedMask, SliceInput
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.networks.dafnet import DAFNet
 from dafnet_core.networks.discriminators import Discriminators
@@ -36,11 +37,10 @@ class DAFNetMethod:
     kinds: ClassVar[tuple[str, ...]] = ("single", "deformed", "fused")
     needs_source_masks: ClassVar[bool] = False
     own_options: ClassVar[frozenset[str]] = frozenset(
-        {*OPTIONS, *(f"{LossWeights.PREFIX}{f.name}" for f in LossWeights.terms() if f.name != "sup")}
+        {*OPTIONS, *(f"{LossWeights.PREFIX}{f.name}" for f in LossWeights.terms_of_dafnet() if f.name != "sup")}
     )
     presets: ClassVar[dict[str, Any]] = {}
     pools: ClassVar[Pools | None] = None
-    recipe: ClassVar[str] = "clean"
 
     def __init__(self, networks: DAFNet, discriminators: Discriminators | None = None) -> None:
         self.networks, self.discriminators = networks, discriminators

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from dafnet_core.config import ModelConfig
-from dafnet_core.methods.base import Pools
+from dafnet_core.data.pools import Pools
 from dafnet_core.methods.segmenter import Segmenter
 from dafnet_core.networks.dual_stream import DualStream
 
@@ -32,4 +32,4 @@ class DualStreamMethod(Segmenter):
 
     @property
     def pools(self) -> Pools:
-        return tuple((m,) for m in range(len(self.modalities)))
+        return Pools(tuple((m,) for m in range(len(self.modalities))))

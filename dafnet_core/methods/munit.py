@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.functions import (
     mean_where,
     modality_reconstruction_loss,
@@ -30,7 +31,26 @@ class Translation:
     title: ClassVar[str] = "Translation"
     kinds: ClassVar[tuple[str, ...]] = ("single",)
     needs_source_masks: ClassVar[bool] = False
-    recipe: ClassVar[str] = "munit"
+    own_options: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("z_dim", "critic_lr", "rec_phase1", "adversarial_from", "adversarial_ramp", "clean_from", "clean_ramp"),
+            *("w_adv_image", "w_rec", "w_rec_s", "w_rec_z", "w_cycle"),
+        }
+    )
+    presets: ClassVar[dict[str, Any]] = {  # of Huang et al., from the first step
+        "w_adv_image": 1.0,
+        "w_rec": 10.0,
+        "rec_phase1": 10.0,
+        "w_rec_s": 1.0,
+        "w_rec_z": 1.0,
+        "w_cycle": 10.0,
+        "adversarial_from": -1,
+        "adversarial_ramp": 0,
+        "clean_from": -1,
+        "clean_ramp": 0,
+        "clip": 0.0,
+    }
+    pools: ClassVar[Pools | None] = None
     NETWORKS: ClassVar[type[MunitNetworks]] = TranslationNetworks
 
     def __init__(self, networks: MunitNetworks, discriminators: nn.Module | None = None) -> None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.functions import (
     kl_divergence,
     mean_where,
@@ -36,7 +37,20 @@ class SDNetMulti:
     title: ClassVar[str] = "SDNet-multi"
     kinds: ClassVar[tuple[str, ...]] = ("single",)
     needs_source_masks: ClassVar[bool] = False
-    recipe: ClassVar[str] = "sdnet"
+    own_options: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("decoder", "channels", "z_dim", "critic_lr", "rec_z_share", "rec_phase1", "kl_phase1", "kl_ramp"),
+            *("adversarial_from", "adversarial_ramp", "w_adv_mask", "w_rec", "w_rec_z", "w_kl"),
+        }
+    )
+    presets: ClassVar[dict[str, Any]] = {  # of Chartsias et al.
+        "w_adv_mask": 10.0,
+        "w_rec": 1.0,
+        "rec_phase1": 1.0,
+        "w_rec_z": 1.0,
+        "w_kl": 0.01,
+        "kl_phase1": 0.01,
+    }
 
     def __init__(self, networks: SDNet, discriminators: nn.Module | None = None) -> None:
         self.networks, self.discriminators = networks, discriminators
@@ -76,13 +90,17 @@ class SDNetMulti:
     def description(self) -> str:
         return self.title
 
+    @property
+    def pools(self) -> Pools | None:
+        return None
+
     def facts(self) -> dict[str, str]:
         return {"anatomy channels C, z dimensions": f"{self.config.channels}, {self.config.z_dim}"}
 
     def predict(self, given: SliceInput) -> Estimate:
-        """Masks and reconstructions of the modalities that it is trained on, and factors of all."""
+        """Masks and reconstructions of the modalities that it serves, and factors of all."""
         estimate = estimate_of(decompose(self.networks, given.images, given.modalities))
-        served = [i for i, m in enumerate(given.modalities) if m in self.networks.used]
+        served = [i for i, m in enumerate(given.modalities) if self.config.target in ("", self.modalities[m])]
         masks = tuple(mask for mask in estimate.masks if mask.fixed in served)
         images = tuple(image for image in estimate.images if image.fixed in served)
         return replace(estimate, masks=masks, images=images)
@@ -99,11 +117,11 @@ class SDNetMulti:
     def terms(
         self, networks: nn.Module, batch: Batch, noise: Noise, weights: LossWeights
     ) -> tuple[dict[str, Tensor], SDNetOutputs]:
-        """One training forward and its loss terms, each a mean over the images that are used."""
+        """One training forward and its loss terms, each a mean over the images."""
         made = networks(batch, noise)
         masks, annotated = self._truth(batch)
         errors = supervised_loss(made.logits.flatten(0, 1), masks.flatten(0, 1), weights.dice)
-        x = batch.images[:, self.networks.used, 0].transpose(0, 1)
+        x = batch.images[:, :, 0].transpose(0, 1)
         terms = {
             "sup": mean_where(errors, annotated.flatten()),
             "rec": reconstruction_loss(made.images, x).mean(),
@@ -131,10 +149,9 @@ class SDNetMulti:
         self.networks(batch, noise.to(batch.images.device))
 
     def _truth(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Labels (U, B, H, W), background where not annotated, and which are annotated, (U, B)."""
-        annotated = batch.annotated[:, self.networks.used].T
-        masks = batch.masks[:, self.networks.used].transpose(0, 1)
-        return torch.where(annotated[:, :, None, None], masks, 0), annotated
+        """Labels (M, B, H, W), background where not annotated, and which are annotated, (M, B)."""
+        annotated = batch.annotated.T
+        return torch.where(annotated[:, :, None, None], batch.masks.transpose(0, 1), 0), annotated
 
     def _realness(self, probs: Tensor) -> Tensor:
         """Realness (N,) of class probabilities (N, L, H, W); the background channel stays outside."""
@@ -154,6 +171,10 @@ class SDNetSingle(SDNetMulti):
         """As SDNetMulti has it, for the target; the last modality by default."""
         config = super().configure(size, modalities, classes, **choices)
         return replace(config, target=choices.get("target") or modalities[-1])
+
+    @property
+    def pools(self) -> Pools | None:
+        return Pools(((self.modalities.index(self.config.target),),), unannotated=True)
 
     def facts(self) -> dict[str, str]:
         return {"trained on images of": self.config.target, **super().facts()}

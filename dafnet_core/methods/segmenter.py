@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.functions import mean_where, supervised_loss
 from dafnet_core.losses.weights import LossWeights
-from dafnet_core.methods.base import Estimate, Pools, PredictedMask, SliceInput
+from dafnet_core.methods.base import Estimate, PredictedMask, SliceInput
 from dafnet_core.precision import inference_autocast
 from dafnet_core.types import Batch, Noise
 

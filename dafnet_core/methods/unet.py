@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from dafnet_core.config import ModelConfig
-from dafnet_core.methods.base import Pools
+from dafnet_core.data.pools import Pools
 from dafnet_core.methods.segmenter import Segmenter
 from dafnet_core.networks.unet import UNet
 
@@ -32,7 +32,7 @@ class UNetMulti(Segmenter):
 
     @property
     def pools(self) -> Pools:
-        return (tuple(range(len(self.modalities))),)
+        return Pools((tuple(range(len(self.modalities))),))
 
 
 class UNetAugmented(UNetMulti):
@@ -70,4 +70,4 @@ class UNetSingle(UNetMulti):
 
     @property
     def pools(self) -> Pools:
-        return ((self.modalities.index(self.config.target),),)
+        return Pools(((self.modalities.index(self.config.target),),))

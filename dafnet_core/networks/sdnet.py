@@ -25,13 +25,13 @@ from dafnet_core.types import Alignment, Batch, Noise, Prediction, Reconstructio
 
 @dataclass(frozen=True)
 class SDNetOutputs:
-    """Outputs of one training forward, of the U modalities that are used.
+    """Outputs of one training forward, of the M columns of a batch.
 
     Attributes:
-        mean, logvar: (U, B, n_z) of q(z | x, s).
-        logits: (U, B, L, H, W) of the classes.
-        images: (U, B, H, W) reconstructions g(s, z).
-        z_prior, z_reencoded: (U, B', n_z): samples of N(0, I), and the means of z encoded from their images.
+        mean, logvar: (M, B, n_z) of q(z | x, s).
+        logits: (M, B, L, H, W) of the classes.
+        images: (M, B, H, W) reconstructions g(s, z).
+        z_prior, z_reencoded: (M, B', n_z): samples of N(0, I), and the means of z encoded from their images.
     """
 
     mean: Tensor
@@ -54,12 +54,6 @@ class SDNet(nn.Module):
         self.modality_encoder = ModalityEncoder(config)
         self.segmentor = Segmentor(config)
         self.decoder = make_decoder(config)
-
-    @property
-    def used(self) -> list[int]:
-        """Indices of the modalities that it is trained on: the target, or all without one."""
-        names = self.config.modalities
-        return [names.index(self.config.target)] if self.config.target else list(range(len(names)))
 
     def encode(self, images: Tensor) -> Tensor:
         """One-hot anatomies (N, C, H, W) of images (N, 1, H, W) of any modality in [-1, 1]."""
@@ -90,14 +84,14 @@ class SDNet(nn.Module):
         """Everything that the training losses need; z of `noise.drawn` is encoded again with the anatomy it came from.
 
         Args:
-            batch: images of all M modalities, of which only those that are used are looked at.
-            noise: of all M modalities, on the same device.
+            batch: M columns of images, of one modality each or of the target alone, which makes no difference here.
+            noise: of the M columns, on the same device.
         """
-        x = batch.images[:, self.used, 0].transpose(0, 1)  # (U, B, H, W)
+        x = batch.images[:, :, 0].transpose(0, 1)  # (M, B, H, W)
         lead, images = x.shape[:2], x.flatten(0, 1)[:, None]
         s = self.encode(images)
         mean, logvar = self.encode_modality(s, images)
-        z, z_prior = sample_z(mean, logvar, noise.z[self.used].flatten(0, 1)), noise.drawn[self.used]
+        z, z_prior = sample_z(mean, logvar, noise.z.flatten(0, 1)), noise.drawn
         again = s.unflatten(0, lead)[:, : z_prior.shape[1]].flatten(0, 1)
         y = self.decode(torch.cat([s, again]), torch.cat([z, z_prior.flatten(0, 1)]))
         z_reencoded = self.encode_modality(again, y[len(s) :])[0] if len(again) else z_prior.flatten(0, 1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dafnet_core.config import ModelConfig
 from dafnet_core.networks.inference import check_size, known_modalities
 from dafnet_core.networks.munit import ContentEncoder, StyleDecoder, StyleEncoder, content_channels
-from dafnet_core.networks.segmentation_unet import SegmentationUNet
+from dafnet_core.networks.unet import UNet
 from dafnet_core.precision import inference_autocast
 from dafnet_core.types import Batch, Noise
 
@@ -59,7 +59,7 @@ class MunitNetworks(nn.Module):
         self.content = nn.ModuleList(ContentEncoder(config) for _ in config.modalities)
         self.style = nn.ModuleList(StyleEncoder(config) for _ in config.modalities)
         self.decoder = nn.ModuleList(StyleDecoder(config) for _ in config.modalities)
-        self.segmentor = SegmentationUNet(config, segmented)
+        self.segmentor = UNet(config, segmented)
 
     def forward(self, batch: Batch, noise: Noise) -> MunitOutputs:
         """Everything that the training losses need; each image of a batch is translated to every other modality."""
@@ -127,7 +127,7 @@ class TranslationNetworks(MunitNetworks):
     def _segmented(self, made: MunitOutputs, x: Tensor) -> MunitOutputs:
         sources = [p for p, (i, _) in enumerate(made.pairs) if i == self.target]
         seen = torch.cat([x[self.target, :, 0][None], made.translated[sources].detach()])
-        logits = self.segmentor(seen.flatten(0, 1)[:, None]).unflatten(0, seen.shape[:2])
+        logits = self.segmentor([seen.flatten(0, 1)[:, None]]).unflatten(0, seen.shape[:2])
         return replace(made, logits=logits, labelled=(self.target, *(made.pairs[p][1] for p in sources)))
 
     def segment(self, x: Tensor, modality: int) -> Tensor:
@@ -135,7 +135,7 @@ class TranslationNetworks(MunitNetworks):
         if modality != self.target:
             style = x.new_zeros(len(x), self.config.z_dim)
             x = self.decoder[self.target](self.content[modality](x), style)
-        return self.segmentor(x)
+        return self.segmentor([x])
 
 
 class ContentNetworks(MunitNetworks):
@@ -150,7 +150,7 @@ class ContentNetworks(MunitNetworks):
         return replace(made, logits=logits, labelled=tuple(range(len(x))))
 
     def _segment_content(self, content: Tensor) -> Tensor:
-        return self.segmentor(F.interpolate(content, scale_factor=4, mode="nearest"))
+        return self.segmentor([F.interpolate(content, scale_factor=4, mode="nearest")])
 
     def segment(self, x: Tensor, modality: int) -> Tensor:
         """Logits of the content of images."""

@@ -13,19 +13,23 @@ from dafnet_core.networks.encoders import DownPath, UpPath
 
 
 class UNet(nn.Module):
-    """Class logits of single images of any modality; `config.target` names the only one that it serves, if any."""
+    """Class logits of single images of any modality; `config.target` names the only one that it serves, if any.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        inputs: channels of what it segments, 1 for images.
+    """
+
+    def __init__(self, config: ModelConfig, inputs: int = 1) -> None:
         super().__init__()
         self.config = config
-        self.down = DownPath(config)
+        self.down = DownPath(config, inputs)
         self.up = UpPath(replace(config, channels=len(config.classes), segmentor="on"))
 
-    def forward(self, images: Sequence[Tensor], modalities: Sequence[int]) -> Tensor:
+    def forward(self, images: Sequence[Tensor], modalities: Sequence[int] = ()) -> Tensor:
         """Logits of images of several modalities, in one batch: modalities share the batch's statistics.
 
         Args:
-            images: for each entry of `modalities`, (N_i, 1, H, W) in [-1, 1].
+            images: for each entry of `modalities`, (N_i, inputs, H, W), of images in [-1, 1].
             modalities: their indices, which make no difference.
 
         Returns:

@@ -31,7 +31,7 @@ class NetworkConfig(Config):
     without: tuple[str, ...] = option(
         (),
         "switch off loss terms, the aligner or the segmentor, for an ablation (Table IV, Sec. V-D, footnote 10)",
-        (*(f.name for f in LossWeights.terms()), "aligner", "segmentor"),
+        (*(f.name for f in LossWeights.terms_of_dafnet()), "aligner", "segmentor"),
     )
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {n: ModelConfig.LIMITS[n] for n in ("channels", "z_dim")}
@@ -44,9 +44,9 @@ class ScheduleConfig(Config):
     seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for evaluation")
     recipe: str = option(
         "plain",
-        "values of many options at once, which other options change again; on the command line that of the method "
-        "(clean for dafnet), unless another one is named",
-        ("plain", "clean", "paper", "sdnet", "munit"),
+        "values of many options at once, which other options change again, as do the loss weights that methods other "
+        "than dafnet have of their own; on the command line clean, unless another one is named",
+        ("plain", "clean", "paper"),
     )
     steps: int = option(1800, "training steps")
     epochs: int = option(0, "epochs in place of --steps, with a validation after each in place of --validate-every")
@@ -161,7 +161,7 @@ def _shown(value: Any) -> str:
     )
 
 
-STANDARD_RECIPE = "clean"  # of the command line, for methods without one of their own
+STANDARD_RECIPE = "clean"  # of the command line
 CLEAN = (
     "invariance",
     "rec_s",
@@ -195,31 +195,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "clean_ramp": 120,
         "lr": 1.5e-3,
     },
-    "sdnet": {  # weights of Chartsias et al. (2019), the Dice of clean
-        "dice": "every",
-        "w_adv_mask": 10.0,
-        "w_adv_image": 0.0,
-        "w_rec": 1.0,
-        "rec_phase1": 1.0,
-        "w_kl": 0.01,
-        "kl_phase1": 0.01,
-    },
-    "munit": {  # weights of Huang et al. (2018) from the first step, the Dice of clean
-        "dice": "every",
-        "w_adv_mask": 0.0,
-        "w_adv_image": 1.0,
-        "w_rec": 10.0,
-        "rec_phase1": 10.0,
-        "w_rec_s": 1.0,
-        "w_rec_z": 1.0,
-        "w_cycle": 10.0,
-        "adversarial_from": -1,
-        "adversarial_ramp": 0,
-        "clean_from": -1,
-        "clean_ramp": 0,
-        "rec_z_share": 1.0,
-        "clip": 0.0,
-    },
     "paper": {  # Sec. IV-A and the published code
         "model": "published",
         "size": (192,),
@@ -248,10 +223,15 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+def presets(method: str) -> dict[str, Any]:
+    """The options that a method sets on top of any recipe; {} for an unknown one."""
+    return METHODS[method].presets if method in trainable() else {}
+
+
 def recipe(name: str, method: str) -> dict[str, Any]:
-    """The options that a recipe sets for a method; {} for an unknown one of either."""
-    no_effect = meaningless(method) if method in trainable() else frozenset()
-    return {option: value for option, value in RECIPES.get(name, {}).items() if option not in no_effect}
+    """The options that a recipe sets for a method, which neither have no effect nor are the method's presets."""
+    left_out = {*meaningless(method), *presets(method)} if method in trainable() else set()
+    return {option: value for option, value in RECIPES.get(name, {}).items() if option not in left_out}
 
 
 @dataclass(frozen=True)
@@ -304,8 +284,8 @@ class TrainConfig:
         """This run with some options changed, those of a recipe first, then the method's; errors as in `of`."""
         known = self.options()
         method = values.get("method", self.model.method)
-        chosen = METHODS.get(method) if "method" in values else None
-        values = {**recipe(values.get("recipe", ""), method), **getattr(chosen, "presets", {}), **values}
+        set_by_method = presets(method) if "method" in values else {}
+        values = {**recipe(values.get("recipe", ""), method), **set_by_method, **values}
         if unknown := sorted(set(values) - set(known)):
             raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
         parts: dict[str, dict[str, Any]] = {}
@@ -314,11 +294,13 @@ class TrainConfig:
             parts.setdefault(section, {})[f.name] = value
         return replace(self, **{s: replace(getattr(self, s), **changes) for s, changes in parts.items()})
 
-    def recipe_in_words(self) -> str:
-        """The options that the recipe set, with their values in this run."""
-        values = self.flat()
-        names = recipe(self.schedule.recipe, self.model.method)
-        return ", ".join(f"{name} {_shown(values[name])}" for name in names)
+    def in_words(self) -> dict[str, str]:
+        """The options that the recipe and the method set, if any, with their values in this run."""
+        values, method, name = self.flat(), self.model.method, self.schedule.recipe
+        parts = {f"recipe {name}": recipe(name, method), f"method {method}": presets(method)}
+        return {
+            k: ", ".join(f"{option} {_shown(values[option])}" for option in part) for k, part in parts.items() if part
+        }
 
     def flat(self) -> dict[str, Any]:
         """The value of every option."""

@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from dafnet_core.checkpoints.file import check_maps
 from dafnet_core.checkpoints.schema import StartRecord
-from dafnet_core.data.annotated import AnnotatedImages
 from dafnet_core.data.cache import cache_folder, described
 from dafnet_core.data.config import INTENSITIES
 from dafnet_core.data.dataset import Augmentation
 from dafnet_core.data.loading import BatchSource, Steps, batches
+from dafnet_core.data.pools import PooledImages
 from dafnet_core.data.sources import TrainingData, training_data
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import evaluate_method
@@ -79,8 +79,8 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
             print(f"warning: {warning}", file=sys.stderr)
         for note in data.notes:
             print(f"note: {note}", file=sys.stderr)
-        if config.schedule.recipe != "plain":
-            print(f"recipe {config.schedule.recipe}: {config.recipe_in_words()}")
+        for chosen, options in config.in_words().items():
+            print(f"{chosen}: {options}")
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)
     _Run.begin(config, run, data, device).finish()
@@ -96,7 +96,7 @@ class _Run:
         best, waited: the best fused volume Dice of a validation, and validations since then.
         seconds: spent before this process.
         good: step of the state on disk, None for none.
-        learnt_from: pairs of training slices, or their annotated images.
+        learnt_from: pairs of training slices, or single images of them.
     """
 
     asked: TrainConfig
@@ -115,7 +115,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         train, pools = self.data.train, self.state.method.pools
-        self.learnt_from = train if pools is None else AnnotatedImages(train, pools)
+        self.learnt_from = train if pools is None else PooledImages(train, pools)
 
     @classmethod
     def begin(cls, asked: TrainConfig, folder: Path, data: TrainingData, device: torch.device) -> _Run:

@@ -11,7 +11,6 @@ import torch
 
 from dafnet_core.config import sanitize
 from dafnet_core.files import atomic_write
-from dafnet_core.methods import METHODS
 from dafnet_core.training.config import STANDARD_RECIPE, MachineConfig, TrainConfig
 from dafnet_core.training.step import TrainState
 
@@ -74,8 +73,7 @@ def configured(given: dict[str, Any], run: Path, resume: bool) -> TrainConfig:
     if not resume:
         if run.exists() and (not run.is_dir() or any(p.suffix != ".part" for p in run.iterdir())):
             raise FileExistsError(f"{run} is not empty; choose a new folder, or --resume to continue that run")
-        method = METHODS.get(given.get("method", "dafnet"))
-        return TrainConfig.of(**{"recipe": getattr(method, "recipe", STANDARD_RECIPE), **given})
+        return TrainConfig.of(**{"recipe": STANDARD_RECIPE, **given})
     if not path.is_file():
         raise FileNotFoundError(f"{run} holds no config.json and state.pt to resume from; start it without --resume")
     try:

@@ -1,11 +1,12 @@
 """SDNet-single and SDNet-multi."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
+from dafnet_core.data.phantom.study import phantom_slices
+from dafnet_core.data.pools import PooledImages
+from dafnet_core.data.studies import DataError
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods import METHODS
 from dafnet_core.methods.base import FactorMethod, Method, SliceInput, Trainable
@@ -17,13 +18,12 @@ WEIGHTS = LossWeights(adv_mask=10.0, kl=0.01)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_have_the_shapes_of_the_modalities_that_are_used(name):
+def test_outputs_have_the_shapes_of_the_batch(name):
     method, batch = method_of(name), squares(b=3)
     terms, made = method.terms(method.networks, batch, noise_for(method, batch, WEIGHTS), WEIGHTS)
-    used = 1 if name == "sdnet-single" else 2
-    assert made.logits.shape == (used, 3, 3, 64, 64)
-    assert made.images.shape == (used, 3, 64, 64)
-    assert made.z_reencoded.shape == made.z_prior.shape == made.mean.shape == (used, 3, 8)
+    assert made.logits.shape == (2, 3, 3, 64, 64)
+    assert made.images.shape == (2, 3, 64, 64)
+    assert made.z_reencoded.shape == made.z_prior.shape == made.mean.shape == (2, 3, 8)
     assert set(terms) == {"sup", "rec", "rec_z", "kl", "adv_mask"}
     assert set(method.discriminator_terms(made, batch, WEIGHTS)) == {"masks"}
 
@@ -50,14 +50,19 @@ def test_it_has_factors_and_no_alignment(name):
     assert np.array_equal(alone.masks[0].labels, found.masks[-1].labels)
 
 
-def test_single_looks_at_images_of_the_target_only():
-    method, batch = method_of("sdnet-single", target="a"), squares()
-    before = all_numbers(method, batch, WEIGHTS)
-    images = batch.images.clone()
-    images[:, 1] = 0
-    after = all_numbers(method, replace(garbage(batch, 1), images=images), WEIGHTS)
-    assert method.networks.used == [0]
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+def test_single_sees_images_of_the_target_only_with_and_without_masks():
+    data = phantom_slices(0, range(2), size=64)
+    pools = method_of("sdnet-single", target="a").pools
+    assert method_of("sdnet-multi").pools is None
+    data.unannotated = {0: frozenset(data.subjects[:1])}
+    batches = [PooledImages(data, pools).batch_at(n, 4, 0) for n in range(2)]  # as many as there are of the target
+    drawn = {tuple(x.ravel().tolist()) for b in batches for x in b.images.flatten(0, 2).numpy()}
+    assert drawn == {tuple(data[n].images[0, 0].ravel().tolist()) for n in range(len(data))}
+    assert sum(int(b.annotated.sum()) for b in batches) == len(drawn) / 2
+    assert not any(b.masks[~b.annotated].any() for b in batches)
+    data.unannotated = {0: frozenset(data.subjects)}
+    with pytest.raises(DataError, match="no image of cine is annotated"):
+        PooledImages(data, pools)
 
 
 @pytest.mark.parametrize("name", NAMES)

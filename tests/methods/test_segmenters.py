@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dafnet_core.data.annotated import AnnotatedImages
 from dafnet_core.data.phantom.study import phantom_slices
+from dafnet_core.data.pools import PooledImages, Pools
 from dafnet_core.data.studies import DataError
 from dafnet_core.methods import METHODS
 from dafnet_core.methods.base import SliceInput
@@ -125,25 +125,26 @@ def test_batches_hold_annotated_images_only_and_as_many_as_pairs():
     hidden = phantom_slices(0, range(2), size=64)
     hidden.unannotated = {1: frozenset(hidden.subjects[:1])}
     for source, pools in ((data, ((0, 1),)), (hidden, ((0, 1),)), (hidden, ((0,), (1,))), (hidden, ((1,),))):
-        batch = AnnotatedImages(source, pools).batch_at(3, 4, 0)
+        batch = PooledImages(source, Pools(pools)).batch_at(3, 4, 0)
         assert batch.images.shape == (4, 2, 1, 64, 64)
         assert batch.annotated.all()
         assert len(batch.masks.unique()) > 1
-    assert len(hidden.annotated_slices(0)) == len(data.annotated_slices(1)) == 2 * len(hidden.annotated_slices(1))
+    counts = [len(source.slices_of(m, annotated=True)) for source, m in ((hidden, 0), (data, 1), (hidden, 1))]
+    assert counts[0] == counts[1] == 2 * counts[2] == len(hidden.slices_of(1, annotated=False))
 
 
 def test_every_annotated_image_is_drawn_once_before_any_comes_again():
     data = phantom_slices(0, range(1), size=64)  # 8 slices, 16 images
-    images = AnnotatedImages(data, ((0, 1),))
+    images = PooledImages(data, Pools(((0, 1),)))
     drawn = torch.cat([images.batch_at(n, 4, 0).images.flatten(0, 2) for n in range(2)])
     assert len({tuple(x.flatten().tolist()) for x in drawn}) == 16
-    target = AnnotatedImages(data, ((1,),)).batch_at(0, 4, 0).images.flatten(0, 2)
+    target = PooledImages(data, Pools(((1,),))).batch_at(0, 4, 0).images.flatten(0, 2)
     lge = {tuple(data[n].images[1, 0].ravel().tolist()) for n in range(8)}
     assert {tuple(x.flatten().tolist()) for x in target} == lge
 
 
 def test_shards_of_a_batch_are_its_rows():
-    images = AnnotatedImages(phantom_slices(0, range(1), size=64), ((0,), (1,)))
+    images = PooledImages(phantom_slices(0, range(1), size=64), Pools(((0,), (1,))))
     whole = images.batch_at(1, 4, 0).images
     parts = [images.batch_at(1, 4, 0, shard=(r, 2)).images for r in range(2)]
     assert torch.equal(whole[0::2], parts[0])
@@ -153,22 +154,28 @@ def test_shards_of_a_batch_are_its_rows():
 def test_without_annotations_a_stream_learns_from_the_other_modality_and_a_single_u_net_from_nothing():
     data = phantom_slices(0, range(1), size=64)
     data.unannotated = {1: frozenset(data.subjects)}
-    batch = AnnotatedImages(data, ((0,), (1,))).batch_at(0, 4, 0)
+    batch = PooledImages(data, Pools(((0,), (1,)))).batch_at(0, 4, 0)
     cine = {tuple(data[n].images[0, 0].ravel().tolist()) for n in range(8)}
     assert {tuple(x.flatten().tolist()) for x in batch.images.flatten(0, 2)} <= cine
     with pytest.raises(DataError, match="no image of LGE is annotated"):
-        AnnotatedImages(data, ((1,),))
+        PooledImages(data, Pools(((1,),)))
 
 
 def test_options_of_other_methods_are_refused_and_left_out_of_recipes():
     config = TrainConfig.of(method="unet-multi", recipe="clean")
     assert (config.losses.dice, config.schedule.lr) == ("every", 1.5e-3)
     assert config.final_weights.invariance == 0
-    assert config.recipe_in_words() == "dice every, lr 0.0015"
+    assert config.in_words() == {"recipe clean": "dice every, lr 0.0015"}
     assert TrainConfig.of(method="unet-augmented").data.intensity == "convolutions"
     assert TrainConfig.of(method="unet-augmented", intensity="mild").data.intensity == "mild"
     assert TrainConfig.from_dict(config.to_dict()) == config
-    for values in ({"w_rec": 8.0}, {"decoder": "spade"}, {"candidates": 3}, {"without": ("aligner",)}):
+    for values in (
+        {"w_rec": 8.0},
+        {"decoder": "spade"},
+        {"candidates": 3},
+        {"without": ("aligner",)},
+        {"w_cycle": 1.0},
+    ):
         with pytest.raises(ValueError, match="which means nothing for --method dual-stream; leave it out"):
             TrainConfig.of(method="dual-stream", **values)
     assert TrainConfig.of(recipe="clean").final_weights.invariance == 0.5

@@ -64,7 +64,7 @@ class Segmentation:
     costly: ClassVar[bool] = False
     slow: ClassVar[bool] = False
     why: ClassVar[Mapping[str, str]] = {
-        "segmentation": "no subject of these data has a mask of this modality, or the method predicts none",
+        "segmentation": "no subject of these data has a mask of this modality",
         "copy": "no slice of these data has masks of both modalities",
         "paired": "fewer than two subjects have both numbers",
     }
@@ -77,12 +77,16 @@ class Segmentation:
             given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
             masks += predict_all(Copy(method.modalities, method.classes), given).masks
         overlaps = mask_overlaps((replace(m, labels=m.labels[seen.picture]) for m in masks), truth, classes)
-        return [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
+        known = [("truth", i, seen.subject, None) for i in truth if i in seen.own]
+        return known + [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        method, counts = context.method, defaultdict(list)
+        method, counts, known_masks = context.method, defaultdict(list), set()
         for kind, i, subject, counted in (row for of_slice in rows for row in of_slice):
-            counts[method.modalities[i], kind].append((subject, counted))
+            if kind == "truth":
+                known_masks.add(method.modalities[i])
+            else:
+                counts[method.modalities[i], kind].append((subject, counted))
         for (name, kind), slices in counts.items():
             path = f"copy.{name}" if kind == "copy" else f"segmentation.{name}.{kind}"
             context.by_subject[f"{path}.dice_mean"] = dice_by_subject(slices, context.subjects)
@@ -105,8 +109,8 @@ class Segmentation:
         if set(PAPER_KINDS) <= set(method.kinds):
             asked.remove(("single", "copy"))
         names = method.modalities
-        for n in names:
-            if counts[n, "copy"] and not any(counts[n, kind] for kind in method.kinds):
+        for n in known_masks:
+            if not any(counts[n, kind] for kind in method.kinds):
                 reason = f"{method.title} predicts no mask of {n}"
                 context.reasons |= {f"segmentation.{n}": reason, f"paired.{n}": reason}
         return {

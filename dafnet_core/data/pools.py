@@ -1,4 +1,4 @@
-"""Batches of annotated images, for methods that learn from nothing else and need no pairs.
+"""Batches of single images, for methods that need no pairs.
 
 Such a batch has as many images as one of pairs, M x batch size, so that every method sees as many in a run.
 """
@@ -17,34 +17,54 @@ from dafnet_core.types import Batch
 Place = tuple[int, int]  # sample and modality
 
 
+@dataclass(frozen=True)
+class Pools:
+    """What a method that needs no pairs learns from.
+
+    Attributes:
+        modalities: those of each pool: one pool, from which all images of a batch are drawn, or one for each modality.
+        unannotated: whether images without masks are drawn, too.
+    """
+
+    modalities: tuple[tuple[int, ...], ...]
+    unannotated: bool = False
+
+
 @dataclass
-class AnnotatedImages:
-    """Annotated images of paired slices, drawn one by one from pools.
+class PooledImages:
+    """Images of paired slices, drawn one by one from pools.
+
+    A pool without any image to draw, of modalities whose masks are all hidden, draws from those of all modalities.
 
     Attributes:
         data: the slices.
-        pools: modalities of each pool: one pool, from which all images of a batch are drawn, or one for each
-            modality. One without any annotated image draws from those of all modalities.
+        pools: which of their images.
+
+    Raises:
+        ValueError: the number of pools is not 1 or that of the modalities.
+        DataError: the only pool has no annotated image.
     """
 
     data: PairedSlices
-    pools: Sequence[tuple[int, ...]]
+    pools: Pools
     _places: list[list[Place]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        every = range(len(self.data.modalities))
-        if len(self.pools) not in (1, len(every)):
-            raise ValueError(
-                f"there are {len(self.pools)} pools; expected 1, or one for each of {len(every)} modalities"
-            )
-        found = {m: [(n, m) for n in self.data.annotated_slices(m)] for m in every}
-        if len(self.pools) == 1 and not any(found[m] for m in self.pools[0]):
-            names = ", ".join(self.data.modalities[m] for m in self.pools[0])
+        every, wanted = range(len(self.data.modalities)), self.pools.modalities
+        if len(wanted) not in (1, len(every)):
+            raise ValueError(f"there are {len(wanted)} pools; expected 1, or one for each of {len(every)} modalities")
+        if len(wanted) == 1 and not any(self._of(m, annotated=True) for m in wanted[0]):
+            names = ", ".join(self.data.modalities[m] for m in wanted[0])
             raise DataError(
-                f"no image of {names} is annotated in these training subjects, and this method learns from none else"
+                f"no image of {names} is annotated in these training subjects, and this method learns masks from no "
+                "others"
             )
+        found = {m: self._of(m, annotated=not self.pools.unannotated) for m in every}
         mixed = [place for m in every for place in found[m]]
-        self._places = [[place for m in pool for place in found[m]] or mixed for pool in self.pools]
+        self._places = [[place for m in pool for place in found[m]] or mixed for pool in wanted]
+
+    def _of(self, modality: int, *, annotated: bool) -> list[Place]:
+        return [(n, modality) for n in self.data.slices_of(modality, annotated=annotated)]
 
     def batch_at(
         self,
