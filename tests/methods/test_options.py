@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.training.config import CLEAN, TrainConfig
+from dafnet_core.training.step import TrainState
+from tests.helpers.squares import method_of
 
 OTHERS = tuple(name for name in trainable() if name != "dafnet")
 
@@ -46,6 +49,13 @@ def test_an_option_given_comes_on_top_of_the_method_s():
     assert "w_cycle 3" in config.in_words()["method translation"]
     first, last = config.weights_at(0), config.final_weights  # without a ramp
     assert all(getattr(first, term) == getattr(last, term) for term in ("adv_image", "rec", "rec_s", "cycle"))
+
+
+@pytest.mark.parametrize(("name", "term"), [("sdnet-multi", "w_adv_mask"), ("dadr", "w_adv_image")])
+def test_discriminators_are_trained_for_the_method_s_own_term_alone(name, term):
+    state = TrainState.create(method_of(name, content_width=2).config, TrainConfig.of(method=name), torch.device("cpu"))
+    for weight in (1.0, 0.0):
+        assert state.trains_critics(TrainConfig.of(method=name, **{term: weight}).final_weights) == bool(weight)
 
 
 def test_dafnet_has_no_cycle_to_switch_off():
