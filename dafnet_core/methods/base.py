@@ -77,8 +77,8 @@ class Estimate:
         positions: of ordered pairs (fixed, moving), (H, W, 2) xy in pixels: where in the moving image each pixel of
             the fixed one is sampled; {} for none.
         factors: anatomy and modality factors, and results derived from them; None for methods without factors.
-        probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; None for
-            methods without any.
+        probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; those of
+            images without a mask mean nothing; None for methods without any.
         content: (n, C, h, w) float32 continuous content codes, for methods that have them in place of channels.
     """
 

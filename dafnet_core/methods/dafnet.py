@@ -143,7 +143,7 @@ class DAFNetMethod:
 def estimate_of(decomposition: Decomposition) -> Estimate:
     """A decomposition as an estimate, with itself as its factors."""
     pairs = list(enumerate(decomposition.pairs))
-    images = [PredictedImage("own", i, None, decomposition.own[i]) for i in range(len(decomposition.names))]
+    images = [PredictedImage("own", i, None, decomposition.own[i]) for i in decomposition.served]
     if not decomposition.aligned:
         pairs = []
     images += [PredictedImage("cross", i, j, decomposition.cross[p]) for p, (i, j) in pairs]
@@ -153,8 +153,8 @@ def estimate_of(decomposition: Decomposition) -> Estimate:
 
 
 def masks_of(decomposition: Decomposition) -> Iterator[PredictedMask]:
-    """Every predicted mask, by modality; without alignment, those of single anatomies only."""
-    for i in range(len(decomposition.names)):
+    """Every predicted mask, by modality served; without alignment, those of single anatomies only."""
+    for i in decomposition.served:
         yield PredictedMask("single", i, None, decomposition.single[i])
         if not decomposition.aligned:
             continue

@@ -37,6 +37,7 @@ class Decomposition:
             swapped: (P, H, W) g(s_i, z_j), the anatomy of i in the style of j.
         aligned: whether the model aligns anatomies; without, positions are the identity, and deformed anatomies and
             cross images those of the other modality where it lies.
+        target: the only modality that the model serves, "" for all: of others there are factors and no predictions.
     """
 
     names: tuple[str, ...]
@@ -58,6 +59,12 @@ class Decomposition:
     cross: np.ndarray
     swapped: np.ndarray
     aligned: bool = True
+    target: str = ""
+
+    @property
+    def served(self) -> tuple[int, ...]:
+        """Which of the n modalities the model serves."""
+        return tuple(i for i, name in enumerate(self.names) if self.target in ("", name))
 
 
 def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...] | None = None) -> Decomposition:
@@ -103,4 +110,5 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
         cross=array(reconstruction.cross[:, 0, 0]),
         swapped=array(reconstruction.swapped[:, 0]),
         aligned=model.aligns,
+        target=model.config.target,
     )

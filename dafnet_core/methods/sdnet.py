@@ -99,11 +99,7 @@ class SDNetMulti:
 
     def predict(self, given: SliceInput) -> Estimate:
         """Masks and reconstructions of the modalities that it serves, and factors of all."""
-        estimate = estimate_of(decompose(self.networks, given.images, given.modalities))
-        served = [i for i, m in enumerate(given.modalities) if self.config.target in ("", self.modalities[m])]
-        masks = tuple(mask for mask in estimate.masks if mask.fixed in served)
-        images = tuple(image for image in estimate.images if image.fixed in served)
-        return replace(estimate, masks=masks, images=images)
+        return estimate_of(decompose(self.networks, given.images, given.modalities))
 
     def noise(
         self, streams: Sequence[np.random.Generator], size: tuple[int, int], weights: LossWeights, share: float

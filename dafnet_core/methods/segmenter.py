@@ -88,7 +88,9 @@ class Segmenter:
         probs = self._probabilities(given, served)
         labels = probs.argmax(1).astype(np.uint8)
         masks = tuple(PredictedMask("single", i, None, mask) for i, mask in zip(served, labels, strict=True))
-        return Estimate(masks, probabilities=probs if len(served) == len(given.modalities) else None)
+        every = np.zeros((len(given.modalities), *probs.shape[1:]), np.float32)
+        every[served] = probs
+        return Estimate(masks, probabilities=every)
 
     @torch.inference_mode()
     def _probabilities(self, given: SliceInput, served: Sequence[int]) -> np.ndarray:

@@ -38,7 +38,7 @@ class Stub:
     """
 
     aligns = True
-    config = SimpleNamespace(modalities=("a", "b"), classes=("background", "one"), channels=4)
+    config = SimpleNamespace(modalities=("a", "b"), classes=("background", "one"), channels=4, target="")
 
     def __init__(self, leaky):
         self.leaky = leaky

@@ -10,14 +10,15 @@ PAGES = ("start", "tour", "decompose", "traverse", "edit", "mix", "probe", "inde
 
 
 @pytest.fixture
-def sdnet(tmp_path, monkeypatch):
-    """A catalogue of an SDNet with random weights and a DAFNet."""
+def sdnet(tmp_path, monkeypatch, request):
+    """A catalogue of an SDNet with random weights, SDNet-multi unless another is named, and a DAFNet."""
     (tmp_path / "cardiac-spade.safetensors").symlink_to(ROOT / "checkpoints" / "cardiac-spade.safetensors")
     monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path)
-    return untrained.write(tmp_path / "sdnet.safetensors", "sdnet-multi")
+    return untrained.write(tmp_path / "sdnet.safetensors", getattr(request, "param", "sdnet-multi"))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sdnet", ["sdnet-multi", "sdnet-single"], indirect=True)
 def test_pages_of_factors_show_those_of_sdnet(app, few, sdnet):
     app.query_params["checkpoint"] = "sdnet"
     app.run()
@@ -27,9 +28,11 @@ def test_pages_of_factors_show_those_of_sdnet(app, few, sdnet):
         assert not app.exception, page
         assert "has no anatomy and modality factors" not in page_text(app), page
         if page == "decompose":
-            assert "SDNet-multi does not align one modality with another" in page_text(app)
-            masks = {row for row in app.dataframe[0].value["mask"]}
-            assert masks == {"single", "truth, undeformed, of cine", "truth, undeformed, of LGE"}
+            assert f"{sdnet.method.title} does not align one modality with another" in page_text(app)
+            table = app.dataframe[0].value
+            assert {*table["mask"]} == {"single", "truth, undeformed, of cine", "truth, undeformed, of LGE"}
+            served = {"LGE"} if sdnet.config.target else {"cine", "LGE"}
+            assert {*table["modality"][table["mask"] == "single"]} == served
 
 
 @pytest.mark.slow

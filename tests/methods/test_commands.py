@@ -165,4 +165,7 @@ def test_masks_are_predicted_as_files(name, hearts, tmp_path):
     options = ["--data", str(hearts), "--subjects", "phantom_s5_0000", "--out", str(tmp_path / "out"), "--quiet"]
     assert predict([str(run / "best.safetensors"), *options]) == 0
     found = {path.name for path in (tmp_path / "out").rglob("*.nii.gz")}
-    assert any("LGE" in file for file in found)
+    assert {"LGE_mask.nii.gz", "LGE_probabilities.nii.gz"} <= found
+    assert any(file.startswith(("cine_mask", "cine_prob", "cine_reconstruction")) for file in found) == (
+        name not in SINGLE
+    )

@@ -44,6 +44,7 @@ def test_it_has_factors_and_no_alignment(name):
     assert found.factors.pairs == ((0, 1), (1, 0))
     assert np.array_equal(found.factors.deformed, found.factors.s[[1, 0]])
     assert (found.factors.s.sum(1) == 1).all()
+    assert [mask.fixed for mask in found.masks] == [image.fixed for image in found.images]
     assert [mask.fixed for mask in found.masks] == ([1] if name == "sdnet-single" else [0, 1])
     alone = method.predict(SliceInput(images[1:], (1,)))
     assert alone.factors.pairs == ()
