@@ -151,6 +151,8 @@ class ModelConfig(Config):
     segmentor: str = option(
         "on", "network from anatomies to masks; off: channels are the classes (footnote 10)", ("on", "off")
     )
+    target: str = ""  # modality that a method for one modality serves; "" for methods that serve all
+    content_width: int = 16  # first layer of the encoders of MUNIT, 64 in its paper
     align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
 
     # far beyond sizes in use; they bound the memory that an untrusted checkpoint can make this process allocate
@@ -177,6 +179,7 @@ class ModelConfig(Config):
         "critic_width": (1, 256),
         "critic_grid": (1, 64),
         "candidates": (1, 16),
+        "content_width": (1, 128),
     }
     MOST_MODALITIES, MOST_CLASSES, MOST_STAGES = 8, 64, 8
 
@@ -198,6 +201,8 @@ class ModelConfig(Config):
                     f"{short(name)} is the name of a modality or class; expected up to 60 letters of one line, "
                     "without markup and without _to_"
                 )
+        if self.target not in ("", *self.modalities):
+            raise ValueError(f"target is {short(self.target)}; expected one of {', '.join(self.modalities)}, or none")
         if self.segmentor == "off" and self.channels != len(self.classes):
             raise ValueError(
                 f"channels is {self.channels}; without a segmentor each of the {len(self.classes)} classes is a channel"

@@ -16,7 +16,7 @@ from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
 from dafnet_core.data.dataset import PAIRINGS
-from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source
+from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source, tuning_data
 from dafnet_core.evaluation.base import difference
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, evaluate_method
@@ -83,15 +83,42 @@ def evaluate(checkpoint: Checkpoint, spec: str, **options: Any) -> EvaluationRes
 
 
 def evaluate_untrained(
-    name: str, spec: str, *, split: str = "all", warp_seed: int = 0, pairing: str = "", **options: Any
+    name: str,
+    spec: str,
+    *,
+    split: str = "all",
+    warp_seed: int = 0,
+    pairing: str = "",
+    like: Checkpoint | None = None,
+    **options: Any,
 ) -> Evaluation:
     """`evaluate_method` of a method without training, such as copy, on all modalities of the data at 128 x 128 pixels.
 
+    A method that can be tuned is tuned on training subjects, which are then not evaluated.
+
+    Args:
+        split, warp_seed, pairing: as in `evaluate_checkpoint`.
+        like: a checkpoint whose modalities, split, grid and pairing are taken, to compare with it.
+
     Raises:
-        ValueError: data that cannot be read.
+        ValueError: data that cannot be read, or a package that is not installed.
     """
-    source, data = evaluation_data(spec, split, modalities=(), warp_seed=warp_seed, pairing=pairing or "expert")
-    evaluation = evaluate_method(METHODS[name](data.modalities, data.classes), data, **options)
+    known: dict[str, Any] = {"modalities": (), "seen": {}, "pairing": pairing or "expert"}
+    if like is not None:
+        record = like.training
+        known = {
+            "modalities": like.config.modalities,
+            "preparation": like.preparation,
+            "seen": record.split.seen(),
+            "pairing": pairing or record.option("pairing", "expert"),
+        }
+    kind, tuned = METHODS[name], None
+    if hasattr(kind, "tuned"):
+        examples, known["seen"] = tuning_data(spec, **known)
+        tuned = kind.tuned(examples)
+    patients = like.training.patients if like else None
+    source, data = evaluation_data(spec, split, warp_seed=warp_seed, patients=patients, **known)
+    evaluation = evaluate_method(tuned or kind(data.modalities, data.classes), data, **options)
     return replace(evaluation, result=replace(evaluation.result, data=spec, split=split, version=dict(source.version)))
 
 
@@ -124,6 +151,12 @@ def main(arguments: list[str] | None = None) -> int:
         "for folds without a test part, such as nnU-Net's usual five",
     )
     parser.add_argument("--against", metavar="OTHER", help="another checkpoint, compared subject by subject")
+    parser.add_argument(
+        "--like",
+        metavar="CHECKPOINT",
+        help="for a method without training: a checkpoint whose modalities, split, grid and pairing are taken, so that "
+        "both are judged on the same slices",
+    )
     parser.add_argument(
         "--warp-seed",
         type=_seed,
@@ -160,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     """JSON of what the command line asks for."""
-    arguments = dict(
+    arguments: dict[str, Any] = dict(
         split=options.split,
         warp_seed=options.warp_seed,
         sample_z=options.sample_z,
@@ -168,6 +201,7 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
         slow=options.measures == "all",
     )
     if options.checkpoint in set(METHODS) - set(trainable()):
+        arguments["like"] = load(options.like) if options.like else None
         return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]
     _check_comparable(checkpoints)

@@ -85,6 +85,7 @@ class CheckpointSummary:
     decoder: str
     data: str
     factors: bool
+    method: str
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> CheckpointSummary:
@@ -96,6 +97,7 @@ class CheckpointSummary:
             config.decoder,
             checkpoint.training.data,
             has_factors(checkpoint),
+            checkpoint.method_name,
         )
 
 
@@ -123,7 +125,7 @@ def compatible_checkpoints(checkpoint: Checkpoint) -> dict[str, CheckpointSummar
 
 
 def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
-    """First checkpoint of the same modalities and classes with the other decoder.
+    """First checkpoint of the same method, modalities and classes with the other decoder.
 
     The same training data come first, the counter-example last.
 
@@ -133,7 +135,7 @@ def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:
     candidates = [
         (name, summary)
         for name, summary in compatible_checkpoints(checkpoint).items()
-        if summary.factors and summary.decoder != checkpoint.config.decoder
+        if summary.factors and summary.method == checkpoint.method_name and summary.decoder != checkpoint.config.decoder
     ]
     candidates.sort(key=lambda entry: (entry[0] == COUNTER_EXAMPLE, entry[1].data != checkpoint.training.data))
     return load_entry(entries()[candidates[0][0]]) if candidates else None

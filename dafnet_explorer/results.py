@@ -21,7 +21,7 @@ from dafnet_core.analysis.quiz import Question, ask
 from dafnet_core.analysis.traversal import Traversal, steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.geometry import nearest_offsets
-from dafnet_core.methods.base import FactorModel
+from dafnet_core.methods.base import Estimate, FactorModel, SliceInput
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from dafnet_core.metrics.dependence import Dependence, anatomy_distances, dependence, euclidean_distances
 from dafnet_explorer import data_sets, state, subjects
@@ -49,6 +49,16 @@ def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: 
 def decomposition_of(checkpoint: Checkpoint, subject: Subject) -> Decomposition:
     """A checkpoint's decomposition of a subject."""
     return _decomposition(checkpoint.digest, subject.digest, checkpoint, subject)
+
+
+@cached(16, "Predicting masks")
+def _estimate(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Estimate:
+    return _checkpoint.method.predict(SliceInput(_subject.images[:, None], _subject.modalities))
+
+
+def estimate_of(checkpoint: Checkpoint, subject: Subject) -> Estimate:
+    """The estimate of a checkpoint's method, with or without factors."""
+    return _estimate(checkpoint.digest, subject.digest, checkpoint, subject)
 
 
 def _digest(s: np.ndarray) -> str:

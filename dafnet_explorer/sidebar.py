@@ -11,7 +11,7 @@ from dafnet_core.checkpoints.file import Checkpoint, CheckpointError
 from dafnet_core.drawing import DARK, LIGHT, Theme
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer import background_evaluation, catalogue, paths, provenance, results, state
-from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS, no_factors, weights_licence
+from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS, model_title, no_factors, weights_licence
 from dafnet_explorer.subjects import Subject
 
 DEFAULT_CHECKPOINT = "cardiac-film"  # default: it has samples
@@ -90,15 +90,28 @@ def _selection() -> tuple[Checkpoint, Subject | None]:
 
 
 def method_title(checkpoint: Checkpoint) -> str:
-    """The decoder of a model with factors, else the name of the method."""
-    if catalogue.has_factors(checkpoint):
+    """The decoder of a DAFNet, else the name of the method."""
+    if checkpoint.method_name == "dafnet":
         return f"{DECODERS[checkpoint.config.decoder]} decoder"
     return checkpoint.method.title
+
+
+def short_title(checkpoint: Checkpoint) -> str:
+    """Short name of a model with factors beside another one."""
+    return model_title(checkpoint.method_name, checkpoint.method.title, checkpoint.config.decoder)
 
 
 def current_checkpoint() -> Checkpoint:
     """The selected checkpoint, for pages that need no subject."""
     return _selection()[0]
+
+
+def no_alignment(checkpoint: Checkpoint) -> str:
+    """Message where a page shows alignment, for a checkpoint whose method has factors and aligns nothing."""
+    return (
+        f"{checkpoint.method.title} does not align one modality with another: there are no warps and no deformed or "
+        "fused anatomies to show."
+    )
 
 
 def stop_without_factors(checkpoint: Checkpoint) -> None:
@@ -108,8 +121,8 @@ def stop_without_factors(checkpoint: Checkpoint) -> None:
         st.stop()
 
 
-def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
-    """The selected checkpoint and subject, its decomposition, and the class of each channel."""
+def current_subject() -> tuple[Checkpoint, Subject]:
+    """The selected checkpoint and subject; stops the page with a message where none can be shown."""
     checkpoint, subject = _selection()
     if subject is None and st.session_state[state.DATA_SET]:
         st.info("The selected subject cannot be shown: the sidebar says why. Choose another one there.")
@@ -122,9 +135,20 @@ def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...
             "these modalities: `streamlit run app.py -- --data FOLDER`."
         )
         st.stop()
+    return checkpoint, subject
+
+
+def current() -> tuple[Checkpoint, Subject, Decomposition, tuple[int | None, ...]]:
+    """The selected checkpoint and subject, its decomposition, and the class of each channel."""
+    checkpoint, subject = current_subject()
+    return checkpoint, subject, *decomposed(checkpoint, subject)
+
+
+def decomposed(checkpoint: Checkpoint, subject: Subject) -> tuple[Decomposition, tuple[int | None, ...]]:
+    """A subject's decomposition and the class of each channel; stops the page without factors."""
     stop_without_factors(checkpoint)
     decomposition = results.decomposition_of(checkpoint, subject)
-    return checkpoint, subject, decomposition, channel_classes(decomposition, len(checkpoint.config.classes))
+    return decomposition, channel_classes(decomposition, len(checkpoint.config.classes))
 
 
 def show_domain_notice(checkpoint: Checkpoint, subject: Subject) -> None:

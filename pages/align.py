@@ -35,6 +35,9 @@ sidebar.show_domain_notice(checkpoint, subject)
 if not decomposition.pairs:
     st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
     st.stop()
+if not decomposition.aligned:
+    st.info(sidebar.no_alignment(checkpoint))
+    st.stop()
 st.markdown(
     "A spatial transformer predicts offsets of **25 control points** from two anatomies; a thin-plate spline "
     "interpolates between them (Sec. III-B). The moving image is *sampled* at the positions of the grid. "

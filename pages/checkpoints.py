@@ -21,6 +21,7 @@ config = checkpoint.config
 parameters = f"{sum(p.numel() for p in checkpoint.model.parameters()) / 1e6:.2f} M"
 if catalogue.has_factors(checkpoint):
     facts = {
+        **({} if checkpoint.method_name == "dafnet" else {"Method": checkpoint.method.title}),
         "Decoder": DECODERS[config.decoder],
         "Parameters": parameters,
         "Anatomy channels": config.channels,

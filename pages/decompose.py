@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import controls, provenance, sidebar, whole_study
+from dafnet_explorer import content_section, controls, provenance, sidebar, whole_study
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
@@ -18,8 +18,10 @@ from dafnet_explorer.figures.decompose import (
 from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 
-checkpoint, subject, decomposition, kinds = sidebar.current()
+checkpoint, subject = sidebar.current_subject()
 theme = sidebar.theme()
+content_section.show_instead(checkpoint, subject, theme)
+decomposition, kinds = sidebar.decomposed(checkpoint, subject)
 dark = theme is DARK
 classes, mask_colours = checkpoint.config.classes, checkpoint.colours
 colours = channel_colours(kinds, mask_colours)
@@ -56,7 +58,9 @@ st.plotly_chart(
 )
 
 st.subheader("Alignment and fusion")
-if decomposition.pairs:
+if not decomposition.aligned:
+    st.info(sidebar.no_alignment(checkpoint))
+elif decomposition.pairs:
     st.markdown(
         "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with 25 control points. "
         "The grid shows where the moving image is sampled for each pixel of the fixed image. "
@@ -102,9 +106,13 @@ if subject.native:
 
 st.subheader("Reconstructions")
 st.markdown(
-    "Own: the image's own anatomy with its own z. Crosswise: the *other* image's anatomy, deformed, with this "
-    "image's z. "
-    "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs."
+    "Own: the image's own anatomy with its own z. "
+    + (
+        "Crosswise: the *other* image's anatomy, deformed, with this image's z. "
+        if decomposition.aligned
+        else "Crosswise ones would need an alignment. "
+    )
+    + "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs."
 )
 show(
     "reconstructions",

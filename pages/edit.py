@@ -13,7 +13,7 @@ from dafnet_explorer import components, controls, provenance, results, sidebar
 from dafnet_explorer.figures.downloads import npz, table_csv
 from dafnet_explorer.figures.edit import edit_rows, edit_sheet
 from dafnet_explorer.figures.pixels import anatomy_map, channel_colours
-from dafnet_explorer.figures.texts import DECODERS, channel_titles
+from dafnet_explorer.figures.texts import channel_titles
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
@@ -99,9 +99,9 @@ def edit_anatomy() -> None:
     painted = paint(labels, strokes, checkpoint.config.channels)
     edit_a = edited(checkpoint.model, labels, painted, z, truth)
     s = one_hot(painted, checkpoint.config.channels)
-    rows = [(DECODERS[checkpoint.config.decoder], edit_a, anatomy_map(s, palette))]
+    rows = [(sidebar.short_title(checkpoint), edit_a, anatomy_map(s, palette))]
     if other:
-        rows.append((DECODERS[other[1].config.decoder], *edit_in_other(other[1], strokes)))
+        rows.append((sidebar.short_title(other[1]), *edit_in_other(other[1], strokes)))
     with pictures:
         with st.container(key="small_edit"):
             controls.image(

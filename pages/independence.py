@@ -14,7 +14,7 @@ from dafnet_explorer.figures.independence import (
     dependence_rows,
     with_nulls,
 )
-from dafnet_explorer.figures.texts import DECODERS, cell
+from dafnet_explorer.figures.texts import cell
 
 checkpoint = sidebar.current_checkpoint()
 dark = sidebar.theme() is DARK
@@ -27,9 +27,9 @@ st.markdown(
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
-shown = [(DECODERS[checkpoint.config.decoder], checkpoint)]
+shown = [(sidebar.short_title(checkpoint), checkpoint)]
 if request and (other := controls.pick_other(checkpoint, "other", needed=True)):
-    title = DECODERS[other[1].config.decoder]
+    title = sidebar.short_title(other[1])
     shown.append((title if title != shown[0][0] else other[0], other[1]))
 
 parts = []

@@ -8,7 +8,6 @@ from dafnet_explorer import background_evaluation, components, controls, sidebar
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.mix import hover_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
 from dafnet_explorer.figures.pixels import channel_colours
-from dafnet_explorer.figures.texts import DECODERS
 
 MAX_SIDE = 6  # rows and columns
 RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
@@ -97,7 +96,7 @@ for n, (title, model, model_statistics) in enumerate(shown):
         theme,
     )
     if len(shown) > 1:
-        st.subheader(f"{DECODERS[model.config.decoder]} ({title})")
+        st.subheader(f"{sidebar.short_title(model)} ({title})")
     alt = "Images of every selected anatomy with every selected modality factor, with scores"
     if n:
         with st.container(key="sheet_beside"):

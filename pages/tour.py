@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from PIL import Image
 
-from dafnet_core.analysis.decompose import kl_per_dimension, registration_errors
+from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
 from dafnet_explorer import controls, counter_example, results, sidebar
@@ -15,7 +15,7 @@ from dafnet_explorer.figures.halftone import KINDS
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.probe import probe_figure
-from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, swap_sheet, z_sheet
+from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, registration_text, swap_sheet, z_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
@@ -101,16 +101,6 @@ def cheating() -> Image.Image:
             "Image", names, default=first, required=True, key="halftone-of", bind="query-params", help=which
         )
     return counter_example.picture(checkpoint, subject, names.index(name), KINDS.index(kind), theme)
-
-
-def aligned() -> str:
-    """Registration error of each pair where the true warp is known."""
-    errors = registration_errors(decomposition, subject.truth, subject.sampling)
-    parts = [
-        f"{decomposition.names[j]} onto {decomposition.names[i]}: {a:.2f} pixels before, {b:.2f} after"
-        for i, j, a, b in errors
-    ]
-    return f" Error over the organs here: {'; '.join(parts)}." if parts else ""
 
 
 style_sentence, modulation, plus_one = decoder()
@@ -199,7 +189,8 @@ STATIONS = (
             r"T(p) = a + Bp + \sum_k w_k\, U(\lVert p - c_k \rVert), \quad U(r) = r^2 \log r",
         ),
         lambda: warp_sheet(decomposition, colours, theme),
-        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one." + aligned(),
+        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one."
+        + registration_text(decomposition, subject.truth, subject.sampling),
         ("align", "decompose"),
         r"The paper describes this in words. $c_k$ are the control points; their offsets determine $a$, $B$, $w_k$.",
         two=True,
@@ -337,6 +328,8 @@ if cheats and not subject.tissues:
     counter_example.offer_phantom(checkpoint)
 elif station.two and not decomposition.pairs:
     why = "This station needs two modalities: add an image of the other one in the sidebar."
+elif station.section == "Sec. III-B" and not decomposition.aligned:
+    why = sidebar.no_alignment(checkpoint)
 elif needs_samples and subject.uploaded:
     why = "This needs several subjects, not one: the numbers are from the checkpoint's card."
 else:

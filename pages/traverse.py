@@ -9,7 +9,6 @@ from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import components, controls, provenance, results, sidebar
-from dafnet_explorer.figures.texts import DECODERS
 from dafnet_explorer.figures.traverse import (
     SORTS,
     interpolation_sheet,
@@ -88,7 +87,7 @@ for n, (model, parts) in enumerate(shown):
     sheets.append(picture)
     if not n:
         order = traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort)
-    titles.append((f"{DECODERS[model.config.decoder]} ({second[0] if n else 'checkpoint A'})", model.digest))
+    titles.append((f"{sidebar.short_title(model)} ({second[0] if n else 'checkpoint A'})", model.digest))
     if second:
         st.subheader(titles[-1][0])
     alt = f"Rows of images of {modality}, one row per dimension of z, with correlation and difference maps"

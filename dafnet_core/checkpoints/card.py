@@ -20,7 +20,8 @@ def card(checkpoint: Checkpoint, name: str) -> str:
     if not checkpoint.metrics:
         best = checkpoint.training.validation.segmentation or {}
         shown = ", ".join(f"{m} {decimal(list(kinds.values())[-1].dice_mean)}" for m, kinds in best.items())
-        lines += ["", f"Not evaluated yet. Fused Dice of its validation subjects: {shown}."]
+        what = "Fused Dice" if "fused" in checkpoint.method.kinds else "Dice"
+        lines += ["", f"Not evaluated yet. {what} of its validation subjects: {shown}."]
     lines += ["", "## Weaknesses", ""]
     for title, result in checkpoint.metrics.items():
         lines += [f"- {title}: {weakness}" for weakness in weaknesses(result)]

@@ -251,7 +251,9 @@ def check_maps(config: ModelConfig, preparation: Preparation) -> None:
         )
     modalities = len(config.modalities)
     aligned = config.channels * modalities * (modalities - 1) * config.candidates
-    filters = max(config.width, config.segmentor_width, config.film_width, config.spade_hidden, aligned)
+    filters = max(
+        config.width, config.segmentor_width, config.film_width, config.spade_hidden, config.content_width, aligned
+    )
     if height * width * filters > MAX_MAP:
         raise ValueError(
             f"{filters} maps of {height} x {width} are more than this program computes ({MAX_MAP >> 20} million values)"

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dafnet_core.config import Config, ModelConfig, option, short
-from dafnet_core.data.intensity import MILD, STRONG, IntensityChange
+from dafnet_core.data.intensity import CONVOLUTIONS, MILD, STRONG, IntensityChange
 
-INTENSITIES: dict[str, IntensityChange | None] = {"off": None, "mild": MILD, "strong": STRONG}
+INTENSITIES: dict[str, IntensityChange | None] = {
+    "off": None,
+    "mild": MILD,
+    "strong": STRONG,
+    "convolutions": CONVOLUTIONS,
+}
 SCALINGS = {"percentiles": (0.5, 99.5), "range": (0.0, 100.0)}
 
 
@@ -68,7 +73,9 @@ class DataConfig(Config):
         "96-pixel side; registered data need it to teach the aligner",
     )
     intensity: str = option(
-        "off", "augmentation: other intensities in every training image (curves, bias field, noise)", tuple(INTENSITIES)
+        "off",
+        "augmentation: other intensities in every training image (curves, bias field, noise), or random convolutions",
+        tuple(INTENSITIES),
     )
     copy_intensity: str = option(
         "mild", "how far intensities are changed in the second copy that w_invariance compares", tuple(INTENSITIES)[1:]

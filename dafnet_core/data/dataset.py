@@ -238,6 +238,16 @@ class PairedSlices:
             **self._known_warps(study, slices[0]),
         )
 
+    def slices_of(self, modality: int, *, annotated: bool) -> list[int]:
+        """Samples of each slice of a modality once; with `annotated`, those with a mask of it that is not hidden."""
+        hidden = self.unannotated.get(modality, ())
+        has_mask = [s.masks[modality] is not None and s.name not in hidden for s in self.studies]
+        return [
+            index
+            for index, (number, _, own) in enumerate(self._index)
+            if own[modality] and (has_mask[number] or not annotated)
+        ]
+
     def _known_warps(self, study: StudyLike, position: int) -> dict[str, np.ndarray]:
         fields = study.displacements(position) if self.known_warps else None
         return {} if fields is None else {"displacements": fields, "regions": np.ones(fields.shape[:3], bool)}

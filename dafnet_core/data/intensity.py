@@ -34,6 +34,7 @@ class IntensityChange:
 
 
 MILD = IntensityChange()
+CONVOLUTIONS = IntensityChange(curve=0.0, bias=0.0, noise=0.0, convolutions=1.0)  # GIN as published
 STRONG = IntensityChange(curve=1.0, bias=0.25, noise=0.1, convolutions=0.7)
 
 

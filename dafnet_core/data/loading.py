@@ -9,12 +9,12 @@ import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dafnet_core.data.dataset import UNCHANGED, Augmentation, PairedSlices
+from dafnet_core.data.dataset import UNCHANGED, Augmentation
 from dafnet_core.data.studies import DataError
 from dafnet_core.types import Batch
 
@@ -22,16 +22,26 @@ AHEAD = 2  # batches that each worker reads ahead
 _FEWER = "--resume with fewer --workers, or 0, goes on"
 
 
+class BatchSource(Protocol):
+    """Data that give the batch of a step: `PairedSlices`, or `PooledImages`."""
+
+    def batch_at(
+        self, step: int, batch_size: int, seed: int, *, augmentation: Augmentation, shard: tuple[int, int]
+    ) -> Batch:
+        """The batch of a training step, a deterministic function of its arguments."""
+        ...
+
+
 @dataclass(frozen=True)
 class Steps(Dataset[Batch]):
     """The batches of a run: item n is that of step n.
 
     Attributes:
-        data: slices to draw from.
+        data: what to draw from.
         batch_size, seed, augmentation, shard: of `PairedSlices.batch_at`.
     """
 
-    data: PairedSlices
+    data: BatchSource
     batch_size: int
     seed: int
     augmentation: Augmentation = UNCHANGED

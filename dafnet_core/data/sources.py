@@ -204,16 +204,54 @@ def evaluation_data(
             )
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
+    options: dict[str, Any] = {"pairing": pairing, "candidates": candidates, "warp_seed": warp_seed}
+    return source, _judged(source, names, preparation, patients or {}, **options)
+
+
+def tuning_data(
+    spec: str,
+    *,
+    modalities: tuple[str, ...] = (),
+    preparation: Preparation | None = None,
+    pairing: str = "expert",
+    seen: Mapping[str, str] | None = None,
+) -> tuple[PairedSlices, dict[str, str]]:
+    """Training subjects for methods that have parameters but no training, and the part of each subject by name.
+
+    Args:
+        spec, modalities, preparation, pairing: of the data to evaluate on, as in `evaluation_data`.
+        seen: the part of each subject; by default, and for built-in sources, that of fold 0 and seed 0.
+
+    Raises:
+        ValueError: as in `evaluation_data`.
+    """
+    kind = source_class(spec)
+    config = DataConfig(source=kind.kind if kind.built_in else spec, modalities=modalities)
+    source = kind.for_training(config, 0)
+    parts = {name: part for part, names in source.split(config, 0).items() for name in names}
+    parts = parts if kind.built_in or not seen else dict(seen)
+    names = tuple(name for name in source.names() if parts.get(name) == "train")
+    if not names:
+        raise DataError(f"{spec}: none of its subjects is for training, so nothing can be tuned on them")
+    return _judged(source, names, preparation, {}, pairing=pairing), parts
+
+
+def _judged(
+    source: DataSource,
+    names: tuple[str, ...],
+    preparation: Preparation | None,
+    patients: Mapping[str, str],
+    **options: Any,
+) -> PairedSlices:
+    """Slices of subjects with all their masks, registered ones under known warps."""
     preparation = preparation or source.preparation((UNTRAINED_SIDE, UNTRAINED_SIDE), None)
-    patients = {**(patients or {}), **source.patients}
-    return source, PairedSlices(
+    patients = {**patients, **source.patients}
+    return PairedSlices(
         source.modalities,
         source.classes,
         preparation,
         by_patient(read_studies(source, names, preparation), patients),
         patients=patients,
-        pairing=pairing,
-        candidates=candidates,
         warp=EVALUATION_WARP if source.registered else 0.0,
-        warp_seed=warp_seed,
+        **options,
     )

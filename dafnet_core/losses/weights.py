@@ -21,12 +21,13 @@ from dafnet_core.types import Batch, PairOutputs
 Term = Callable[[Forward], Tensor | None]
 
 
-def weight(default: float, term: Term, help: str, *, costly: bool = False) -> Any:
+def weight(default: float, term: Term | None, help: str, *, costly: bool = False) -> Any:
     """A loss term as a field.
 
     Args:
         default: its weight, 0 or more.
-        term: gives the unweighted scalar, or None where the batch does not allow it.
+        term: gives the unweighted scalar, or None where the batch does not allow it; None for a term that DAFNet does
+            not have, which its method computes.
         help: of the command line.
         costly: not computed while its weight is 0; other terms are always computed and logged.
     """
@@ -91,6 +92,12 @@ class LossWeights(Config):
         "channels that differ between modalities where the warp is known; 0 in the paper",
         costly=True,
     )
+    cycle: float = weight(
+        0.0,
+        None,
+        "the error of images translated to another modality and back, for methods with MUNIT",
+        costly=True,
+    )
     dice: str = option(
         "present",
         "Dice of L_sup: present, the mean over the classes of a slice; paper, one ratio over all classes and pixels, "
@@ -114,6 +121,11 @@ class LossWeights(Config):
     def terms(cls) -> tuple[Field[Any], ...]:
         """The fields that weigh a term."""
         return tuple(f for f in fields(cls) if "term" in f.metadata)
+
+    @classmethod
+    def terms_of_dafnet(cls) -> tuple[Field[Any], ...]:
+        """Those of the fields whose term DAFNet has."""
+        return tuple(f for f in cls.terms() if f.metadata["term"])
 
     @classmethod
     def paper(cls) -> Self:
@@ -152,7 +164,7 @@ def generator_terms(
     """
     weights = weights or LossWeights.all_on()
     forward = Forward(outputs, batch, discriminators, weights.dice)
-    wanted = [f for f in weights.terms() if getattr(weights, f.name) or not f.metadata["costly"]]
+    wanted = [f for f in weights.terms_of_dafnet() if getattr(weights, f.name) or not f.metadata["costly"]]
     values = {f.name: f.metadata["term"](forward) for f in wanted}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.types import Alignment, Batch, Noise, Prediction, Reconstruction
@@ -76,8 +77,9 @@ class Estimate:
         positions: of ordered pairs (fixed, moving), (H, W, 2) xy in pixels: where in the moving image each pixel of
             the fixed one is sampled; {} for none.
         factors: anatomy and modality factors, and results derived from them; None for methods without factors.
-        probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; None for
-            methods without any.
+        probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; those of
+            images without a mask mean nothing; None for methods without any.
+        content: (n, C, h, w) float32 continuous content codes, for methods that have them in place of channels.
     """
 
     masks: tuple[PredictedMask, ...]
@@ -85,6 +87,7 @@ class Estimate:
     positions: Mapping[tuple[int, int], np.ndarray] = field(default_factory=dict)
     factors: Decomposition | None = None
     probabilities: np.ndarray | None = None
+    content: np.ndarray | None = None
 
 
 @runtime_checkable
@@ -118,9 +121,14 @@ class FactorModel(Protocol):
     """Networks with an anatomy factor s and a modality factor z: what the analyses of factors need (Sec. III).
 
     Shapes: see `networks/dafnet.py`.
+
+    Attributes:
+        aligns: whether it deforms one modality's anatomy onto another's; without, `align` is the identity, and
+            masks and images of deformed anatomies are not part of an estimate.
     """
 
     config: ModelConfig
+    aligns: bool
     decoder: Any  # with condition(s) and render(conditioning, z)
 
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,14 +181,24 @@ class Trainable(Method, Protocol):
         config: determines the shapes of the networks.
         networks: what a checkpoint holds and what is averaged; its keys name the weights in the file.
         discriminators: what only training needs; None at inference and for methods without adversarial terms.
+        own_options: options of training, as the command line names them, that mean something for this method and not
+            for all; another method's are refused.
+        presets: options that the method sets on top of every recipe, such as the loss weights of its own paper.
     """
 
     networks: nn.Module
     discriminators: nn.Module | None
+    own_options: ClassVar[frozenset[str]]
+    presets: ClassVar[dict[str, Any]]
 
     @property
     def config(self) -> ModelConfig:
         """Configuration of the networks."""
+        ...
+
+    @property
+    def pools(self) -> Pools | None:
+        """The single images that it learns from; None: from pairs."""
         ...
 
     @property
@@ -257,9 +275,11 @@ def predict_all(method: Method, given: SliceInput) -> Estimate:
     """
     if not method.needs_source_masks:
         return method.predict(SliceInput(given.images, given.modalities))
-    masks = []
+    masks: list[PredictedMask] = []
+    positions: dict[tuple[int, int], np.ndarray] = {}
     for target in range(len(given.modalities)):
         sources = {i: mask for i, mask in given.source_masks.items() if i != target}
         estimate = method.predict(SliceInput(given.images, given.modalities, sources))
         masks += [mask for mask in estimate.masks if mask.fixed == target]
-    return Estimate(tuple(masks))
+        positions |= {pair: where for pair, where in estimate.positions.items() if pair[0] == target}
+    return Estimate(tuple(masks), positions=positions)

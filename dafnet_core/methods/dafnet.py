@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_core.config import ModelConfig
+from dafnet_core.data.pools import Pools
 from dafnet_core.losses.weights import LossWeights, discriminator_terms, generator_terms
 from dafnet_core.methods.base import Estimate, PredictedImage, PredictedMask, SliceInput
 from dafnet_core.methods.decomposition import Decomposition, decompose
@@ -22,6 +23,12 @@ FLIPPED = 0.05  # share of the pixels that `w_flips` flips
 DECODER_TITLES = {"film": "FiLM", "spade": "SPADE"}
 
 
+OPTIONS = (
+    *("decoder", "channels", "z_dim", "without", "candidates", "copy_intensity", "critic_lr", "rec_z_share"),
+    *("kl_phase1", "rec_phase1", "kl_ramp", "adversarial_from", "adversarial_ramp", "clean_from", "clean_ramp"),
+)
+
+
 class DAFNetMethod:
     """DAFNet with its networks; the discriminators exist in training only."""
 
@@ -29,6 +36,11 @@ class DAFNetMethod:
     title: ClassVar[str] = "DAFNet"
     kinds: ClassVar[tuple[str, ...]] = ("single", "deformed", "fused")
     needs_source_masks: ClassVar[bool] = False
+    own_options: ClassVar[frozenset[str]] = frozenset(
+        {*OPTIONS, *(f"{LossWeights.PREFIX}{f.name}" for f in LossWeights.terms_of_dafnet() if f.name != "sup")}
+    )
+    presets: ClassVar[dict[str, Any]] = {}
+    pools: ClassVar[Pools | None] = None
 
     def __init__(self, networks: DAFNet, discriminators: Discriminators | None = None) -> None:
         self.networks, self.discriminators = networks, discriminators
@@ -36,6 +48,7 @@ class DAFNetMethod:
     @classmethod
     def configure(cls, size: str, modalities: tuple[str, ...], classes: tuple[str, ...], **choices: Any) -> ModelConfig:
         """Sizes "compact" or "published"; `choices` are fields of ModelConfig."""
+        choices.pop("target", None)  # it serves all modalities
         make = ModelConfig.compact if size == "compact" else ModelConfig.published
         return make(modalities, classes, **choices)
 
@@ -130,7 +143,9 @@ class DAFNetMethod:
 def estimate_of(decomposition: Decomposition) -> Estimate:
     """A decomposition as an estimate, with itself as its factors."""
     pairs = list(enumerate(decomposition.pairs))
-    images = [PredictedImage("own", i, None, decomposition.own[i]) for i in range(len(decomposition.names))]
+    images = [PredictedImage("own", i, None, decomposition.own[i]) for i in decomposition.served]
+    if not decomposition.aligned:
+        pairs = []
     images += [PredictedImage("cross", i, j, decomposition.cross[p]) for p, (i, j) in pairs]
     positions = {pair: decomposition.positions[p] for p, pair in pairs}
     masks = tuple(masks_of(decomposition))
@@ -138,9 +153,11 @@ def estimate_of(decomposition: Decomposition) -> Estimate:
 
 
 def masks_of(decomposition: Decomposition) -> Iterator[PredictedMask]:
-    """Every predicted mask, by modality."""
-    for i in range(len(decomposition.names)):
+    """Every predicted mask, by modality served; without alignment, those of single anatomies only."""
+    for i in decomposition.served:
         yield PredictedMask("single", i, None, decomposition.single[i])
+        if not decomposition.aligned:
+            continue
         for p, (fixed, moving) in enumerate(decomposition.pairs):
             if fixed == i:
                 yield PredictedMask("deformed", i, moving, decomposition.deformed_masks[p])

@@ -35,6 +35,9 @@ class Decomposition:
         probabilities: (n, L, H, W) float32, of the classes in the fused masks; they sum to 1.
         own: (n, H, W) float32 g(s_i, z_i); cross: (P, H, W) g(s_j in frame i, z_i);
             swapped: (P, H, W) g(s_i, z_j), the anatomy of i in the style of j.
+        aligned: whether the model aligns anatomies; without, positions are the identity, and deformed anatomies and
+            cross images those of the other modality where it lies.
+        target: the only modality that the model serves, "" for all: of others there are factors and no predictions.
     """
 
     names: tuple[str, ...]
@@ -55,6 +58,13 @@ class Decomposition:
     own: np.ndarray
     cross: np.ndarray
     swapped: np.ndarray
+    aligned: bool = True
+    target: str = ""
+
+    @property
+    def served(self) -> tuple[int, ...]:
+        """Which of the n modalities the model serves."""
+        return tuple(i for i, name in enumerate(self.names) if self.target in ("", name))
 
 
 def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...] | None = None) -> Decomposition:
@@ -99,4 +109,6 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
         own=array(reconstruction.own[:, 0]),
         cross=array(reconstruction.cross[:, 0, 0]),
         swapped=array(reconstruction.swapped[:, 0]),
+        aligned=model.aligns,
+        target=model.config.target,
     )

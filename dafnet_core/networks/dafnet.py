@@ -17,6 +17,7 @@ from dafnet_core.networks.aligner import fuse, make_aligner
 from dafnet_core.networks.blocks import one_hot
 from dafnet_core.networks.decoders import decode, make_decoder
 from dafnet_core.networks.encoders import AnatomyEncoder, ChannelsAsMasks, ModalityEncoder, Segmentor, sample_z
+from dafnet_core.networks.inference import check_size, reconstruct
 from dafnet_core.networks.pairing import PairWeighting, fused_weights
 from dafnet_core.precision import inference_autocast
 from dafnet_core.types import Alignment, Batch, Noise, PairOutputs, Prediction, Reconstruction
@@ -24,6 +25,8 @@ from dafnet_core.types import Alignment, Batch, Noise, PairOutputs, Prediction, 
 
 class DAFNet(nn.Module):
     """All networks that a checkpoint holds; discriminators are in discriminators.py."""
+
+    aligns = True
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -37,11 +40,7 @@ class DAFNet(nn.Module):
 
     def check_size(self, height: int, width: int) -> None:
         """Check that an image size in pixels fits the poolings; raises ValueError if not."""
-        if not self.config.accepts(height, width):
-            raise ValueError(
-                f"image is {height}x{width}; {self.config.depth} poolings need multiples of "
-                f"{self.config.multiple}, at least {2 * self.config.multiple}: pad or crop it first"
-            )
+        check_size(self.config, height, width)
 
     def encode(self, images: Tensor, modalities: Sequence[int] | None = None) -> Tensor:
         """Anatomy factors s_i = f_anatomy(x_i | phi_i, rho) (Sec. III-A).
@@ -252,23 +251,7 @@ class DAFNet(nn.Module):
             prediction: of these images.
             images: (B, n, H, W) or (B, n, K, H, W) as given to `predict`; candidate 0 is reconstructed.
         """
-        n, b, k = prediction.s.shape[:3]
-        x = (images if images.ndim == 4 else images[:, :, 0]).transpose(0, 1).reshape(n * b, 1, *images.shape[-2:])
-        own = prediction.s[:, :, 0]
-        mean, logvar = (t.unflatten(0, (n, b)) for t in self.encode_modality(own.flatten(0, 1), x))
-        fixed, other = ([pair[side] for pair in prediction.pairs] for side in (0, 1))
-        crossed = mean[fixed][:, :, None].expand(-1, -1, k, -1)
-        anatomies = [own, prediction.deformed.flatten(1, 2), own[fixed]]
-        styles = [mean, crossed.flatten(1, 2), mean[other]]
-        y = self.decode(torch.cat([a.flatten(0, 1) for a in anatomies]), torch.cat([z.flatten(0, 1) for z in styles]))
-        images = y[:, 0].split([a.shape[0] * a.shape[1] for a in anatomies])
-        return Reconstruction(
-            mean,
-            logvar,
-            own=images[0].unflatten(0, (n, b)),
-            cross=images[1].unflatten(0, (len(fixed), b, k)),
-            swapped=images[2].unflatten(0, (len(fixed), b)),
-        )
+        return reconstruct(self, prediction, images)
 
 
 def _weighted(masks: Tensor, weights: Tensor) -> Tensor:

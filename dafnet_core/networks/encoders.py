@@ -20,13 +20,13 @@ from dafnet_core.networks.blocks import SLOPE, double_conv, he_init, norm_layer,
 class DownPath(nn.Module):
     """The U-Net's encoding path of one modality, phi_i."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, inputs: int = 1) -> None:
         super().__init__()
-        widths = [config.width * 2**level for level in range(config.depth)]
-        self.levels = nn.ModuleList(double_conv(config.norm, a, b) for a, b in zip([1, *widths], widths, strict=False))
+        widths = [inputs, *(config.width * 2**level for level in range(config.depth))]
+        self.levels = nn.ModuleList(double_conv(config.norm, a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 1, H, W) -> features of each level, finest first, then the pooled last one."""
+        """(B, inputs, H, W) -> features of each level, finest first, then the pooled last one."""
         features = []
         for level in self.levels:
             features.append(level(x))

@@ -205,13 +205,13 @@ def _results(
         other = None if moving is None else method.modalities[members[moving]]
         return (f"_from_{other}", f", of {other}") if other else ("", "")
 
-    for mask in estimate.masks:
-        if mask.fixed == at:
-            suffix, origin = source(mask.moving)
-            main = mask.kind == method.kinds[-1] and mask.moving is None
-            about = f"mask ({mask.kind}{origin}): class numbers, uint8; 0 outside of the model's grid"
-            yield MAIN if main else f"mask_{mask.kind}{suffix}", "masks", Layer(about, labels=True), mask.labels
-    if estimate.probabilities is not None:
+    masks = [mask for mask in estimate.masks if mask.fixed == at]
+    for mask in masks:
+        suffix, origin = source(mask.moving)
+        main = mask.kind == method.kinds[-1] and mask.moving is None
+        about = f"mask ({mask.kind}{origin}): class numbers, uint8; 0 outside of the model's grid"
+        yield MAIN if main else f"mask_{mask.kind}{suffix}", "masks", Layer(about, labels=True), mask.labels
+    if estimate.probabilities is not None and masks:
         about = f"probabilities of the classes behind `{MAIN}`, along the fourth axis; outside of the grid background 1"
         empty = Layer(about, fill=(1.0, *[0.0] * (len(method.classes) - 1)))
         yield "probabilities", "probabilities", empty, estimate.probabilities[at]
@@ -219,8 +219,9 @@ def _results(
         channels = factors.s.shape[1]
         about = f"own anatomy: number of the channel from 1 to {channels}, uint8; 0 outside of the model's grid"
         yield "anatomy", "anatomy", Layer(about, labels=True), factors.s[at].argmax(0).astype(np.uint8) + 1
+    if factors is not None and factors.aligned:
         about = "fused anatomy: its channels along the fourth axis, from 0 to 1 in steps of 1/255 (by scl_slope)"
-        empty = Layer(about, unit=1 / 255, fill=(0,) * channels)
+        empty = Layer(about, unit=1 / 255, fill=(0,) * factors.s.shape[1])
         yield "anatomy_fused", "anatomy", empty, np.rint(255 * factors.fused[at]).astype(np.uint8)
     for image in estimate.images:
         if image.fixed == at:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from dafnet_core.config import EVALUATION_SEED, Config, ModelConfig, option
+from dafnet_core.config import EVALUATION_SEED, Config, ModelConfig, option, short
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.sources import check_options
 from dafnet_core.losses.weights import LossWeights
@@ -31,7 +31,7 @@ class NetworkConfig(Config):
     without: tuple[str, ...] = option(
         (),
         "switch off loss terms, the aligner or the segmentor, for an ablation (Table IV, Sec. V-D, footnote 10)",
-        (*(f.name for f in LossWeights.terms()), "aligner", "segmentor"),
+        (*(f.name for f in LossWeights.terms_of_dafnet()), "aligner", "segmentor"),
     )
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {n: ModelConfig.LIMITS[n] for n in ("channels", "z_dim")}
@@ -44,8 +44,8 @@ class ScheduleConfig(Config):
     seed: int = option(0, f"seed of data, weights and noise; {EVALUATION_SEED} and above are for evaluation")
     recipe: str = option(
         "plain",
-        "values of many options at once, which other options change again; on the command line clean, unless another "
-        "one is named",
+        "values of many options at once, which other options change again, as do the loss weights that methods other "
+        "than dafnet have of their own; on the command line clean, unless another one is named",
         ("plain", "clean", "paper"),
     )
     steps: int = option(1800, "training steps")
@@ -145,6 +145,12 @@ class MachineConfig(Config):
     FREE: ClassVar[frozenset[str]] = frozenset({"workers"})  # options that a resumed run may change
 
 
+def meaningless(method: str) -> frozenset[str]:
+    """Options that mean something for other methods and nothing for this one."""
+    own: dict[str, frozenset[str]] = {name: METHODS[name].own_options for name in trainable()}
+    return frozenset().union(*own.values()) - own[method]
+
+
 def _shown(value: Any) -> str:
     return (
         " x ".join(map(str, value))
@@ -217,6 +223,17 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+def presets(method: str) -> dict[str, Any]:
+    """The options that a method sets on top of any recipe; {} for an unknown one."""
+    return METHODS[method].presets if method in trainable() else {}
+
+
+def recipe(name: str, method: str) -> dict[str, Any]:
+    """The options that a recipe sets for a method, which neither have no effect nor are the method's presets."""
+    left_out = {*meaningless(method), *presets(method)} if method in trainable() else set()
+    return {option: value for option, value in RECIPES.get(name, {}).items() if option not in left_out}
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
@@ -237,6 +254,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_options(self.data)
+        self._check_method()
+
+    def _check_method(self) -> None:
+        """Check that no option is set that has no effect for the method; raises ValueError with the first one."""
+        for name in sorted(meaningless(self.model.method)):
+            section, f = self.options()[name]
+            value = getattr(getattr(self, section), f.name)
+            if value != f.default:
+                raise ValueError(
+                    f"{name} is {short(value)}, which means nothing for --method {self.model.method}; leave it out"
+                )
 
     @classmethod
     def options(cls) -> dict[str, tuple[str, Field[Any]]]:
@@ -253,9 +281,11 @@ class TrainConfig:
         return cls().with_options(**values)
 
     def with_options(self, **values: Any) -> Self:
-        """This run with some options changed, those of a recipe first; errors as in `of`."""
+        """This run with some options changed, those of a recipe first, then the method's; errors as in `of`."""
         known = self.options()
-        values = {**RECIPES.get(values.get("recipe", ""), {}), **values}
+        method = values.get("method", self.model.method)
+        set_by_method = presets(method) if "method" in values else {}
+        values = {**recipe(values.get("recipe", ""), method), **set_by_method, **values}
         if unknown := sorted(set(values) - set(known)):
             raise ValueError(f"TrainConfig has no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
         parts: dict[str, dict[str, Any]] = {}
@@ -264,10 +294,13 @@ class TrainConfig:
             parts.setdefault(section, {})[f.name] = value
         return replace(self, **{s: replace(getattr(self, s), **changes) for s, changes in parts.items()})
 
-    def recipe_in_words(self) -> str:
-        """The options that the recipe set, with their values in this run."""
-        values = self.flat()
-        return ", ".join(f"{name} {_shown(values[name])}" for name in RECIPES[self.schedule.recipe])
+    def in_words(self) -> dict[str, str]:
+        """The options that the recipe and the method set, if any, with their values in this run."""
+        values, method, name = self.flat(), self.model.method, self.schedule.recipe
+        parts = {f"recipe {name}": recipe(name, method), f"method {method}": presets(method)}
+        return {
+            k: ", ".join(f"{option} {_shown(values[option])}" for option in part) for k, part in parts.items() if part
+        }
 
     def flat(self) -> dict[str, Any]:
         """The value of every option."""
@@ -294,6 +327,7 @@ class TrainConfig:
     def networks(self, modalities: tuple[str, ...], classes: tuple[str, ...]) -> ModelConfig:
         """The networks for data of these modalities and classes; without a segmentor, the classes are the channels."""
         without = self.model.without
+        named = {name.lower(): name for name in modalities}
         return METHODS[self.model.method].configure(
             self.model.size,
             modalities,
@@ -302,6 +336,7 @@ class TrainConfig:
             channels=len(classes) if "segmentor" in without else self.model.channels,
             z_dim=self.model.z_dim,
             candidates=self.data.candidates,
+            target=named.get(self.data.target.lower(), modalities[-1]),
             align="off" if "aligner" in without else "on",
             segmentor="off" if "segmentor" in without else "on",
         )

@@ -20,7 +20,7 @@ from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.files import atomic_write, check_writable
 from dafnet_core.methods.base import Trainable
 from dafnet_core.parallel import rank_and_size
-from dafnet_core.training.config import STANDARD_RECIPE, TrainConfig
+from dafnet_core.training.config import STANDARD_RECIPE, NetworkConfig, TrainConfig, meaningless
 
 
 def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
@@ -110,11 +110,13 @@ def _public(config: TrainConfig) -> dict[str, Any]:
 
 def _arguments(config: TrainConfig) -> list[str]:
     """The options that give this configuration on the command line, which has a recipe of its own."""
-    arguments, public, defaults = [], _public(config), _public(TrainConfig.of(recipe=config.schedule.recipe))
-    defaults["recipe"] = STANDARD_RECIPE
+    same = {"recipe": config.schedule.recipe, "method": config.model.method}
+    arguments, public, defaults = [], _public(config), _public(TrainConfig.of(**same))
+    defaults |= {"recipe": STANDARD_RECIPE, "method": NetworkConfig().method}
+    always = {"data", "decoder"} - meaningless(config.model.method)
     for name in config.options():
         value = public[name]
-        if name in ("data", "decoder") or value != defaults[name]:
+        if name in always or value != defaults[name]:
             arguments += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else (value,))]
     return arguments
 

@@ -17,7 +17,8 @@ from dafnet_core.checkpoints.schema import StartRecord
 from dafnet_core.data.cache import cache_folder, described
 from dafnet_core.data.config import INTENSITIES
 from dafnet_core.data.dataset import Augmentation
-from dafnet_core.data.loading import Steps, batches
+from dafnet_core.data.loading import BatchSource, Steps, batches
+from dafnet_core.data.pools import PooledImages
 from dafnet_core.data.sources import TrainingData, training_data
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import evaluate_method
@@ -78,8 +79,8 @@ def train(config: TrainConfig, run: Path, *, evaluated_after: bool = False) -> d
             print(f"warning: {warning}", file=sys.stderr)
         for note in data.notes:
             print(f"note: {note}", file=sys.stderr)
-        if config.schedule.recipe != "plain":
-            print(f"recipe {config.schedule.recipe}: {config.recipe_in_words()}")
+        for chosen, options in config.in_words().items():
+            print(f"{chosen}: {options}")
     if (run / "split.json").exists():
         check_same_subjects(run / "split.json", data.split)
     _Run.begin(config, run, data, device).finish()
@@ -95,6 +96,7 @@ class _Run:
         best, waited: the best fused volume Dice of a validation, and validations since then.
         seconds: spent before this process.
         good: step of the state on disk, None for none.
+        learnt_from: pairs of training slices, or single images of them.
     """
 
     asked: TrainConfig
@@ -109,6 +111,11 @@ class _Run:
     good: int | None = None
     rank: int = field(default_factory=lambda: rank_and_size()[0])
     started: float = field(default_factory=time.monotonic)
+    learnt_from: BatchSource = field(init=False)
+
+    def __post_init__(self) -> None:
+        train, pools = self.data.train, self.state.method.pools
+        self.learnt_from = train if pools is None else PooledImages(train, pools)
 
     @classmethod
     def begin(cls, asked: TrainConfig, folder: Path, data: TrainingData, device: torch.device) -> _Run:
@@ -153,7 +160,7 @@ class _Run:
         c = self.config
         copy = INTENSITIES[c.data.copy_intensity] if c.final_weights.invariance else None
         augmentation = Augmentation(c.data.rotation, c.data.warp, INTENSITIES[c.data.intensity], copy)
-        return Steps(self.data.train, c.schedule.batch_size, c.schedule.seed, augmentation, rank_and_size())
+        return Steps(self.learnt_from, c.schedule.batch_size, c.schedule.seed, augmentation, rank_and_size())
 
     def finish(self) -> None:
         """Take all remaining steps, or stop early by patience."""

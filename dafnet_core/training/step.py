@@ -23,6 +23,7 @@ from dafnet_core.precision import autocast, supports_bf16
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.types import Batch, Noise
 
+ADVERSARIAL = ("adv_mask", "adv_image", "hide")  # terms that discriminators are trained for
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -100,6 +101,11 @@ class TrainState:
         "generator_scaler",
         "critic_scaler",
     )
+
+    def trains_critics(self, final: LossWeights) -> bool:
+        """Whether there are discriminators, and a term of the method that needs them has a weight."""
+        own = [name for name in ADVERSARIAL if f"{LossWeights.PREFIX}{name}" in self.method.own_options]
+        return any(getattr(final, name) for name in own) and any(True for _ in self.critics.parameters())
 
     @classmethod
     def create(
@@ -245,7 +251,7 @@ def train_step(state: TrainState, batch: Batch, noise: Noise, config: TrainConfi
     critic_terms: dict[str, Tensor] = {}
     state.critics.requires_grad_(True)
     final = config.final_weights  # discriminators learn while their terms' weights are still rising
-    if (final.adv_mask or final.adv_image or final.hide) and any(True for _ in state.critics.parameters()):
+    if state.trains_critics(final):
         with low:
             critic_loss, critic_terms = state.critic_step(made, batch, final)
         state.critic_optimizer.zero_grad(set_to_none=True)

@@ -48,5 +48,5 @@ def _aligner(result: EvaluationResult, recent: Rows) -> Iterator[str]:
 
 def _gradients(recent: Rows, clip: float) -> Iterator[str]:
     norms = [float(row["grad_norm"]) for row in recent if row.get("grad_norm")]
-    if len(norms) >= 20 and np.mean([n > clip for n in norms]) > 0.9:
+    if clip and len(norms) >= 20 and np.mean([n > clip for n in norms]) > 0.9:
         yield f"gradients are clipped in nearly every step (median norm {np.median(norms):.1f}); lower --lr?"

@@ -45,8 +45,8 @@ def compare_sheet(
                 Tile(anatomy_map(f.s[i], palettes[n]), "" if n else "anatomy s"),
                 Tile(
                     overlay(base, f.fused_masks[i], colours),
-                    "" if n else "fused mask",
-                    dice_text(scores[n].get(("fused", i))),
+                    "" if n else "mask",
+                    dice_text(scores[n].get(("fused" if f.aligned else "single", i))),
                 ),
                 Tile(grey(f.own[i]), "" if n else "g(s, z)", f"L1 {np.abs(f.own[i] - f.images[i]).mean():.3f}"),
             ]

@@ -92,9 +92,9 @@ def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarr
     errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(decomposition, truth)}
     for i, _ in enumerate(decomposition.names):
         row: list[Tile | None] = [Tile(grey(decomposition.images[i]), "image x")]
-        made = [("own", None, decomposition.own[i], "g(s, z)")]
+        made = [("own", None, decomposition.own[i], "g(s, z)")] if i in decomposition.served else []
         for p, (a, b) in enumerate(decomposition.pairs):
-            if a == i:
+            if a == i and decomposition.aligned:
                 made.append(("cross", b, decomposition.cross[p], f"g(s of {decomposition.names[b]}, z)"))
         for kind, j, image, title in made:
             everywhere, inside = errors[kind, i, j]
@@ -142,7 +142,7 @@ def inspection(
     decomposition: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
 ) -> go.Figure:
     """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
-    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i), None)
+    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i and decomposition.aligned), None)
     panels = [
         ("image x", decomposition.images[i], "Greys_r", -1, 1),
         ("own reconstruction", decomposition.own[i], "Greys_r", -1, 1),
@@ -154,7 +154,7 @@ def inspection(
     panels.append(("absolute error", np.abs(decomposition.own[i] - decomposition.images[i]), "Viridis", 0, ERROR_LIMIT))
     names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
     channels = np.array(names)[decomposition.s[i].argmax(0)]
-    masks = np.array(classes)[decomposition.fused_masks[i]]
+    masks = np.array(classes)[decomposition.fused_masks[i]] if i in decomposition.served else "n/a"
     return linked_heatmaps(
         panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark
     )
@@ -171,7 +171,7 @@ def download_sheet(
     """All sheets of the page Decompose in one picture."""
     colours = channel_colours(kinds, mask_colours)
     parts = [("Anatomy channels", channel_sheet(decomposition, kinds, classes, colours, theme))]
-    if decomposition.pairs:
+    if decomposition.pairs and decomposition.aligned:
         parts.append(("Alignment and fusion", warp_sheet(decomposition, colours, theme)))
         parts += [
             (f"Channels in the frame of {name}", fusion_sheet(decomposition, i, kinds, classes, colours, theme))
@@ -186,14 +186,11 @@ def numbers(
     decomposition: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
 ) -> bytes:
     """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
-    arrays = {
-        name: getattr(decomposition, name)
-        for name in Decomposition.__dataclass_fields__
-        if name not in ("names", "pairs")
-    }
+    arrays = {name: value for name, value in vars(decomposition).items() if isinstance(value, np.ndarray)}
     arrays |= {f"truth_{decomposition.names[i]}": labels for i, labels in truth.items()}
     arrays |= {
         f"native_fused_mask_{decomposition.names[i]}": own.placement.back(decomposition.fused_masks[i], labels=True)
         for i, own in enumerate(native)
+        if i in decomposition.served
     }
     return npz(arrays, {"modalities": decomposition.names, "pairs_fixed_moving": decomposition.pairs, **facts})

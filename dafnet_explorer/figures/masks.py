@@ -75,15 +75,13 @@ def dice_table(
 def native_sheet(
     decomposition: Decomposition, native: Sequence[Native], colours: Sequence[str], theme: Theme
 ) -> Image.Image:
-    """Fused masks resampled to the user's own pixels."""
-    rows = []
+    """Fused masks, or without alignment single ones, resampled to the user's own pixels."""
+    rows: list[list[Tile | None]] = []
     for i, own in enumerate(native):
         base = grey(own.pixels)
-        labels = own.placement.back(decomposition.fused_masks[i], labels=True)
-        rows.append(
-            [
-                Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels"),
-                Tile(overlay(base, labels, colours), "fused mask"),
-            ]
-        )
+        row: list[Tile | None] = [Tile(base, f"{base.shape[0]} x {base.shape[1]} pixels")]
+        if i in decomposition.served:
+            labels = own.placement.back(decomposition.fused_masks[i], labels=True)
+            row.append(Tile(overlay(base, labels, colours), "fused mask" if decomposition.aligned else "mask"))
+        rows.append(row)
     return sheet(rows, decomposition.names, side=280, theme=theme)

@@ -59,6 +59,15 @@ def no_factors(method: str) -> str:
     )
 
 
+def model_title(method: str, title: str, decoder: str) -> str:
+    """Short name of a model with factors beside another: DAFNet's is its decoder, any other's the method.
+
+    >>> model_title("dafnet", "DAFNet", "film")
+    'FiLM'
+    """
+    return DECODERS[decoder] if method == "dafnet" else title
+
+
 def cell(value: float | None, digits: int = 3) -> str:
     """A number in a table; n/a for None."""
     return "n/a" if value is None else f"{value:.{digits}f}"

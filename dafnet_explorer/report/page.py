@@ -104,7 +104,7 @@ def _factors(
             channel_sheet(decomposition, kinds, classes, colours, LIGHT), "Anatomy channels of each modality", settings
         ),
     ]
-    if decomposition.pairs:
+    if decomposition.pairs and decomposition.aligned:
         parts += [
             "<h2>Alignment and fusion</h2>",
             paragraph("The grid shows where the moving image is sampled for each fixed pixel (Sec. III-B)."),

@@ -37,7 +37,8 @@ class Stub:
     that depend on the intensity into a quarter of the pixels, scattered, and read them when they make an image.
     """
 
-    config = SimpleNamespace(modalities=("a", "b"), classes=("background", "one"), channels=4)
+    aligns = True
+    config = SimpleNamespace(modalities=("a", "b"), classes=("background", "one"), channels=4, target="")
 
     def __init__(self, leaky):
         self.leaky = leaky

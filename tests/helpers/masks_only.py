@@ -33,6 +33,7 @@ class MasksOnly:
 
     name, title, kinds, needs_source_masks = "masks-only", "Masks only", ("single",), False
     discriminators, description = None, "threshold"
+    own_options, presets, pools = frozenset(), {}, None
 
     def __init__(self, networks: Threshold) -> None:
         self.networks, self.config = networks, networks.config

@@ -57,7 +57,7 @@ def test_the_recipe_is_the_paper_s_and_other_options_come_on_top():
     other = TrainConfig.of(recipe="paper", model="compact", lr=1e-3)
     assert (other.model.size, other.schedule.lr, other.schedule.batch_size) == ("compact", 1e-3, 6)
     assert TrainConfig.from_dict(json.loads(json.dumps(other.to_dict()))) == other
-    assert "epochs 500" in config.recipe_in_words()
+    assert "epochs 500" in config.in_words()["recipe paper"]
     assert set(RECIPES["paper"]) <= set(TrainConfig.options())
 
 

@@ -42,6 +42,8 @@ class Reconstruction:
             values[f"{path}_inside"].append((subject, inside))
         means = {path: context.mean(path, pairs) for path, pairs in values.items()}
         keys = ("own_l1", "own_l1_inside", "cross_l1")
+        absent = {f"reconstruction.{n}.{k}" for n in context.method.modalities for k in keys} - set(values)
+        context.reasons |= dict.fromkeys(absent, f"{context.method.title} makes no such image")
         return {
             "reconstruction": {
                 n: ReconstructionSummary(*(means.get(f"reconstruction.{n}.{k}") for k in keys))

@@ -13,7 +13,10 @@ from dafnet_core.methods.base import SliceInput, predict_all
 from dafnet_core.methods.copy import Copy
 from dafnet_core.metrics.segmentation import dice_by_subject, nanmean, number, summarise
 
-COMPARED = (("fused", "single"), ("deformed", "single"), ("fused", "copy"), ("single", "copy"))
+COMPARED = (
+    *(("fused", "single"), ("deformed", "single"), ("fused", "copy"), ("single", "copy")),
+    *(("registered", "copy"), ("contour", "copy")),
+)
 PAPER_KINDS = ("single", "deformed", "fused")
 
 
@@ -74,12 +77,16 @@ class Segmentation:
             given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
             masks += predict_all(Copy(method.modalities, method.classes), given).masks
         overlaps = mask_overlaps((replace(m, labels=m.labels[seen.picture]) for m in masks), truth, classes)
-        return [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
+        known = [("truth", i, seen.subject, None) for i in truth if i in seen.own]
+        return known + [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
-        method, counts = context.method, defaultdict(list)
+        method, counts, known_masks = context.method, defaultdict(list), set()
         for kind, i, subject, counted in (row for of_slice in rows for row in of_slice):
-            counts[method.modalities[i], kind].append((subject, counted))
+            if kind == "truth":
+                known_masks.add(method.modalities[i])
+            else:
+                counts[method.modalities[i], kind].append((subject, counted))
         for (name, kind), slices in counts.items():
             path = f"copy.{name}" if kind == "copy" else f"segmentation.{name}.{kind}"
             context.by_subject[f"{path}.dice_mean"] = dice_by_subject(slices, context.subjects)
@@ -102,6 +109,10 @@ class Segmentation:
         if set(PAPER_KINDS) <= set(method.kinds):
             asked.remove(("single", "copy"))
         names = method.modalities
+        for n in known_masks:
+            if not any(counts[n, kind] for kind in method.kinds):
+                reason = f"{method.title} predicts no mask of {n}"
+                context.reasons |= {f"segmentation.{n}": reason, f"paired.{n}": reason}
         return {
             "segmentation": {n: {k: of(n, k) for k in method.kinds} for n in names},
             "copy": {n: copied(n) for n in names},
