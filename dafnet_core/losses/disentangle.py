@@ -1,4 +1,4 @@
-"""Terms that keep intensities and the modality out of the anatomy factor; none of them is in the paper.
+"""Terms that keep intensities and the modality out of the anatomy factor, and in z; none of them is in the paper.
 
 The paper's reconstruction rewards an anatomy that encodes intensities as a halftone, and nothing charges for it.
 """
@@ -16,6 +16,7 @@ from dafnet_core.losses.terms import Forward
 BOUNDED = 0.5  # between a cross entropy (0) and the probability of an error (1)
 LEAST_SHARE = 0.005  # of all pixels, that each channel should hold
 FRAME = 3  # pixels
+AROUND = 2  # pixels about an organ that count as its own
 
 
 def invariance(f: Forward) -> Tensor | None:
@@ -57,6 +58,17 @@ def balance(f: Forward) -> Tensor:
     return -log.topk(max(1, round(LEAST_SHARE * log.shape[1])), sorted=False).values.mean()
 
 
+def organs(f: Forward) -> Tensor:
+    """L_rec of own images, over the pixels in and about the organs that the segmentor finds.
+
+    Organs are few of a slice's pixels, so that L_rec alone leaves their contrast, and what lies in them (a scar), out of
+    z and s.
+    """
+    found = (f.outputs.logits.detach().argmax(2) > 0).float()
+    near = F.max_pool2d(found, 2 * AROUND + 1, 1, AROUND)
+    return ((f.outputs.images - f.x).abs() * near).sum() / near.sum().clamp_min(1)
+
+
 def flips(f: Forward) -> Tensor | None:
     """L_rec of own images decoded from anatomies some of whose pixels were flipped to random channels."""
     images = f.outputs.flipped_images
@@ -66,6 +78,16 @@ def flips(f: Forward) -> Tensor | None:
 def hidden_modality(f: Forward) -> Tensor:
     """Cross entropy of the modality that the classifier finds in s, against all modalities alike; log M at least."""
     return -f.discriminators.modality(_own(f)).log_softmax(1).mean()
+
+
+def told_modality(f: Forward) -> Tensor:
+    """Cross entropy of the modality by the distance of a mean of z to the batch's average of each modality; nats.
+
+    The counterpart of `hidden_modality`: one decoder serves all modalities and must learn from z which one it draws.
+    """
+    z = f.outputs.mean
+    distances = (z[:, :, None] - z.mean(1)).square().sum(-1)  # (M, B, M)
+    return -(-distances / 2).log_softmax(-1).diagonal(dim1=0, dim2=2).mean()
 
 
 def modality_classifier(f: Forward) -> Tensor:

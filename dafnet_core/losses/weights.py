@@ -80,11 +80,17 @@ class LossWeights(Config):
         0.0, disentangle.confidence, "the entropy of the channels' softmax; 0 in the paper", costly=True
     )
     balance: float = weight(0.0, disentangle.balance, "channels that die; 0 in the paper", costly=True)
+    organs: float = weight(
+        0.0, disentangle.organs, "L_rec in and about the organs that are found; 0 in the paper", costly=True
+    )
     flips: float = weight(
         0.0, disentangle.flips, "L_rec of images of anatomies with flipped pixels; 0 in the paper", costly=True
     )
     hide: float = weight(
         0.0, disentangle.hidden_modality, "the modality that a classifier finds in s; 0 in the paper", costly=True
+    )
+    tell: float = weight(
+        0.0, disentangle.told_modality, "the modality that z does not tell; 0 in the paper", costly=True
     )
     agree: float = weight(
         0.0,

@@ -168,8 +168,10 @@ CLEAN = (
     "boundary",
     "confidence",
     "balance",
+    "organs",
     "flips",
     "hide",
+    "tell",
     "agree",
 )  # terms that clean the anatomy
 RECIPES: dict[str, dict[str, Any]] = {
@@ -189,7 +191,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "w_boundary": 0.5,
         "w_confidence": 0.3,
         "w_balance": 1.0,
+        "w_organs": 3.0,
         "w_hide": 0.5,
+        "w_tell": 0.5,
         "w_agree": 4.0,
         "clean_from": 120,
         "clean_ramp": 120,

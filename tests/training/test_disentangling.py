@@ -71,6 +71,37 @@ def test_channels_without_pixels_cost_and_those_of_one_modality_do_not(forward):
         assert disentangle.balance(with_labels(forward, labels)).item() == pytest.approx(0, abs=1e-6)
 
 
+def test_errors_count_in_and_about_the_organs_that_are_found(forward):
+    logits, images = torch.zeros_like(forward.outputs.logits), forward.x.clone()
+    logits[:, :, 0] = 1
+    logits[..., 1, 10:14, 10:14] = 2
+    images[..., 20:, :] += 0.5
+
+    def cost(changed, labels=logits):
+        return disentangle.organs(replace(forward, outputs=replace(forward.outputs, images=changed, logits=labels)))
+
+    assert cost(images).item() == 0
+    assert cost(forward.x + 0.25).item() == pytest.approx(0.25, rel=1e-5)
+    images[..., 9, 10:14] += 0.64  # one pixel away: 4 of 8 x 8
+    assert cost(images).item() == pytest.approx(0.64 * 4 / 64, rel=1e-5)
+    logits[..., 1, :, :] = 0
+    assert cost(images, logits).item() == 0
+
+
+def test_styles_that_do_not_tell_the_modality_cost(forward):
+    m, b, n_z = forward.outputs.mean.shape
+    apart = torch.zeros(m, b, n_z)
+    apart[1, :, 3] = 8
+
+    def cost(mean):
+        return disentangle.told_modality(replace(forward, outputs=replace(forward.outputs, mean=mean)))
+
+    assert cost(torch.zeros(m, b, n_z)).item() == pytest.approx(np.log(m), rel=1e-6)
+    assert cost(apart).item() == pytest.approx(0, abs=1e-6)
+    assert cost(apart.roll(1, 0)).item() == pytest.approx(0, abs=1e-6)
+    assert cost(torch.cat([apart[:, : b // 2], apart[:, b // 2 :].roll(1, 0)], 1)).item() > 0.5
+
+
 def test_channels_that_follow_intensities_cost(forward):
     labels = forward.outputs.channel_logits.argmax(2)
     stays = 30 * torch.nn.functional.one_hot(labels, 8).movedim(-1, 2).float()
