@@ -56,7 +56,7 @@ def say_what_pages_need(checkpoint: Checkpoint) -> None:
     """A page of one slice has none: what is missing, and how to get it."""
     names = " and one of ".join(checkpoint.config.modalities)
     st.info(
-        f"This checkpoint was trained on {checkpoint.training.data}. No images of it are part of the app: drop one file "
+        f"This checkpoint was trained on {checkpoint.training.data}. No images of it are part of the app: drop a file "
         f"of {names} under *Your data*, at the top of this page. One modality alone works too. Or {START_WITH_DATA}."
     )
     offer_own_data()

@@ -131,7 +131,7 @@ def _drop_zone(checkpoint: Checkpoint) -> None:
     own = checkpoint.config.modalities
     with st.container(key="drop"):
         files = st.file_uploader(
-            f"Drop your files here, all at once: an image or stack of each of {', '.join(own)}, and masks if you have any",
+            f"Drop your files here, all at once: an image or stack of each of {', '.join(own)}, and masks",
             accept_multiple_files=True,
             key=f"drop-{st.session_state.get(state.DROPS, 0)}",
             max_upload_size=uploads.MEGABYTES,

@@ -90,7 +90,7 @@ class Mixed:
 
     Attributes:
         made: the images.
-        modalities: (K,) index in the encodings of each column's modality: its image's, or the one that the probe predicts.
+        modalities: (K,) index in the encodings of each column's modality: its image's, or the one that a probe names.
         reached: (R, K) the probe's probability that the z of an image, encoded again, is of its column's modality; NaN
             without a probe.
         z: (K, n_z) of the columns.
