@@ -19,10 +19,11 @@ from dafnet_explorer.uploads import Role, Upload
 _STYLE = """<style>
 .st-key-drop [data-testid=stFileChip] {
   &:not([aria-invalid]):not(:has([data-testid=stFileChipIconSpinner])) {display: none;}
-  [role=alert] {position: static; width: auto; height: auto; clip: auto; margin: 0;}
+  &[aria-invalid] {height: auto; max-width: 100%; flex-wrap: wrap;}
+  [role=alert] {position: static; width: auto; height: auto; clip: auto; margin: 0; white-space: normal;}
 }
 .st-key-drop [data-testid=stFileChips] button[aria-label="Add files"] {
-  width: auto; padding: 0 0.5rem;
+  width: auto; padding: 0 0.5rem; white-space: nowrap;
   &::after {content: "Add files"; margin-left: 0.3rem;}
 }
 </style>"""
@@ -79,7 +80,7 @@ def show(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Area:
     st.session_state.setdefault(state.AREA, True)
     with place:
         st.html(_STYLE)
-        area = st.expander(_title(own), key=state.AREA, on_change="rerun")
+        area = st.expander("Your data", key=state.AREA, on_change="rerun")  # another label would be another area
         below = st.container()
         with area:
             _drop_zone(checkpoint)
@@ -92,6 +93,8 @@ def show(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Area:
     if any(upload.scan and PRIVACY_NOTE in upload.scan.notes for upload in own):
         below.info(PRIVACY_NOTE)
     with below:
+        if own and not area.open:
+            st.caption(_summary(own))
         _ask_again(own)
     return shown
 
@@ -99,12 +102,13 @@ def show(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Area:
 _PAGE, _MEMORY = "your-data-page", "remember-files"
 
 
-def _title(own: list[Upload]) -> str:
+def _summary(own: list[Upload]) -> str:
+    """Names of the files by what they show."""
     used = [f"{u.role} {u.name}" for u in own if u.role and u.role.modality and u.scan]
     others = len(own) - len(used)
     if others:
         used.append(f"{others} more file{'s' if others > 1 else ''}")
-    return f"Your data: {', '.join(used)}" if used else "Your data"
+    return ", ".join(used)
 
 
 def _ask_again(own: list[Upload]) -> None:
@@ -159,12 +163,13 @@ def _row(checkpoint: Checkpoint, upload: Upload) -> DeltaGenerator:
         st.session_state.pop(state.SAID, None)
 
     with st.container(border=True, key=f"file-{upload.number}"):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
             if upload.scan:
                 scan = _turned(upload) or upload.scan
+                picture = of_scan(scan, mask=bool(upload.role and upload.role.mask))
                 alt = f"The middle slice of {upload.plain_name}"
-                st.image(png(of_scan(scan, mask=bool(upload.role and upload.role.mask))), alt, output_format="PNG")
-            st.markdown(f"{upload.name}  \n{_facts(upload)}", width="stretch")
+                st.image(png(picture), alt=alt, width=picture.width, output_format="PNG")
+            st.markdown(f"{upload.name}  \n{_facts(checkpoint, upload)}", width="stretch")
             _pick_role(checkpoint, upload)
             st.button("Remove", key=f"remove-{upload.number}", on_click=remove, help="Forget this file")
         if upload.scan and upload.scan.affine is None and not (upload.role and upload.role.mask):
@@ -172,13 +177,16 @@ def _row(checkpoint: Checkpoint, upload: Upload) -> DeltaGenerator:
         return st.container()
 
 
-def _facts(upload: Upload) -> str:
+def _facts(checkpoint: Checkpoint, upload: Upload) -> str:
     if upload.scan is None:
         return "It cannot be shown."
     scan = _turned(upload) or upload.scan
     plane = scan.stored.plane if scan.stored and scan.affine is not None else "no header says how it lies"
     volumes = f", {scan.volumes} volumes" if scan.volumes > 1 else ""
-    return f"{scan.kind}, {extent(scan)}{volumes}; {plane}"
+    own = {name.casefold() for name in checkpoint.config.modalities}
+    other = upload.role and upload.role.modality and upload.role.modality.casefold() not in own
+    unused = "; not shown: this checkpoint is not for it" if other else ""
+    return f"{scan.kind}, {extent(scan)}{volumes}; {plane}{unused}"
 
 
 def _pick_role(checkpoint: Checkpoint, upload: Upload) -> None:

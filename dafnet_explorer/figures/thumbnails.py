@@ -38,11 +38,12 @@ def gallery(images: Sequence[np.ndarray | None], names: Sequence[str], theme: Th
 
 
 def of_scan(scan: Scan, mask: bool) -> Image.Image:
-    """The middle slice of a file, about SMALL pixels high, in the proportions of its pixels."""
+    """The middle slice of a file in a square of SMALL pixels, in true proportions; labels from black to white."""
     pixels = scan.values[0, scan.slices // 2]
     step = max(1, min(pixels.shape) // SMALL)
     pixels = pixels[::step, ::step]
     shown = pixels / max(1, pixels.max()) * 2 - 1 if mask else scale_intensity(pixels)
     row, column = scan.spacing or (1.0, 1.0)
-    width = round(SMALL * pixels.shape[1] * column / (pixels.shape[0] * row))
-    return Image.fromarray(grey(shown)).resize((min(max(width, SMALL // 4), 3 * SMALL), SMALL))
+    height, width = pixels.shape[0] * row, pixels.shape[1] * column
+    size = [max(1, round(SMALL * side / max(height, width))) for side in (width, height)]
+    return Image.fromarray(grey(shown)).resize((size[0], size[1]))
