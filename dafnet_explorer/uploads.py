@@ -121,12 +121,13 @@ def take(files: Sequence[tuple[str, bytes]], own: Sequence[str], others: Sequenc
     """
     st.session_state[state.PRIVATE] = True
     kept, new, said = all_of_session(), [], []
-    for group in _together(files):
+    roles = [role_of(name, own) or role_of(name, others) for name, _ in files]
+    for group in _together(files, roles):
         upload = _numbered(tuple(files[n] for n in group))
         if len(kept) + len(new) >= MOST_STACKS:
             said.append(f"{upload.name} is left out: {MOST_STACKS} are kept at most; remove some first.")
             continue
-        role = role_of(upload.files[0][0], own) or role_of(upload.files[0][0], others)
+        role = roles[group[0]]
         _read(upload, mask=role is not None and role.mask)
         if (total := sum(other.size for other in [*kept, *new, upload])) > MOST_BYTES:
             said.append(
@@ -149,11 +150,17 @@ def take(files: Sequence[tuple[str, bytes]], own: Sequence[str], others: Sequenc
     return said
 
 
-def _together(files: Sequence[tuple[str, bytes]]) -> list[list[int]]:
+def _together(files: Sequence[tuple[str, bytes]], roles: Sequence[Role | None]) -> list[list[int]]:
+    """Indices of files that make one stack each; those whose names say that they show different things do not."""
     try:
-        return _readers().together(*files) if len(files) > 1 else [[0]]
+        groups = _readers().together(*files) if len(files) > 1 else [[0]]
     except ReaderDied:
-        return [[n] for n in range(len(files))]  # reading each says which one it was
+        groups = [[n] for n in range(len(files))]  # reading each says which one it was
+    apart: dict[object, list[int]] = {}
+    for group, members in enumerate(groups):
+        for n in members:
+            apart.setdefault((group, roles[n]), []).append(n)
+    return list(apart.values())
 
 
 def _numbered(files: tuple[tuple[str, bytes], ...]) -> Upload:

@@ -121,6 +121,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_halftone": megabytes(halftone(model, found, 0, subject.tissues[0])),
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and a single one
+        "_own_mixture": 4 * subject.images[0].nbytes / 2**20,  # two by two
         "_jobs": 0.0,
         "_connection": 0.001,
         "_summary": 0.001,
@@ -157,6 +158,7 @@ KEPT_APART = {
     "_misregistered",
     "_candidates",
     "_mixture",
+    "_own_mixture",
     "_readings",
     "_all_readings",
     "_dependence_curve",
