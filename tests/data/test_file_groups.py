@@ -2,6 +2,8 @@
 
 import gzip
 
+import numpy as np
+
 from dafnet_core.data.file_groups import together
 from dafnet_core.data.readers import read
 from tests.helpers.dicom_series import dicom_slice
@@ -20,9 +22,9 @@ def test_dicom_files_are_grouped_by_series_whatever_their_order_and_names():
 
 
 def test_other_files_and_damaged_ones_stay_alone():
-    image_file = npy_bytes(PIXELS)
-    files = [("a.npy", image_file), ("a.npy", image_file), ("b.png", png_bytes(PIXELS)), ("c.dcm", b"")]
-    assert together([*files, ("d.dcm", dicom_bytes(PIXELS)[:300]), ("e.txt", b"no picture")]) == [[n] for n in range(6)]
+    files = [("a.npy", npy_bytes(PIXELS)), ("a.npy", npy_bytes(PIXELS)), ("b.png", png_bytes(PIXELS.astype(np.uint8)))]
+    files += [("c.dcm", b""), ("d.dcm", dicom_bytes(PIXELS)[:300]), ("e.txt", b"no picture")]
+    assert together(files) == [[n] for n in range(6)]
 
 
 def test_a_header_and_its_data_are_one_image_and_halves_alone_are_not():

@@ -72,7 +72,8 @@ def test_files_that_are_dropped_at_once_are_assigned_by_their_names(own):
     own.switch_page("pages/decompose.py").run()
     assert "`annCine.png`; `ann_LGE.png`" in page_text(own)
     assert "trained on cardiac phantom" in page_text(own)
-    means = dict(zip(own.dataframe[0].value["modality"], own.dataframe[0].value["mean"], strict=False))
+    table = own.dataframe[0].value
+    means = {name: table[table["modality"] == name]["mean"].iloc[0] for name in ("cine", "LGE")}
     assert "no mask was uploaded" in means["LGE"]
     assert means["cine"][0].isdigit()
 
