@@ -42,14 +42,24 @@ def offer_checkpoint(fits: Callable[[CheckpointSummary], bool], what: str) -> No
     Args:
         what: why one would, the button's help.
     """
+
+    def select() -> None:
+        st.session_state[state.CHECKPOINT] = name
+
+    if name := _first(fits):
+        st.button(f"Select {name}", key="offer-checkpoint", on_click=select, help=what)
+
+
+def with_samples() -> str | None:
+    """The first checkpoint that has built-in samples and factors."""
+    return _first(has_samples)
+
+
+def _first(fits: Callable[[CheckpointSummary], bool]) -> str | None:
     for name, summary in catalogue.summaries().items():
         if summary.factors and name != catalogue.COUNTER_EXAMPLE and fits(summary):
-
-            def select(name: str = name) -> None:
-                st.session_state[state.CHECKPOINT] = name
-
-            st.button(f"Select {name}", key="offer-checkpoint", on_click=select, help=what)
-            return
+            return name
+    return None
 
 
 def say_what_pages_need(checkpoint: Checkpoint) -> None:

@@ -32,11 +32,11 @@ def pick_checkpoint() -> Checkpoint:
         )
         st.stop()
     names = list(entries)
-    first = names.index(DEFAULT_CHECKPOINT) if DEFAULT_CHECKPOINT in names else 0
+    first = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in names else next_steps.with_samples() or names[0]
     chosen = st.selectbox(
         "Checkpoint",
         names,
-        first,
+        names.index(first),
         key=state.CHECKPOINT,
         bind="query-params",
         help="A trained model: shipped, from your runs in runs/, or uploaded on the page Checkpoints",
