@@ -33,7 +33,12 @@ def pick_subject(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Su
     for name, reason in data_sets.problems(checkpoint).items():
         st.warning(f"The data set {name} cannot be shown. {reason}")
     kinds = [*([SAMPLES] if built_in else []), *named, FILES]
-    kind = FILES if len(kinds) == 1 else _pick_kind(kinds, built_in)
+    if len(kinds) > 1:
+        kind = _pick_kind(kinds, built_in)
+    else:
+        kind = FILES
+        if uploads.all_of_session():
+            st.session_state[state.SOURCE] = FILES  # also for the next checkpoint
     if kind not in named:
         st.query_params.pop(state.SOURCE, None)
     elif st.query_params.get(state.SOURCE) != kind:
@@ -81,6 +86,7 @@ def _pick_kind(kinds: list[str], built_in: DataSource | None) -> str:
         default=kinds[0],
         required=True,
         key=state.SOURCE,
+        persist_state="session",
         help=f"{first[0].upper()}{first[1:]}, or your own images",
     )
 
