@@ -63,7 +63,12 @@ def _first(fits: Callable[[CheckpointSummary], bool]) -> str | None:
 
 
 def say_what_pages_need(checkpoint: Checkpoint) -> None:
-    """A page of one slice has none: what is missing, and how to get it."""
+    """A page of one slice has none: what is missing, and how to get it; the area says it where there are files."""
+    if uploads.all_of_session():
+        st.info("There is nothing to show yet: *Your data*, at the top of this page, says why.")
+        offer_own_data()
+        offer_card(checkpoint)
+        return
     names = " and one of ".join(checkpoint.config.modalities)
     st.info(
         f"This checkpoint was trained on {checkpoint.training.data}. No images of it are part of the app: drop a file "
