@@ -46,10 +46,11 @@ def main() -> None:
         expanded=True,
     )
     links.begin()
+    st.session_state[state.PAGE] = page.title
     place = st.container()  # for the user's own data, at the top of every page
     with st.sidebar:
         checkpoint = sidebar.pick_checkpoint()
-        st.session_state[state.SELECTED] = checkpoint, subject_picker.pick_subject(checkpoint, place, page.title)
+        st.session_state[state.SELECTED] = checkpoint, subject_picker.pick_subject(checkpoint, place)
     sidebar.warn_of_other_checkpoint(checkpoint)
     links.warn()
     page.run()

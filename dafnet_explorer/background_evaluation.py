@@ -97,7 +97,7 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
             st.caption(_subjects_of(checkpoint, chosen, part))
             return request
     st.info(
-        "This page evaluates a checkpoint on several subjects. This one was trained on "
+        "This page evaluates a checkpoint on several subjects; your own files are one. This checkpoint was trained on "
         f"{checkpoint.training.data}, which is not part of the app. To evaluate it, {next_steps.START_WITH_DATA}, "
         "a folder in nnU-Net's layout."
     )

@@ -26,6 +26,7 @@ NUMBER = "uploads-so-far"  # how many there were
 DROPS = "drops"  # how often the place to drop files was emptied
 TAKEN = "taken"  # ids of files that were taken from it
 SAID = "uploads-said"  # what the last files replaced, or why they were left out
+PAGE = "page"  # title of the page
 AREA_OPEN = "your-data-open"  # whether this run of the script shows it open
 AREA = "your-data"  # whether the area for the user's files is open, also the key of the area
 REMEMBERED = "remembered"  # names of files that the browser remembers from before the page was reloaded

@@ -18,12 +18,11 @@ SAMPLES, FILES = data_sets.TAKEN
 IN_GALLERY = 12  # subjects of a data set
 
 
-def pick_subject(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Subject | None:
+def pick_subject(checkpoint: Checkpoint, place: DeltaGenerator) -> Subject | None:
     """A sample, a subject of a data set or the user's files; None without any.
 
     Args:
         place: at the top of the page, for the area of the user's files.
-        page: title of the page.
     """
     upload_area.reopen()
     st.session_state[state.AREA_OPEN] = False
@@ -43,8 +42,10 @@ def pick_subject(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Su
         st.query_params.pop(state.SOURCE, None)
     elif st.query_params.get(state.SOURCE) != kind:
         st.query_params[state.SOURCE] = kind
-    own = _pick_own(checkpoint, place, page) if kind == FILES else None
+    own = _pick_own(checkpoint, place) if kind == FILES else None
     upload_area.remember()
+    with place:
+        upload_area.ask_again()
     st.session_state[state.WAITING] = kind == FILES and own is None and len(kinds) > 1
     if own:
         return own
@@ -57,9 +58,9 @@ def pick_subject(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Su
     return _first_of(checkpoint, next(iter(named.values()))) if named else None
 
 
-def _pick_own(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Subject | None:
+def _pick_own(checkpoint: Checkpoint, place: DeltaGenerator) -> Subject | None:
     """The user's files: the area for them on the page, slices in the sidebar; None if no file fits the checkpoint."""
-    area = upload_area.show(checkpoint, place, page)
+    area = upload_area.show(checkpoint, place)
     count = len(uploads.all_of_session())
     label = f"Your data ({count} file{'s' if count > 1 else ''})" if count else "Add your data"
     st.button(

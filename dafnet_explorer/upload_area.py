@@ -22,6 +22,7 @@ _STYLE = """<style>
   &[aria-invalid] {height: auto; max-width: 100%; flex-wrap: wrap;}
   [role=alert] {position: static; width: auto; height: auto; clip: auto; margin: 0; white-space: normal;}
 }
+.st-key-drop [data-testid=stFileUploaderDropzone] {align-items: center;}
 .st-key-drop [data-testid=stFileChips] button[aria-label="Add files"] {
   width: auto; padding: 0 0.5rem; white-space: nowrap;
   &::after {content: "Add files"; margin-left: 0.3rem;}
@@ -56,27 +57,31 @@ def remember() -> None:
 
 
 def reopen() -> None:
-    """Open the area once in a session that follows one with files in this tab, before any widget is drawn."""
+    """In a session that follows one with files in this tab: open the area once, unless a link asks for a subject.
+
+    It is called before any widget is drawn.
+    """
     told = components.remembered(_MEMORY)
     if told and state.REMEMBERED not in st.session_state:
         st.session_state[state.REMEMBERED] = tuple(clean_name(name) for name in told)
-        next_steps.open_own_data()
+        if not st.session_state[state.LINK].keys() & {state.SOURCE, state.SUBJECT, state.SLICE}:
+            next_steps.open_own_data()
 
 
-def show(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Area:
-    """Draw the area.
+def show(checkpoint: Checkpoint, place: DeltaGenerator) -> Area:
+    """Draw the area; on another page than before it is closed, if all is well.
 
     Args:
         place: at the top of the page.
-        page: its title; another page than before closes the area, if all is well.
     """
     own = uploads.all_of_session()
     uploads.start_readers()
     uploads.assign_by_name(checkpoint.config.modalities)
     well = bool(own) and all(u.role is not None and u.scan for u in own)
-    if st.session_state.get(_PAGE, page) != page and well:
+    page = st.session_state[state.PAGE]
+    if st.session_state.get(_BEFORE, page) != page and well:
         st.session_state[state.AREA] = False
-    st.session_state[_PAGE] = page
+    st.session_state[_BEFORE] = page
     st.session_state.setdefault(state.AREA, True)
     with place:
         st.html(_STYLE)
@@ -95,11 +100,10 @@ def show(checkpoint: Checkpoint, place: DeltaGenerator, page: str) -> Area:
     with below:
         if own and not area.open:
             st.caption(_summary(own))
-        _ask_again(own)
     return shown
 
 
-_PAGE, _MEMORY = "your-data-page", "remember-files"
+_BEFORE, _MEMORY = "your-data-page", "remember-files"
 
 
 def _summary(own: list[Upload]) -> str:
@@ -111,9 +115,9 @@ def _summary(own: list[Upload]) -> str:
     return ", ".join(used)
 
 
-def _ask_again(own: list[Upload]) -> None:
+def ask_again() -> None:
     """After a reload: which files to drop again."""
-    there = {upload.plain_name for upload in own}
+    there = {upload.plain_name for upload in uploads.all_of_session()}
     missing = [name for name in st.session_state.get(state.REMEMBERED, ()) if name not in there]
     if not missing:
         return
@@ -127,7 +131,12 @@ def _ask_again(own: list[Upload]) -> None:
         st.session_state[state.REMEMBERED] = ()
         st.session_state.setdefault(state.NUMBER, 0)
 
-    st.button("Forget them", key="forget-names", on_click=forget, help="Remove the names from this tab of the browser")
+    with st.container(horizontal=True):
+        if not st.session_state[state.AREA_OPEN]:
+            what = "Opens Your data, at the top of the page"
+            st.button("Drop them", key="drop-again", on_click=next_steps.open_own_data, help=what)
+        what = "Remove the names from this tab of the browser"
+        st.button("Forget them", key="forget-names", on_click=forget, help=what)
 
 
 def _drop_zone(checkpoint: Checkpoint) -> None:

@@ -80,9 +80,11 @@ with right:
         help="A random z is drawn from N(0, I); its modality is the one the probe predicts",
     )
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    seed = st.number_input(
-        "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Seed of the random number generator"
-    )
+    seed = 0
+    if random:
+        seed = st.number_input(
+            "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Seed of the random number generator"
+        )
     other = controls.pick_other(checkpoint, "mixed-with", needed=False)
 if not rows or not columns:
     st.info("Choose at least one anatomy and one modality factor.")

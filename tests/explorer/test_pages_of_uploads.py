@@ -366,7 +366,10 @@ def test_slices_of_uploads_are_brought_into_the_first_one_s_frame(checkpoint):
 def test_a_session_whose_browser_tab_remembers_names_says_which_files_to_drop_again():
     app = open_app().run()
     app.session_state["remembered"] = ("a_cine.png", "b_LGE.png")  # as the tab's storage told
-    choose_own_files(app)
+    app.run()
+    assert "drop `a_cine.png`, `b_LGE.png` again" in page_text(app)
+    assert "Phantom subject 1" in page_text(app)
+    app.button(key="drop-again").click().run()
     assert "drop `a_cine.png`, `b_LGE.png` again" in page_text(app)
     drop(app, png_file("a_cine.png"))
     assert "drop `b_LGE.png` again" in page_text(app)

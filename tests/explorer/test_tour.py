@@ -51,8 +51,8 @@ def take(app, names):
 
 
 def sheets(app):
-    """Pictures outside the sidebar."""
-    return app.main.get("image")
+    """Pictures of the page, without thumbnails of files."""
+    return [image for image in app.main.get("image") if not image.proto.imgs[0].alt.startswith("The middle slice of")]
 
 
 def test_every_station_has_its_section_its_equation_and_its_picture(tour):
@@ -104,7 +104,7 @@ def test_stations_that_need_two_modalities_say_so_for_one(app):
 def test_a_pair_of_files_without_truth_goes_through_every_station(app):
     app.query_params["checkpoint"] = "brain-spade"
     app.run()
-    drop(app, ["T1", "FLAIR"])
+    take(app, ["T1", "FLAIR"])
     for n in SECTIONS:
         go(app, n)
         assert "T1.png" in page_text(app) or n in (10, 11)
