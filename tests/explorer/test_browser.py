@@ -98,7 +98,7 @@ def test_choices_and_uploads_survive_a_change_of_page(server, page, tmp_path):
     expect_picture(page, "Fused masks on the uploaded")
     page.get_by_test_id("stSidebarNav").get_by_text("Start").click()
     expect_picture(page, "For each modality: the image")
-    page.get_by_test_id("stMain").get_by_text("my-cine.png").first.wait_for()
+    page.get_by_test_id("stMain").locator("code:visible", has_text="my-cine.png").first.wait_for()
 
 
 def test_a_dicom_file_as_both_modalities_agrees_with_itself(server, page, tmp_path):

@@ -30,11 +30,11 @@ def test_after_a_reload_the_page_says_which_files_to_drop_again_and_no_address_d
     asked.wait_for()
     assert "secret" not in page.url
     page.locator(".st-key-drop input[type=file]").set_input_files([str(file) for file in files])
-    expect(asked).to_have_count(0)
+    expect(asked).to_have_count(0, timeout=60_000)
     main.get_by_text("secret-cine.png; secret-LGE.png").wait_for()
     for number in (0, 1):
         page.locator(f".st-key-remove-{number}").get_by_role("button").locator("visible=true").first.click()
-        expect(page.locator(f".st-key-file-{number}")).to_have_count(0)
+        expect(page.locator(f".st-key-file-{number}")).to_have_count(0, timeout=60_000)
     main.get_by_text("Until then a built-in sample is shown").wait_for()
     page.reload()
     expect_picture(page, "Rows of images of cine")  # nothing is remembered of files that were removed
@@ -46,7 +46,7 @@ def test_names_are_remembered_by_one_tab_alone(server, browser, tmp_path):
     first, second = context.new_page(), context.new_page()
     first.goto(server[0])
     upload(first, written(tmp_path, "cine.png"))
-    first.get_by_test_id("stMain").get_by_text("cine.png", exact=True).first.wait_for()
+    first.get_by_test_id("stMain").get_by_text("This checkpoint was trained on").wait_for()
     second.goto(server[0])
     expect_picture(second, "For each modality: the image")
     assert second.evaluate("sessionStorage.getItem('dafnet-files')") is None
