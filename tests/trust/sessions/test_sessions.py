@@ -35,7 +35,7 @@ def look(*_):
             if kind in ("str", "bytes", "bytearray"):
                 if re.search("mark-[0-9a-f]{16}" if kind == "str" else b"mark-[0-9a-f]{16}", o):
                     found["texts with its name"] += 1
-            elif kind in ("Scan", "UploadedFile", "UploadedFileRec"):
+            elif kind in ("Scan", "Upload", "UploadedFile", "UploadedFileRec"):
                 found[kind] += 1
             elif kind == "Subject" and o.uploaded or kind == "Decomposition" and len(o.images) == 1:
                 found[kind] += 1
@@ -97,7 +97,7 @@ def test_nothing_of_an_upload_is_left_when_its_session_has_ended(server):
     visitor.set("checkpoint", "cardiac-spade")
     assert not visitor.problems
     before = held()
-    assert min(before[kind] for kind in ("texts with its name", "Scan", "UploadedFile", "Subject", "Decomposition")) > 0
+    assert min(before[kind] for kind in ("texts with its name", "Scan", "Upload", "Subject", "Decomposition")) > 0
     visitor.close()
     end = time.monotonic() + 60
     while (after := held()) and time.monotonic() < end:
