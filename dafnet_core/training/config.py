@@ -178,6 +178,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "clean": {  # terms that keep intensities and the modality out of s (python -m experiments disentangle)
         "dice": "every",
+        "ce": 0.2,
         "w_rec": 8.0,
         "rec_phase1": 6.0,
         "w_rec_z": 0.1,
