@@ -62,6 +62,7 @@ def same(first, second):
             assert first.masks[i][at].dtype == second.masks[i][at].dtype == np.uint8
             assert np.array_equal(first.masks[i][at], second.masks[i][at])
         assert np.array_equal(first.positions[i], second.positions[i])
+    assert [mm and tuple(mm) for mm in first.spacing] == [mm and tuple(mm) for mm in second.spacing]
 
 
 def test_what_is_read_again_is_bitwise_what_was_prepared(folder, prepared, tmp_path):
