@@ -307,6 +307,11 @@ class PairedSlices:
         number, slices, _ = self._index[index]
         return self.studies[number].tissues(slices[0])
 
+    def spacing(self, index: int) -> dict[int, tuple[float, float]]:
+        """mm between rows and between columns of a sample's grid, of the modalities for which they are known."""
+        known = enumerate(self.studies[self._index[index][0]].spacing)
+        return {i: (mm[0], mm[1]) for i, mm in known if mm is not None}
+
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""
         number, slices, _ = self._index[index]

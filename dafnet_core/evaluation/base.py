@@ -35,6 +35,7 @@ class ScoredSlice:
         own: modalities whose slice is scored here; each slice of each modality once, with its nearest partners.
         picture: rows and columns that are scored; the rest is padding.
         tissues: (H, W) labels of the true tissues by modality, each in its frame; {} where they are not known.
+        spacing: mm between rows and between columns, of the modalities for which they are known.
     """
 
     method: Method
@@ -48,6 +49,7 @@ class ScoredSlice:
     own: frozenset[int]
     picture: tuple[slice, slice]
     tissues: Mapping[int, np.ndarray]
+    spacing: Mapping[int, tuple[float, float]]
 
     def tissue_or_mask(self, modality: int) -> np.ndarray | None:
         """The true tissues (H, W) of a modality, else its true mask, else None."""

@@ -162,6 +162,7 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
         data.preparation.picture,
         data.tissues(index),
+        data.spacing(index),
     )
 
 
