@@ -6,13 +6,29 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from experiments import command, dice, disentangle, section_vh, table1
+from experiments import (
+    aligner,
+    command,
+    decoders,
+    dice,
+    disentangle,
+    factors,
+    figures,
+    masks,
+    section_vh,
+    table1,
+    table2,
+    table3,
+    table4,
+)
 
-TABLES = {table.name: table for table in (table1.TABLE,)}
+TABLES = {module.TABLE.name: module.TABLE for module in (table1, table2, table3, table4, aligner, factors, decoders)}
 OTHERS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "section-vh": (section_vh.main, "Sec. V-H: what z and s hold, FiLM beside SPADE"),
     "disentangle": (disentangle.main, "the terms of the recipe clean, each alone"),
     "dice": (dice.main, "the kinds of --dice"),
+    "masks": (masks.main, "masks of 12 phantom slices of every finished cell, to ship"),
+    "figures": (figures.main, "Figures 4 to 9 from the cells that are there"),
 }
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     **{name: partial(command.main, table) for name, table in TABLES.items()},

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from dafnet_core.files import describe_os_error
@@ -25,18 +26,19 @@ def run_here(cells: Sequence[Cell], setting: Setting, in_time: Callable[[], bool
     for count, cell in enumerate(cells, 1):
         if not in_time():
             break
-        print(f"{cell.name} ({count} of {len(cells)})", flush=True)
+        say(f"{cell.name} ({count} of {len(cells)})")
         try:
-            record = make(cell, setting)
+            with redirect_stdout(sys.stderr):  # the table alone goes to standard output
+                record = make(cell, setting)
         except OSError as error:
             problems[cell.name] = describe_os_error(error)
         except (ValueError, RuntimeError) as error:  # what torch raises where memory ends is a RuntimeError
             problems[cell.name] = str(error)
         else:
             if record.failure:
-                print(f"{cell.name}: {record.failure}", flush=True)
+                say(f"{cell.name}: {record.failure}")
         if cell.name in problems:
-            print(f"{cell.name}: {problems[cell.name]}", file=sys.stderr)
+            say(f"{cell.name}: {problems[cell.name]}")
     return problems
 
 
@@ -49,9 +51,9 @@ def run_processes(
         commands: arguments of `python -m experiments` by the name of the cell that they make.
         folder: of the logs, NAME.log.
     """
-    threads = max(len(os.sched_getaffinity(0)) // jobs, 1) if hasattr(os, "sched_getaffinity") else 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TQDM_MININTERVAL": QUIET_SECONDS}
+    environment = os.environ | {"OMP_NUM_THREADS": str(max(cores // jobs, 1)), "TQDM_MININTERVAL": QUIET_SECONDS}
     environment |= {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     folder.mkdir(parents=True, exist_ok=True)
     problems: dict[str, str] = {}
@@ -72,7 +74,7 @@ def run_processes(
                 written.write(line)
                 written.flush()
                 if line.strip():
-                    print(f"{name}: {line.rstrip()}", flush=True)
+                    say(f"{name}: {line.rstrip()}")
         running.discard(process)
         if process.returncode:
             problems[name] = f"ended with {process.returncode}, see {log}"
@@ -86,6 +88,11 @@ def run_processes(
                 process.terminate()
             raise
     return problems
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def until(minutes: float | None) -> Callable[[], bool]:
