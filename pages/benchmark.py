@@ -98,15 +98,15 @@ def show_masks() -> None:
         if not ordered:
             st.info(f"No masks of {row.title}, {column.title} are here. Its table writes them into `runs/{name}`.")
             return
-        titles = figures.place_titles(ordered)
-        place = st.selectbox(
+        places = figures.titled(ordered)
+        shown = st.selectbox(
             "Slice",
-            list(titles),
-            format_func=titles.get,
+            list(places),
             key="place",
             bind="query-params",
             help="First those on which the two methods differ most: 1 - Dice of one mask with the other",
         )
+        place = places[shown]
         masks = benchmark_masks.masks_of(files, column.target, place)
     except ValueError as error:
         st.error(f"{error}.")
@@ -125,7 +125,7 @@ def show_masks() -> None:
     st.html(figures.legend(dict(zip(classes[1:], colours[1:], strict=True)), with_errors))
     with st.container(key="sheet_benchmark"):
         controls.image(sheet(), "Masks of every method over the image, and where they differ from the truth")
-    controls.download("This sheet (PNG)", lambda: png(sheet(), about | {"slice": titles[place]}), "dafnet-masks.png")
+    controls.download("This sheet (PNG)", lambda: png(sheet(), about | {"slice": shown}), "dafnet-masks.png")
 
 
 show_masks()

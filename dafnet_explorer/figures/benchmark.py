@@ -311,10 +311,10 @@ def masks_sheet(
     return sheet(rows, side=shape[0] * max(1, round(144 / shape[0])), theme=theme)
 
 
-def place_titles(ordered: Sequence[tuple[Place, float]]) -> dict[Place, str]:
-    """Names of slices with the share by which two methods differ there."""
+def titled(ordered: Sequence[tuple[Place, float]]) -> dict[str, Place]:
+    """Slices by names that tell the share by which two methods differ there."""
     return {
-        place: f"{clean_name(place.subject)}, slice {place.position + 1}: {100 * share:.0f} % differ"
+        f"{clean_name(place.subject)}, slice {place.position + 1}: {100 * share:.0f} % differ": place
         for place, share in ordered
     }
 
