@@ -63,6 +63,7 @@ def evaluate_method(
     slow: bool = False,
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    each: Callable[[ScoredSlice], None] = lambda seen: None,
     result: type[EvaluationResult] = EvaluationResult,
 ) -> Evaluation:
     """Evaluate a method on subjects that it was not trained on.
@@ -74,6 +75,7 @@ def evaluate_method(
         slow: also measures that take minutes: prior, iob, style.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
+        each: called with every slice and its estimate, to keep what the measures do not.
         result: which measures there are.
     """
     measures = _wanted(result, statistics, slow)
@@ -86,6 +88,7 @@ def evaluate_method(
         progress(0.95 * index / count)
         seen = _scored(method, data, index)
         subjects.append(seen.subject)
+        each(seen)
         if seen.estimate.factors is not None:
             encoded.append(_encoded(data, index, seen))
         for measure in measures:
@@ -162,6 +165,7 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
         data.preparation.picture,
         data.tissues(index),
+        sample.slices,
     )
 
 
