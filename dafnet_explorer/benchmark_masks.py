@@ -6,7 +6,7 @@ A file of masks is an NPZ of uint8 labels (H, W), the key of each `SUBJECT|POSIT
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +17,10 @@ import streamlit as st
 
 from dafnet_core.data.sources import evaluation_data, open_source, public_name, source_class
 from dafnet_explorer import benchmark, data_sets
-from dafnet_explorer.benchmark import Cell, Column, Row, Stamp, Table
+from dafnet_explorer.benchmark import Column, Stamp, Table
 from dafnet_explorer.paths import RUNS
 from experiments.record import Record
+from experiments.table import Row
 
 
 class Place(NamedTuple):
@@ -38,11 +39,11 @@ class Scene:
     classes: tuple[str, ...]
 
 
-def mask_files(folder: Path, cell: Cell) -> Stamp:
-    """Files with masks of a cell's records: beside the records of a folder, or beside their runs."""
+def mask_files(folder: Path, records: Sequence[Record]) -> Stamp:
+    """Files with masks of records: beside the records of a folder, or beside their runs."""
     beside = [runs / folder.resolve().name for runs in (RUNS, *benchmark.named_results())]
     found = []
-    for record in cell.records:
+    for record in records:
         places = [folder / "masks" / f"{record.cell}.npz", *(p / f"{record.cell}.masks.npz" for p in (folder, *beside))]
         found += [path for path in places if path.is_file()][:1]
     return benchmark.stamp(found)
@@ -50,8 +51,8 @@ def mask_files(folder: Path, cell: Cell) -> Stamp:
 
 def with_masks(folder: Path, table: Table, column: Column) -> dict[Row, Stamp]:
     """Files of masks of the rows of a column that have any."""
-    cells = {row: table.cells[row, column] for row in table.rows if (row, column) in table.cells}
-    return {row: files for row, cell in cells.items() if (files := mask_files(folder, cell))}
+    cells = {row: table.cells.get((row, column), ()) for row in table.rows}
+    return {row: files for row, records in cells.items() if (files := mask_files(folder, records))}
 
 
 def read_masks(files: Stamp, target: str, kind: str, only: Place | None = None) -> dict[Place, np.ndarray]:
@@ -124,9 +125,9 @@ def masks_of(files: Mapping[Row, Stamp], target: str, place: Place) -> dict[Row,
     return {row: labels for row, labels in found.items() if labels is not None}
 
 
-def scene_of(cell: Cell, place: Place, shape: tuple[int, int]) -> Scene | str:
+def scene_of(records: Sequence[Record], target: str, place: Place, shape: tuple[int, int]) -> Scene | str:
     """Image and truth of a slice on the grid (H, W) of its masks; a sentence where they cannot be shown."""
-    record = next((r for r in cell.records if place.subject in r.subjects), cell.records[0])
+    record = next((r for r in records if place.subject in r.subjects), records[0])
     spec = _data_of(record)
     if spec is None:
         return (
@@ -134,7 +135,7 @@ def scene_of(cell: Cell, place: Place, shape: tuple[int, int]) -> Scene | str:
             f"`streamlit run app.py -- --data {record.data}`."
         )
     modalities = tuple(record.evaluation.get("segmentation") or record.numbers)
-    return _scene(spec, modalities, cell.target, place, shape)
+    return _scene(spec, modalities, target, place, shape)
 
 
 def _data_of(record: Record) -> str | None:

@@ -69,7 +69,8 @@ row = rows[
         "Method", list(rows), key="row", bind="query-params", help="A row of the table; the best is first"
     )
 ]
-others = sorted((o for o in rows if o != row.title), key=lambda o: rows[o].training == row.training)
+others = [title for title in rows if title != row.title]
+others.sort(key=lambda title: (rows[title].method, rows[title].variant) == (row.method, row.variant))
 against = chosen[2].selectbox(
     "Compare with",
     [*others, NOTHING],
@@ -83,7 +84,7 @@ if table.numbers(row, column, metric):
     st.plotly_chart(
         figures.strip_figure(table, metric, column, row, other, theme is DARK),
         key="subjects",
-        config=chart("benchmark", {"checkpoint_digest": table.cells[row, column].records[0].digest}),
+        config=chart("benchmark", {"checkpoint_digest": table.cells[row, column][0].digest}),
         alt="A point for every subject, and lines between the same subjects of both methods",
     )
     st.caption(figures.LINES)
@@ -111,7 +112,7 @@ def show_masks() -> None:
     except ValueError as error:
         st.error(f"{error}.")
         return
-    scene = benchmark_masks.scene_of(table.cells[row, column], place, masks[row].shape)
+    scene = benchmark_masks.scene_of(table.cells[row, column], column.target, place, masks[row].shape)
     if isinstance(scene, str):
         st.info(scene)
         scene = None

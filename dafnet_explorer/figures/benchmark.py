@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -14,24 +15,12 @@ from dafnet_core.data.formats.scan import clean_name
 from dafnet_core.drawing import Theme, Tile, grey, overlay, sheet
 from dafnet_core.metrics.paired import Paired
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
-from dafnet_explorer.benchmark import (
-    FEWEST,
-    LOWER_IS_BETTER,
-    Column,
-    Row,
-    Table,
-    best,
-    compare,
-    deviation,
-    is_significant,
-    mean,
-    paper_value,
-    why,
-)
+from dafnet_explorer.benchmark import LOWER_IS_BETTER, Column, Table, best, compare, is_significant
 from dafnet_explorer.benchmark_masks import Place, Scene
 from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.texts import dice_text
 from experiments.record import METRICS, Record
+from experiments.table import FEWEST, Row, summary
 
 TITLES = {"dice": "Dice per slice", "dice_volume": "Dice per volume", "hd95_mm": "HD95", "assd_mm": "ASSD"}
 UNITS = {"dice": "%", "dice_volume": "%", "hd95_mm": "mm", "assd_mm": "mm"}
@@ -55,8 +44,14 @@ def metric_title(metric: str) -> str:
 
 def spread(numbers: Mapping[str, float], metric: str, plus_minus: str = "±") -> str:
     """Mean and deviation over subjects as text; the mean alone for one subject."""
-    text = f"{SCALES[metric] * mean(numbers):.1f}"
-    return f"{text} {plus_minus} {SCALES[metric] * deviation(numbers):.1f}" if len(numbers) > 1 else text
+    found = summary(numbers)
+    text = f"{SCALES[metric] * found['mean']:.1f}"
+    return text if found["deviation"] is None else f"{text} {plus_minus} {SCALES[metric] * found['deviation']:.1f}"
+
+
+def paper_number(table: Table, row: Row, column: Column, metric: str) -> str:
+    """The paper's Dice written as ours is, such as "85 ± 17"; "" where it has none, and for other metrics."""
+    return re.sub(r" \(0?(\d+)\)", r" ± \1", table.paper(row, column)) if metric == "dice" else ""
 
 
 def subject_counts(table: Table, metric: str) -> tuple[int, ...]:
@@ -76,28 +71,31 @@ def table_rows(table: Table, metric: str) -> list[dict[str, str]]:
     for row in table.rows:
         shown = {"method": row.title}
         for column in table.columns:
-            cell, numbers = table.cells.get((row, column)), table.numbers(row, column, metric)
-            text = NOT_RUN if cell is None else FAILED
+            numbers = table.numbers(row, column, metric)
+            text = FAILED if (row, column) in table.cells else NOT_RUN
             if numbers:
                 firsts, starred = winners[column]
                 text = spread(numbers, metric)
                 text = f"**{text}**" if row in firsts else text
                 text += r"\*" if starred and row in firsts else ""
                 text += "" if (len(numbers),) == usual else f" (n = {len(numbers)})"
-            paper = paper_value(table, row, column) if metric == "dice" else None
-            shown[column.title] = f"{text} :gray[:small[paper {paper}]]" if paper else text
+            paper = paper_number(table, row, column, metric)
+            shown[column.title] = f"{text} :gray[:small[({paper})]]" if paper else text
         rows.append(shown)
     return rows
 
 
 def explanation(table: Table, metric: str) -> str:
     """The lines below a table: what its numbers are, and why some are missing."""
-    counts = subject_counts(table, metric)
+    definition, counts = table.definition, subject_counts(table, metric)
     over = f"over {counts[0]} subjects" if counts else "over subjects"
+    places = [(row, column) for row in table.rows for column in table.columns]
+    of = f" of {definition.paper_data}" if definition.paper_data else ""
+    paper = f" In brackets: the paper's{of}." if any(paper_number(table, *place, metric) for place in places) else ""
     text = (
-        f"{table.name}: {table.about}. Columns: the modality that is segmented, and the share of its training subjects "
-        f"that are annotated. {metric_title(metric)}: {ABOUT[metric]}; mean ± standard deviation {over}. **Bold**: the "
-        r"best of the methods that are given no masks; \*: it differs from the second best (p < 0.05, paired "
+        f"{definition.title} ({definition.about}). Columns: the modality that is segmented, and the share of its "
+        f"training subjects that are annotated. {metric_title(metric)}: {ABOUT[metric]}; mean ± standard deviation "
+        rf"{over}.{paper} **Bold**: the best learned method; \*: it differs from the second best (p < 0.05, paired "
         f"permutation, {FEWEST} subjects or more)."
     )
     return " ".join([text, *(f"**n/a**: {reason}." for reason in failures(table))])
@@ -106,12 +104,13 @@ def explanation(table: Table, metric: str) -> str:
 def failures(table: Table) -> list[str]:
     """One sentence for each reason for which trainings have no numbers, with what they were to fill."""
     places: dict[str, list[str]] = {}
-    for (row, column), cell in table.cells.items():
-        for reason in cell.failures:
-            failed = sum(why(record) == reason for record in cell.records)
-            part = "" if failed == len(cell.records) else f" ({failed} of {len(cell.records)} trainings)"
-            places.setdefault(reason, []).append(f"{row.training_title}, {column.title}{part}")
-    return [f"{'; '.join(dict.fromkeys(names))}: {reason}" for reason, names in places.items()]
+    for (row, column), records in table.cells.items():
+        reasons = table.failures(row, column)
+        for reason in dict.fromkeys(reasons):
+            some = reasons.count(reason) < len(records)
+            part = f" ({reasons.count(reason)} of {len(records)} trainings)" if some else ""
+            places.setdefault(reason, []).append(f"{row.title}, {column.title}{part}")
+    return [f"{'; '.join(names)}: {reason}" for reason, names in places.items()]
 
 
 def csv_rows(table: Table, metric: str) -> list[dict[str, Any]]:
@@ -119,23 +118,25 @@ def csv_rows(table: Table, metric: str) -> list[dict[str, Any]]:
     unit, scale = UNITS[metric], SCALES[metric]
     winners = {column: best(table, column, metric)[0] for column in table.columns}
     rows = []
-    for (row, column), cell in table.cells.items():
-        numbers = cell.numbers(metric)
-        found = {
-            f"mean ({unit})": scale * mean(numbers) if numbers else None,
-            f"standard deviation ({unit})": scale * deviation(numbers) if len(numbers) > 1 else None,
-            "subjects": len(numbers),
-            "trainings": len(cell.records),
+    for (row, column), records in table.cells.items():
+        found = summary(table.numbers(row, column, metric))
+        scaled = {key: None if found[key] is None else scale * found[key] for key in ("mean", "deviation")}
+        numbers = {
+            f"mean ({unit})": scaled["mean"],
+            f"standard deviation ({unit})": scaled["deviation"],
+            "subjects": found["n"],
+            "trainings": len(records),
             "best": row in winners[column],
-            "paper (%)": paper_value(table, row, column) if metric == "dice" else None,
-            "failure": "; ".join(cell.failures),
+            "paper (%)": table.paper(row, column) if metric == "dice" else "",
+            "failure": "; ".join(dict.fromkeys(table.failures(row, column))),
         }
-        rows.append(_names(row, column) | found)
+        rows.append(_names(row, column) | numbers)
     return rows
 
 
 def _names(row: Row, column: Column) -> dict[str, Any]:
     return {
+        "row": row.title,
         "method": row.method,
         "variant": row.variant,
         "mask": row.kind,
@@ -148,8 +149,8 @@ def subject_rows(table: Table) -> list[dict[str, Any]]:
     """Every metric of every subject of every record in a table, in rows; None where it cannot be known."""
     rows = []
     titles = [metric_title(metric) for metric in METRICS]
-    for (row, column), cell in table.cells.items():
-        for record in cell.records:
+    for (row, column), records in table.cells.items():
+        for record in records:
             values = [_scaled(record, column.target, row.kind, metric) for metric in METRICS]
             about = _names(row, column) | {"cell": record.cell, "fold": record.fold, "seed": record.seed}
             for subject, *numbers in zip(record.subjects, *values, strict=True):
@@ -196,8 +197,7 @@ def sentence(table: Table, metric: str, column: Column, row: Row, other: Row | N
     """A cell in plain English, and its difference from another one on the same subjects."""
     numbers = table.numbers(row, column, metric)
     if not numbers:
-        cell = table.cells.get((row, column))
-        reasons = "; ".join(cell.failures) if cell else "it was not run"
+        reasons = "; ".join(dict.fromkeys(table.failures(row, column)))
         return f"There are no numbers of **{row.title}**: {reasons or 'none is known'}."
     several = "s" if len(numbers) > 1 else ""
     text = (
@@ -256,7 +256,8 @@ def strip_figure(table: Table, metric: str, column: Column, row: Row, other: Row
             text=[clean_name(subject) for subject in numbers],
             hovertemplate="%{text}<br>%{y:.1f}<extra></extra>",
         )
-        figure.add_shape(type="line", x0=x - 0.18, x1=x + 0.18, y0=mean(numbers), y1=mean(numbers), line_width=3)
+        middle = summary(numbers)["mean"]
+        figure.add_shape(type="line", x0=x - 0.18, x1=x + 0.18, y0=middle, y1=middle, line_width=3)
     figure.update_shapes(line_color="#f2f2f2" if dark else "#1a1a1a")
     axis = dict(tickvals=list(range(len(shown))), ticktext=[one.title for one in shown], range=[-0.5, len(shown) - 0.5])
     return apply_style(figure, 340, dark, showlegend=False, xaxis=axis, yaxis_title=metric_title(metric))

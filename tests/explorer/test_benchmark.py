@@ -8,14 +8,17 @@ import pytest
 
 from dafnet_core.drawing import LIGHT
 from dafnet_explorer import benchmark, benchmark_masks
-from dafnet_explorer.benchmark import Column, Row, tables
+from dafnet_explorer.benchmark import Column, tables
 from dafnet_explorer.benchmark_masks import Place, Scene
 from dafnet_explorer.figures import benchmark as figures
 from dafnet_explorer.figures.downloads import table_csv
+from experiments import table1
+from experiments.__main__ import TABLES
 from tests.helpers.records import record, write_masks
 
 ALL, NONE = Column("LGE", 1.0), Column("LGE", 0.0)
-UNET, SDNET, DAFNET = Row("unet-multi", "", "single"), Row("sdnet-multi", "", "single"), Row("dafnet", "", "fused")
+ROWS = {row.title: row for row in table1.ROWS}
+UNET, SDNET, DAFNET = ROWS["UNet-multi"], ROWS["SDNet-multi"], ROWS["DAFNet, both inputs"]
 SIX = [0.7, 0.72, 0.74, 0.76, 0.78, 0.8]
 
 
@@ -66,11 +69,10 @@ def test_methods_that_are_given_masks_do_not_compete_and_have_no_annotations_of_
         record("sdnet-multi", raised(-0.1)),
         record("unet-multi", raised(-0.3), annotations=0.0),
     )
-    copy = Row("copy", "", "copy")
     assert [row.method for row in table.rows] == ["copy", "unet-multi", "sdnet-multi"]
-    assert text_of(table, copy) == text_of(table, copy, NONE) == "85.0 ± 3.7"
-    assert "**" in text_of(table, UNET)
-    assert "**" not in text_of(table, UNET, NONE)  # alone there
+    assert text_of(table, ROWS["Copy"]) == text_of(table, ROWS["Copy"], NONE) == "85.0 ± 3.7"
+    assert text_of(table, UNET) == r"**75.0 ± 3.7**\*"
+    assert text_of(table, UNET, NONE) == "**45.0 ± 3.7**"  # alone there
 
 
 def test_a_failure_is_shown_with_its_reason_and_a_cell_that_was_not_run_is_empty():
@@ -78,10 +80,9 @@ def test_a_failure_is_shown_with_its_reason_and_a_cell_that_was_not_run_is_empty
         record("unet-multi", SIX),
         record("unet-single", [], annotations=0.0, failure="n/a: nothing is annotated"),
         record("sdnet-multi", [], annotations=0.0, failure="diverged at step 310"),
-        record("dafnet", SIX, annotations=0.0, kinds=("single", "fused")),
     )
     assert text_of(table, UNET, NONE) == ""
-    assert text_of(table, Row("unet-single", "", "single"), NONE) == "n/a"
+    assert text_of(table, ROWS["UNet-single"], NONE) == "n/a"
     said = figures.explanation(table, "dice")
     assert "UNet-single, LGE, 0 %: nothing is annotated." in said
     assert "SDNet-multi, LGE, 0 %: diverged at step 310." in said
@@ -90,7 +91,7 @@ def test_a_failure_is_shown_with_its_reason_and_a_cell_that_was_not_run_is_empty
 
 def test_one_of_two_trainings_that_failed_is_told_and_the_other_one_counts():
     table = table_of(record("unet-multi", SIX), record("unet-multi", [], seed=1, failure="diverged at step 9"))
-    assert text_of(table, UNET) == "75.0 ± 3.7"
+    assert text_of(table, UNET) == "**75.0 ± 3.7**"
     assert "UNet-multi, LGE, 100 % (1 of 2 trainings): diverged at step 9" in figures.explanation(table, "dice")
 
 
@@ -147,18 +148,42 @@ def test_with_all_annotations_a_training_that_serves_all_modalities_counts_for_e
     )
     assert table.columns == (ALL, Column("cine", 1.0), Column("cine", 0.0))
     assert text_of(table, UNET, Column("cine", 1.0))
-    assert text_of(table, Row("unet-single", "", "single"), Column("cine", 1.0)) == ""
+    assert text_of(table, ROWS["UNet-single"], Column("cine", 1.0)) == ""
 
 
 def test_tables_are_those_that_have_a_finished_cell_of_their_own():
     base = record("dafnet", SIX, variant="paper", kinds=("single", "fused"))
     assert list(tables([base])) == ["Table I"]
     assert list(tables([base, record("dafnet", [], variant="spade", failure="diverged at step 1")])) == ["Table I"]
-    found = tables([base, record("dafnet", SIX, variant="spade"), record("unet-multi", SIX, annotations=0.125)])
-    assert list(found) == ["Table I", "Table II", "V-G"]
-    assert {row.variant for row in found["V-G"].rows} == {"paper", "spade"}
+    spade = record("dafnet", SIX, variant="spade", kinds=("single", "fused"))
+    eighth = record("unet-multi", SIX, annotations=0.125)
+    found = tables([base, spade, eighth, record("unet-multi", SIX, target="cine", annotations=0.125)])
+    assert list(found) == ["Table I", "Table II", "Sec. V-G"]
+    assert [row.title for row in found["Sec. V-G"].rows] == ["FiLM", "SPADE"]
     assert found["Table II"].columns == (Column("LGE", 0.125),)
     assert tables([]) == {}
+
+
+def test_the_tables_are_those_of_the_experiments():
+    assert tuple(TABLES.values()) == benchmark.DEFINITIONS
+
+
+def test_the_paper_s_number_stands_in_brackets_beside_ours():
+    patients = {"data": "chaos:FOLDER", "target": "T2", "modalities": ("T1", "T2")}
+    table = table_of(
+        record("dafnet", SIX, variant="paper", kinds=("single", "fused"), **patients),
+        record("unet-multi", SIX, annotations=0.0, **patients),
+        record("unet-single", [], annotations=0.0, failure="n/a: nothing is annotated", **patients),
+    )
+    none = Column("T2", 0.0)
+    assert text_of(table, DAFNET, Column("T2", 1.0)) == "**75.0 ± 3.7** :gray[:small[(85 ± 5)]]"
+    assert text_of(table, UNET, none) == "**75.0 ± 3.7** :gray[:small[(–)]]"
+    assert text_of(table, DAFNET, none) == " :gray[:small[(74 ± 3)]]"
+    assert text_of(table, ROWS["UNet-single"], none) == "n/a :gray[:small[(n/a)]]"
+    assert text_of(table, DAFNET, Column("T2", 1.0), "hd95_mm") == "**2.5 ± 0.4**"
+    assert "In brackets: the paper's." in figures.explanation(table, "dice")
+    assert "In brackets" not in figures.explanation(table, "hd95_mm")
+    assert "85 (05)" in [row["paper (%)"] for row in figures.csv_rows(table, "dice")]
 
 
 def test_csv_has_numbers_with_their_units_in_the_header():
@@ -258,7 +283,7 @@ def test_the_image_and_truth_below_masks_are_those_of_their_slice(folder):
     files = benchmark_masks.with_masks(folder, table, ALL)
     place = Place("phantom_s9800_0001", 4)
     masks = benchmark_masks.masks_of(files, "LGE", place)
-    scene = benchmark_masks.scene_of(table.cells[UNET, ALL], place, masks[UNET].shape)
+    scene = benchmark_masks.scene_of(table.cells[UNET, ALL], "LGE", place, masks[UNET].shape)
     assert np.array_equal(scene.truth, masks[UNET])
     assert scene.truth.any()
     assert scene.image.shape == masks[UNET].shape
@@ -267,8 +292,8 @@ def test_the_image_and_truth_below_masks_are_those_of_their_slice(folder):
 
 def test_data_that_the_app_was_not_started_with_are_named(folder):
     patients = record("unet-multi", {"1": 0.8}, data="chaos:FOLDER", evaluation={"data": "chaos:FOLDER"})
-    cell = table_of(patients).cells[UNET, ALL]
-    assert "`streamlit run app.py -- --data chaos:FOLDER`" in benchmark_masks.scene_of(cell, Place("1", 0), (64, 64))
+    said = benchmark_masks.scene_of([patients], "LGE", Place("1", 0), (64, 64))
+    assert "`streamlit run app.py -- --data chaos:FOLDER`" in said
 
 
 def test_masks_beside_the_runs_are_found(folder, tmp_path, monkeypatch):

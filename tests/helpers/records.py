@@ -11,7 +11,18 @@ SPEC = "phantom:seed=9800,subjects=2,difficulty=hard"
 SIDE = 64
 
 
-def record(method, dice, *, variant="", target="LGE", annotations=1.0, kinds=("single",), failure=None, **fields):
+def record(
+    method,
+    dice,
+    *,
+    variant="",
+    target="LGE",
+    annotations=1.0,
+    kinds=("single",),
+    modalities=("cine", "LGE"),
+    failure=None,
+    **fields,
+):
     """A record whose subjects have these Dice, None where unknown; distances are 10 mm times what Dice lacks to 1.
 
     Args:
@@ -21,6 +32,7 @@ def record(method, dice, *, variant="", target="LGE", annotations=1.0, kinds=("s
     values = {metric: tuple(by_subject.values()) for metric in METRICS}
     for metric in ("hd95_mm", "assd_mm"):
         values[metric] = tuple(None if d is None else 10 * (1 - d) for d in by_subject.values())
+    served = (target,) if method.endswith("-single") else modalities
     named = "-".join(filter(None, (method, variant)))
     given = {
         "cell": f"{named}_{target}_{100 * annotations:g}_f{fields.get('fold', 0)}_s{fields.get('seed', 0)}",
@@ -29,8 +41,8 @@ def record(method, dice, *, variant="", target="LGE", annotations=1.0, kinds=("s
         "fold": 0,
         "seed": 0,
         "subjects": () if failure else tuple(by_subject),
-        "numbers": {} if failure else {name: dict.fromkeys(kinds, values) for name in ("cine", "LGE")},
-        "evaluation": {} if failure else {"data": SPEC, "segmentation": {"cine": {}, "LGE": {}}},
+        "numbers": {} if failure else {name: dict.fromkeys(kinds, values) for name in served},
+        "evaluation": {} if failure else {"data": SPEC, "segmentation": {name: {} for name in modalities}},
         "failure": failure,
     }
     return Record(method=method, variant=variant, target=target, annotations=annotations, **given | fields)
