@@ -38,6 +38,9 @@ def main() -> None:
                 "pages/independence.py", title="Independence", help="Distance correlation of s and z, and its bias"
             ),
             st.Page("pages/truth.py", title="Truth", help="Known properties of subjects predicted from each factor"),
+            st.Page(
+                "pages/benchmark.py", title="Benchmark", help="The paper's tables: every method on the same subjects"
+            ),
             st.Page("pages/quiz.py", title="Quiz", help="One factor was changed: which?"),
             st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
             st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves, upload"),

@@ -32,6 +32,7 @@ FORMATS = {  # of downloads: media type and description
     ".json": ("application/json", "Numbers for any program"),
     ".npz": ("application/octet-stream", "Arrays for numpy.load"),
     ".md": ("text/markdown", "Text"),
+    ".tex": ("application/x-tex", "Table for LaTeX"),
     ".zip": ("application/zip", "Pictures, numbers and arrays"),
 }
 

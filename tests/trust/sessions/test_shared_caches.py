@@ -127,6 +127,11 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "named": 0.001,
         "_opened": 0.5,  # names and files of some hundred cases
         "_slices": 200 * 2 * 128 * 128 * 5 / 2**20,  # both modalities of a volume of 200 slices, float32, and masks
+        "named_results": 0.001,
+        "_tables": 10.0,  # records of a hundred cells with their evaluations
+        "_differing": 0.2,  # names of two thousand slices
+        "_subjects": 0.01,
+        "_scene": 256 * 256 * 5 / 2**20,  # an image, float32, and its mask
         "_thumbnail": subject.images[0].nbytes / 2**20,
         "_freeze": 0.001,
         "_readers": 0.001,
