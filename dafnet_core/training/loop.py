@@ -218,8 +218,8 @@ class _Run:
         self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)
         shown = [len(val) // 4, (3 * len(val)) // 4]
         atomic_write(self.folder / "sheets" / f"{state.step:06d}.png", contact_sheet(method, val, shown))
-        made = method.kinds[-1]
-        bar.write(f"step {state.step}: volume Dice {row['fused_dice']:.4f} of {made} masks, {result.n_subjects} subjects")
+        of = f"{method.kinds[-1]} masks of {result.n_subjects} subjects"
+        bar.write(f"step {state.step}: volume Dice {row['fused_dice']:.4f} of {of}")
         for warning in training_warnings(result, self.log.rows[-config.schedule.validate_every :], config):
             bar.write(f"step {state.step}: warning: {warning}")
         self._keep(method, result, row["fused_dice"])
