@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 
-from experiments import (
-    aligner,
-    command,
-    decoders,
-    dice,
-    disentangle,
-    factors,
-    figures,
-    masks,
-    section_vh,
-    table1,
-    table2,
-    table3,
-    table4,
-)
+from experiments import aligner, command, decoders, factors, table1, table2, table3, table4
 
 TABLES = {module.TABLE.name: module.TABLE for module in (table1, table2, table3, table4, aligner, factors, decoders)}
-OTHERS: dict[str, tuple[Callable[[list[str]], int], str]] = {
-    "section-vh": (section_vh.main, "Sec. V-H: what z and s hold, FiLM beside SPADE"),
-    "disentangle": (disentangle.main, "the terms of the recipe clean, each alone"),
-    "dice": (dice.main, "the kinds of --dice"),
-    "masks": (masks.main, "masks of 12 phantom slices of every finished cell, to ship"),
-    "figures": (figures.main, "Figures 4 to 9 from the cells that are there"),
-}
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    **{name: partial(command.main, table) for name, table in TABLES.items()},
-    **{name: run for name, (run, _) in OTHERS.items()},
+OTHERS = {
+    "section-vh": "Sec. V-H: what z and s hold, FiLM beside SPADE",
+    "disentangle": "the terms of the recipe clean, each alone",
+    "dice": "the kinds of --dice",
+    "masks": "masks of 12 phantom slices of every finished cell, to ship",
+    "figures": "Figures 4 to 9 from the cells that are there",
 }
 
 
 def described() -> str:
     """What there is, a line each."""
-    about = {name: f"{table.title}: {table.about}" for name, table in TABLES.items()}
-    about |= {name: text for name, (_, text) in OTHERS.items()}
+    about = {name: f"{table.title}: {table.about}" for name, table in TABLES.items()} | OTHERS
     return "\n".join([str(__doc__), *(f"  {name:12} {text}" for name, text in about.items())])
 
 
@@ -48,10 +28,13 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] in (["--help"], ["-h"]):
         print(described())
         return 0
-    if not arguments or arguments[0] not in COMMANDS:
-        print(f"experiments: expected one of {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    return COMMANDS[arguments[0]](arguments[1:])
+    name, *rest = arguments or [""]
+    if name in TABLES:
+        return command.main(TABLES[name], rest)
+    if name in OTHERS:  # loaded now: trainings need no package of the app, whose figures some of these draw
+        return int(import_module(f"experiments.{name.replace('-', '_')}").main(rest))
+    print(f"experiments: expected one of {', '.join([*TABLES, *OTHERS])}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import platform
 import re
 from dataclasses import dataclass, replace
@@ -12,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.machine import machine
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.sources import evaluation_data, public_name, training_data
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.base import ScoredSlice
 from dafnet_core.evaluation.run import Evaluation, evaluate_method
-from dafnet_core.files import atomic_write, check_writable
+from dafnet_core.files import check_writable
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.metrics.segmentation import number
 from dafnet_core.training.config import TrainConfig
@@ -25,6 +25,7 @@ from dafnet_core.training.export import training_command
 from dafnet_core.training.loop import train
 from dafnet_core.training.run_folder import configured
 from dafnet_core.training.step import NotFiniteError, pick_device
+from experiments.masks import save_masks
 from experiments.protocol import PROTOCOLS, Setting, slug
 from experiments.record import Record
 
@@ -124,8 +125,6 @@ def _judged_training(cell: Cell, setting: Setting, record: Record) -> Record:
     run, options = cell.run(setting), cell.options(setting)
     train(configured(options, run, resume=(run / "config.json").exists()), run)
     checkpoint, last = load(run / "best.safetensors"), load(run / "last.safetensors")
-    device = pick_device(setting.device)
-    checkpoint.model.to(device)
     masks = Masks(checkpoint.config.modalities)
     evaluation = evaluate_checkpoint(
         checkpoint,
@@ -143,7 +142,7 @@ def _judged_training(cell: Cell, setting: Setting, record: Record) -> Record:
         step=training.step,
         parameters=sum(p.numel() for p in checkpoint.model.parameters()),
         digest=checkpoint.digest,
-        machine=f"{training.machine}, {_processor(device)}",
+        machine=f"{training.machine}, {_processor(pick_device(setting.device))}",
     )
 
 
@@ -167,13 +166,12 @@ def _judged_untrained(cell: Cell, setting: Setting, record: Record) -> Record:
     evaluation = evaluate_method(method, slices, each=masks.add)
     masks.write(cell.masks(setting))
     named = replace(evaluation.result, data=setting.judged, version=dict(source.version))
-    machine = f"{torch.get_num_threads()} CPU threads, {_processor(torch.device('cpu'))}"
-    return replace(_with_numbers(record, replace(evaluation, result=named), method), machine=machine)
+    return replace(_with_numbers(record, replace(evaluation, result=named), method), machine=machine())
 
 
 def _processor(device: torch.device) -> str:
     """The name of what computes."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else machine()
 
 
 def _with_numbers(record: Record, evaluation: Evaluation, method: Any) -> Record:
@@ -216,6 +214,4 @@ class Masks:
 
     def write(self, path: Path) -> None:
         """Write all as .npz."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **self.labels)
-        atomic_write(path, buffer.getvalue())
+        save_masks(path, self.labels)

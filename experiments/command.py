@@ -21,6 +21,7 @@ CHAOS = (
     "The paper's cardiac data, ERI and BOLD, are not public. Pairs of CHAOS are formed by the position of slices, "
     "the paper's by hand."
 )
+UNTESTED = "the validation subjects where a fold has no test part: optimistic, they chose the best weights"
 GIVEN = "Copy, register and active contour are given the other modality's true mask of the test slice."
 ONCE = "With all annotations, a method that serves all modalities is trained once for all targets."
 
@@ -94,9 +95,16 @@ def scope_of(table: Table, given: argparse.Namespace) -> Scope:
     setting = Setting.of(given)
     modalities = setting.source.modalities
     every = modalities[::-1] if table.all_targets else modalities[-1:]
-    return Scope(
-        setting, setting.targets(tuple(given.targets)) or every, setting.folds(tuple(given.folds)), tuple(given.seeds)
-    )
+    targets, folds = setting.targets(tuple(given.targets)), setting.folds(tuple(given.folds))
+    scope = Scope(setting, targets or every, folds, tuple(given.seeds))
+    tested(scope)
+    return scope
+
+
+def tested(scope: Scope) -> bool:
+    """Whether every fold has test subjects; raises ValueError for a fold that does not exist."""
+    splits = [scope.setting.split(fold, seed) for fold in scope.folds for seed in scope.seeds]
+    return scope.setting.built_in or all(split["test"] for split in splits)
 
 
 def arguments_of(scope: Scope) -> list[str]:
@@ -132,7 +140,7 @@ def notes_of(
 ) -> list[str]:
     """What stands below a table: measure, protocol, machine, data, what did not converge and what is missing."""
     setting = scope.setting
-    judged = setting.judged if setting.built_in else "the test subjects of each fold"
+    judged = setting.judged if setting.built_in else "the test subjects of each fold" if tested(scope) else UNTESTED
     notes = [
         METRIC_WORDS[metric],
         "Bold: the best learned method of a column. Asterisk: the second best is worse, p < 0.05 by a paired "

@@ -113,7 +113,8 @@ class Figures:
         """Fig. 5: the middle slice of some subjects; cells that are missing leave gaps, and are named."""
         places = self._places()
         slices = [(image, truth) for image, truth in places.values()]
-        found, missing = {}, []
+        found: dict[str, dict[float, list[np.ndarray | None]]] = {}
+        missing: list[str] = []
         for row in table1.ROWS:
             found[row.title] = {share: self._masks(row, share, list(places), missing) for share in SHARES}
         yield "figure5", pictures.segmentations(slices, found, len(self.slices.classes))

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +36,15 @@ def middle(positions: Iterable[int]) -> list[int]:
     return ordered[start : start + POSITIONS]
 
 
+def save_masks(path: Path, masks: dict[str, Any]) -> None:
+    """Write labels (H, W) uint8 by SUBJECT|POSITION|MODALITY|KIND as .npz."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **masks)
+    atomic_write(path, buffer.getvalue())
+
+
 def load_masks(path: Path) -> dict[str, np.ndarray]:
-    """Labels (H, W) uint8 of a file of masks, by SUBJECT|POSITION|MODALITY|KIND.
+    """What `save_masks` has written.
 
     Raises:
         ValueError: no file of masks.
@@ -66,10 +74,9 @@ def ship(setting: Setting) -> tuple[list[Path], list[str]]:
         if not source.exists():
             missing.append(name)
             continue
-        masks, buffer = load_masks(source), io.BytesIO()
-        np.savez_compressed(buffer, **{key: masks[key] for key in chosen(masks)})
+        masks = load_masks(source)
         written.append(setting.results_folder / "masks" / f"{name}.npz")
-        atomic_write(written[-1], buffer.getvalue())
+        save_masks(written[-1], {key: masks[key] for key in chosen(masks)})
     return written, missing
 
 

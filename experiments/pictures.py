@@ -103,9 +103,7 @@ def alignment(found: Decomposition, classes: Sequence[str], fixed: int) -> Image
     return sheet(rows, list(parts), side=130)
 
 
-def reconstructions(
-    found: tuple[Decomposition, Decomposition], truth: Sequence[np.ndarray], classes: int
-) -> Image.Image:
+def reconstructions(found: tuple[Decomposition, Decomposition], truth: np.ndarray, classes: int) -> Image.Image:
     """Fig. 8: anatomies, masks and images of the same slice by FiLM (A) and by SPADE (B)."""
     return compare_sheet(found, dict(enumerate(truth)), class_colours(classes), LIGHT)
 

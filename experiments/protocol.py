@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, open_source, public_name, source_class
+from dafnet_core.data.splits import Split
 from dafnet_core.methods import trainable
 from dafnet_core.training import cli
 from dafnet_core.training.config import RECIPES, TrainConfig
@@ -33,7 +33,7 @@ class Protocol:
         statistics: whether cells are also judged by measures that take minutes.
     """
 
-    options: Mapping[str, Any]
+    options: dict[str, Any]
     folds: tuple[int, ...] = (0,)
     phantom: tuple[int, int, int] = (480, 12, 24)
     statistics: bool = True
@@ -166,7 +166,9 @@ class Setting:
             raise ValueError(f"--folds is {' '.join(map(str, given))}; the phantom has no folds, take --seeds")
         return given or ((0,) if self.built_in else PROTOCOLS[self.protocol].folds)
 
-    def options(self, method: str, variant: str, target: str, annotations: float, fold: int, seed: int) -> dict:
+    def options(
+        self, method: str, variant: str, target: str, annotations: float, fold: int, seed: int
+    ) -> dict[str, Any]:
         """Options of train.py for one training; for a method without training those of a DAFNet on the same data."""
         protocol = PROTOCOLS[self.protocol]
         options: dict[str, Any] = {"data": self.data, **protocol.options, "seed": seed, "device": self.device}
@@ -181,6 +183,11 @@ class Setting:
         if method == "dafnet":
             options |= dafnet_terms(variant, options["recipe"])
         return options | VARIANTS[variant] | self._options
+
+    def split(self, fold: int, seed: int) -> Split:
+        """Names of the subjects of a training's parts; raises ValueError for a fold that does not exist."""
+        options = self.options("copy", "", "", 1.0, fold, seed)
+        return self.source.split(TrainConfig.of(**options).data, seed)
 
     def in_words(self) -> str:
         """What all trainings have in common, for the lines below a table."""

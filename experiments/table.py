@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -157,7 +158,7 @@ def values_by_subject(records: Sequence[Record], target: str, kind: str, metric:
     return {subject: float(np.mean(values)) for subject, values in found.items()}
 
 
-def summary(by_subject: Mapping[str, float]) -> dict[str, float | int | None]:
+def summary(by_subject: Mapping[str, float]) -> dict[str, Any]:
     """Mean, deviation and number of subjects."""
     values, n = [*by_subject.values()], len(by_subject)
     return {

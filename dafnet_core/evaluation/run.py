@@ -74,8 +74,7 @@ def evaluate_method(
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
         slow: also measures that take minutes: prior, iob, style.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
-        progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
-        each: called with every slice and its estimate, to keep what the measures do not.
+        progress, each: called with the share done, in [0, 1], and with every slice; may raise, to cancel.
         result: which measures there are.
     """
     measures = _wanted(result, statistics, slow)
@@ -87,8 +86,8 @@ def evaluate_method(
     for index in range(count):
         progress(0.95 * index / count)
         seen = _scored(method, data, index)
-        subjects.append(seen.subject)
         each(seen)
+        subjects.append(seen.subject)
         if seen.estimate.factors is not None:
             encoded.append(_encoded(data, index, seen))
         for measure in measures:
@@ -96,7 +95,6 @@ def evaluate_method(
                 lacking[measure] = f"{method.title} has no {', '.join(sorted(absent))}"
             else:
                 rows[measure].append(measure.observe(seen))
-
     context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
     values: dict[str, Any] = {}
     for measure, names in measures.items():

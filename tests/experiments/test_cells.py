@@ -157,7 +157,7 @@ def test_an_interrupted_training_goes_on_where_it_was_and_refuses_other_options(
     assert record.values("cine", "single", "dice") == pytest.approx(
         tuple(evaluation.by_subject["segmentation.cine.single.dice_mean"]), nan_ok=True
     )
-    assert main(["table1", *changed, "--budget-minutes", "0"]) == 0
+    assert main(["table1", *changed[:-2], "--budget-minutes", "0"]) == 0
     assert f"Trained by other options than smoke has here: {UNET}." in capsys.readouterr().out
 
 

@@ -13,12 +13,14 @@ from dafnet_core.training.config import TrainConfig
 from experiments import aligner, decoders, factors, paper, table1, table2, table3, table4
 from experiments.__main__ import TABLES, described, main
 from experiments.cell import OF_ONE_MODALITY, Cell, has_target
-from experiments.command import notes_of, text_of
+from experiments.command import UNTESTED, notes_of, text_of
 from experiments.protocol import PROTOCOLS, VARIANTS, Setting
 from experiments.record import Record
 from experiments.rendering import render
 from experiments.table import Entry, Scope, marked
 from tests.helpers.chaos_tree import write_chaos
+from tests.helpers.nnunet_folder import Folder
+from tests.helpers.nnunet_folder import marked as marked_volume
 
 PHANTOM = Setting(protocol="smoke")
 SCOPE = Scope(PHANTOM, ("LGE",), (0,), (0,))
@@ -129,6 +131,20 @@ def test_folders_are_named_by_data_and_protocol_without_a_path(tmp_path):
         "Dataset001_X-T1-FLAIR-paper"
     )
     assert Setting(f"chaos:{chaos}").source.modalities == ("T1", "T2")
+
+
+def test_registered_folders_without_a_test_part_are_warped_and_said_to_be_optimistic(tmp_path, capsys):
+    folder = Folder(tmp_path / "hearts")
+    for number, name in enumerate("abcd"):
+        folder.case(name, marked_volume(2, shift=3 * number))
+    (folder.root / "splits_final.json").write_text(json.dumps([{"train": ["a", "b"], "val": ["c", "d"]}]))
+    setting = Setting(str(folder.root), "smoke")
+    options = setting.options("unet-multi", "", "T2", 0.5, 0, 0)
+    assert (options["warp"], options["fold"], options["target"]) == (4.0, 0, "T2")
+    assert "difficulty" not in options
+    assert UNTESTED in "\n".join(notes_of({}, Scope(setting, ("T2",), (0,), (0,)), {}, {}, "dice"))
+    assert main(["table1", "--data", str(folder.root), "--folds", "5", "--budget-minutes", "0"]) == 2
+    assert "fold is 5; " in capsys.readouterr().err
 
 
 def test_the_listed_commands_hold_all_that_a_cell_needs(capsys, tmp_path):
@@ -295,4 +311,4 @@ def test_posterior_variances_are_sorted_and_averaged_over_trainings():
     title, make = factors.TABLE.second
     text = render(factors.TABLE, [factors.TABLE.column("LGE", 1.0, SCOPE, {}, "dice")], grid, [], "dice", "markdown")
     assert title in text
-    assert make({row: [] for row in rows.values()})[1][1:] == ["", "", "0.43 to 0.60"]
+    assert make({row: [] for row in rows.values()})[4][1:] == ["", "", "0.43 to 0.60"]
