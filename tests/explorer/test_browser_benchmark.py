@@ -32,9 +32,9 @@ def test_a_cell_is_opened_by_keyboard_and_its_table_is_downloaded(browser, page,
         expect_picture(page, SHEET)
         page.locator(DRAWN).wait_for()
         before = source(page, SHEET)
-        choose(page, "place", "0001, slice 5")
+        choose(page, "slice-of-masks", "0001, slice 5")
         shown = expect_another(page, SHEET, before)
-        page.wait_for_url("**place=**")
+        page.wait_for_url("**slice-of-masks=**")
         path = tmp_path / "table.tex"
         download(page, "This table (LaTeX)").save_as(path)
         assert r"UNet-multi & 75.0 $\pm$ 7.1" in path.read_text()
