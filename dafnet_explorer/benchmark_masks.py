@@ -100,14 +100,17 @@ def disagreement(a: np.ndarray, b: np.ndarray) -> float:
     return 1 - 2 * np.count_nonzero((a == b) & (a > 0)) / total if total else 0.0
 
 
-def by_disagreement(files: Mapping[Row, Stamp], target: str, row: Row, other: Row) -> tuple[tuple[Place, float], ...]:
-    """Slices of a row, those first on which its masks differ most from another row's, where that has any.
+def by_disagreement(
+    files: Mapping[Row, Stamp], target: str, row: Row, other: Row | None
+) -> tuple[tuple[Place, float | None], ...]:
+    """Slices of a row, those first on which its masks differ most from another row's; None without such masks.
 
     Raises:
         ValueError: a file that is not what is expected, named.
     """
-    mine, theirs = files.get(row, ()), files.get(other, ())
-    return _differing(target, mine, row.kind, theirs, other.kind) or _differing(target, mine, row.kind, mine, row.kind)
+    mine, theirs = files.get(row, ()), files.get(other, ()) if other else ()
+    found = _differing(target, mine, row.kind, theirs, other.kind) if other else ()
+    return found or tuple((place, None) for place in read_masks(mine, target, row.kind))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing masks")

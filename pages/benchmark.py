@@ -95,7 +95,7 @@ def show_masks() -> None:
     st.subheader("Mask by mask")
     files = benchmark_masks.with_masks(folder, table, column)
     try:
-        ordered = benchmark_masks.by_disagreement(files, column.target, row, other or row)
+        ordered = benchmark_masks.by_disagreement(files, column.target, row, other)
         if not ordered:
             st.info(f"No masks of {row.title}, {column.title} are here. Its table writes them into `runs/{name}`.")
             return
@@ -103,7 +103,7 @@ def show_masks() -> None:
         shown = st.selectbox(
             "Slice",
             list(places),
-            key="place",
+            key="slice-of-masks",
             bind="query-params",
             help="First those on which the two methods differ most: 1 - Dice of one mask with the other",
         )

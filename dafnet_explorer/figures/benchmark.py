@@ -312,10 +312,11 @@ def masks_sheet(
     return sheet(rows, side=shape[0] * max(1, round(144 / shape[0])), theme=theme)
 
 
-def titled(ordered: Sequence[tuple[Place, float]]) -> dict[str, Place]:
-    """Slices by names that tell the share by which two methods differ there."""
+def titled(ordered: Sequence[tuple[Place, float | None]]) -> dict[str, Place]:
+    """Slices by names that tell the share by which two methods differ there, where it is known."""
     return {
-        f"{clean_name(place.subject)}, slice {place.position + 1}: {100 * share:.0f} % differ": place
+        f"{clean_name(place.subject)}, slice {place.position + 1}"
+        + ("" if share is None else f": {100 * share:.0f} % differ"): place
         for place, share in ordered
     }
 

@@ -84,7 +84,7 @@ def test_a_cell_is_chosen_with_the_keyboard_s_controls_and_shows_its_masks(shown
     app.selectbox(key="versus").set_value("SDNet-multi").run()
     assert not app.exception
     assert "**UNet-multi**: Dice per slice of 75.0 ± 7.1 %" in page_text(app)
-    slices = app.selectbox(key="place").options
+    slices = app.selectbox(key="slice-of-masks").options
     assert len(slices) == 16
     shares = [int(title.rpartition(": ")[2].removesuffix(" % differ")) for title in slices]
     assert shares == sorted(shares, reverse=True)

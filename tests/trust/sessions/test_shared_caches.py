@@ -113,6 +113,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         * 2,  # and memory that torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
         "_decomposition": megabytes(found),
+        "_estimate": 5 * subject.images.nbytes / 2**20,  # masks, and probabilities of a few classes; without factors
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, 0, steps_between(count=33))),
         "_question": megabytes(ask(model, found, 0, 0, None)),
