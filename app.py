@@ -8,7 +8,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from dafnet_explorer import server, session_lifetime, sidebar, state, subject_picker
+from dafnet_explorer import links, server, session_lifetime, sidebar, state, subject_picker
 from dafnet_explorer.paths import ICON
 
 
@@ -50,11 +50,14 @@ def main() -> None:
         ],
         expanded=True,
     )
+    links.begin()
+    st.session_state[state.PAGE] = page.title
+    place = st.container()  # for the user's own data, at the top of every page
     with st.sidebar:
         checkpoint = sidebar.pick_checkpoint()
-        st.session_state[state.SELECTED] = checkpoint, subject_picker.pick_subject(checkpoint)
+        st.session_state[state.SELECTED] = checkpoint, subject_picker.pick_subject(checkpoint, place)
     sidebar.warn_of_other_checkpoint(checkpoint)
-    subject_picker.warn_of_unknown_subject()
+    links.warn()
     page.run()
     session_lifetime.freeze_imports()
 

@@ -70,7 +70,8 @@ def begin(url: str, k: int, page: str = "decompose") -> Visitor:
     """A session that has uploaded its own picture."""
     visitor = Visitor(url, page)
     visitor.set("source", "My files")
-    visitor.upload("file-cine", name_of(k), picture_of(k))
+    visitor.upload("drop-0", name_of(k), picture_of(k))
+    visitor.set("shows-0", "cine")
     return visitor
 
 
@@ -204,7 +205,9 @@ def browse(url: str, k: int, seconds: float) -> Life:
         page.on("websocket", lambda socket: socket.on("framereceived", heard))
         page.goto(f"{url}/decompose")
         page.get_by_role("radio", name="My files").click()
-        page.locator(".st-key-file-cine input[type=file]").set_input_files(str(file))
+        page.locator(".st-key-drop input[type=file]").set_input_files(str(file))
+        page.locator(".st-key-shows-0 input").click()
+        page.get_by_role("option", name="cine", exact=True).click()
         shown(page, "Fused masks on the uploaded")
         page.get_by_text(file.name).first.wait_for()
         uploaded, end = True, time.monotonic() + seconds

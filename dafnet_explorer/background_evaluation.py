@@ -22,7 +22,7 @@ from dafnet_core.evaluation.measures.dependence import factor_distances
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
-from dafnet_explorer import data_sets, provenance, session_lifetime, state, subjects
+from dafnet_explorer import data_sets, next_steps, provenance, session_lifetime, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
@@ -97,11 +97,17 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
             st.caption(_subjects_of(checkpoint, chosen, part))
             return request
     st.info(
-        f"This checkpoint was trained on {checkpoint.training.data}, which is not part of the app. The numbers of "
-        "its card are below. For more, start the app with data of these modalities: "
-        "`streamlit run app.py -- --data FOLDER`, a folder in nnU-Net's layout."
+        "This page evaluates a checkpoint on several subjects; your own files are one. This checkpoint was trained on "
+        f"{checkpoint.training.data}, which is not part of the app. To evaluate it, {next_steps.START_WITH_DATA}, "
+        "a folder in nnU-Net's layout."
     )
+    next_steps.offer_card(checkpoint)
     return None
+
+
+def has_data(checkpoint: Checkpoint) -> bool:
+    """Whether there are subjects to evaluate a checkpoint on, which `pick_data` offers."""
+    return bool(_specs(checkpoint, subjects.sample_source(checkpoint)))
 
 
 def _specs(checkpoint: Checkpoint, source: DataSource | None) -> list[str]:

@@ -62,7 +62,7 @@ def add_uploaded_checkpoint(name: str, data: bytes) -> str:
     checkpoint = from_bytes(data, name)
     st.session_state[state.PRIVATE] = True
     own = st.session_state.setdefault(state.OWN_CHECKPOINTS, {})
-    name = f"{name.removesuffix('.safetensors')} (uploaded)"
+    name = f"{name.removesuffix('.safetensors')}{state.UPLOADED}"
     own.pop(name, None)
     own[name] = checkpoint
     for oldest in list(own)[:-MAX_UPLOADED]:
@@ -109,19 +109,30 @@ def _summary(path: str, modified: int) -> CheckpointSummary | None:
         return None
 
 
-def compatible_checkpoints(checkpoint: Checkpoint) -> dict[str, CheckpointSummary]:
-    """Other checkpoints of the catalogue with the same modalities and classes, by name."""
-    compatible, own = {}, CheckpointSummary.of(checkpoint)
+def summaries() -> dict[str, CheckpointSummary]:
+    """What is known of each valid checkpoint of the catalogue, by name."""
+    found = {}
     for name, entry in entries().items():
         is_path = isinstance(entry, Path)
         summary = _summary(str(entry), entry.stat().st_mtime_ns) if is_path else CheckpointSummary.of(entry)
-        if (
-            summary
-            and (summary.modalities, summary.classes) == (own.modalities, own.classes)
-            and summary.digest != own.digest
-        ):
-            compatible[name] = summary
-    return compatible
+        if summary:
+            found[name] = summary
+    return found
+
+
+def modalities() -> list[str]:
+    """All modalities that any checkpoint of the catalogue was trained for."""
+    return list(dict.fromkeys(name for summary in summaries().values() for name in summary.modalities))
+
+
+def compatible_checkpoints(checkpoint: Checkpoint) -> dict[str, CheckpointSummary]:
+    """Other checkpoints of the catalogue with the same modalities and classes, by name."""
+    own = CheckpointSummary.of(checkpoint)
+    return {
+        name: summary
+        for name, summary in summaries().items()
+        if (summary.modalities, summary.classes) == (own.modalities, own.classes) and summary.digest != own.digest
+    }
 
 
 def counterpart(checkpoint: Checkpoint) -> Checkpoint | None:

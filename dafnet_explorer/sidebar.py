@@ -10,7 +10,7 @@ from dafnet_core.analysis.decompose import channel_classes
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError
 from dafnet_core.drawing import DARK, LIGHT, Theme
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer import background_evaluation, catalogue, paths, provenance, results, state
+from dafnet_explorer import background_evaluation, catalogue, next_steps, paths, provenance, results, state
 from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS, model_title, no_factors, weights_licence
 from dafnet_explorer.subjects import Subject
 
@@ -32,11 +32,11 @@ def pick_checkpoint() -> Checkpoint:
         )
         st.stop()
     names = list(entries)
-    first = names.index(DEFAULT_CHECKPOINT) if DEFAULT_CHECKPOINT in names else 0
+    first = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in names else next_steps.with_samples() or names[0]
     chosen = st.selectbox(
         "Checkpoint",
         names,
-        first,
+        names.index(first),
         key=state.CHECKPOINT,
         bind="query-params",
         help="A trained model: shipped, from your runs in runs/, or uploaded on the page Checkpoints",
@@ -84,8 +84,8 @@ def warn_of_other_checkpoint(checkpoint: Checkpoint) -> None:
         )
 
 
-def _selection() -> tuple[Checkpoint, Subject | None]:
-    """Selection of both pickers, stored by app.py before it runs the page."""
+def current_selection() -> tuple[Checkpoint, Subject | None]:
+    """Selection of both pickers, which app.py stores before it runs the page."""
     return st.session_state.pop(state.SELECTED)
 
 
@@ -103,7 +103,7 @@ def short_title(checkpoint: Checkpoint) -> str:
 
 def current_checkpoint() -> Checkpoint:
     """The selected checkpoint, for pages that need no subject."""
-    return _selection()[0]
+    return current_selection()[0]
 
 
 def no_alignment(checkpoint: Checkpoint) -> str:
@@ -112,6 +112,12 @@ def no_alignment(checkpoint: Checkpoint) -> str:
         f"{checkpoint.method.title} does not align one modality with another: there are no warps and no deformed or "
         "fused anatomies to show."
     )
+
+
+def say_one_modality(what: str) -> None:
+    """Message where a page needs two modalities and one is given: what is not possible, and how to add another."""
+    st.info(f"Only one modality is given: {what}. Add another one under *Your data*, at the top of this page.")
+    next_steps.offer_own_data()
 
 
 def stop_without_factors(checkpoint: Checkpoint) -> None:
@@ -123,17 +129,12 @@ def stop_without_factors(checkpoint: Checkpoint) -> None:
 
 def current_subject() -> tuple[Checkpoint, Subject]:
     """The selected checkpoint and subject; stops the page with a message where none can be shown."""
-    checkpoint, subject = _selection()
+    checkpoint, subject = current_selection()
     if subject is None and st.session_state[state.DATA_SET]:
         st.info("The selected subject cannot be shown: the sidebar says why. Choose another one there.")
         st.stop()
     if subject is None:
-        names = " and one of ".join(checkpoint.config.modalities)
-        st.info(
-            f"This checkpoint was trained on {checkpoint.training.data}. No images of it are part of the app: "
-            f"choose one file of {names} in the sidebar. One modality alone works too. Or start the app with data of "
-            "these modalities: `streamlit run app.py -- --data FOLDER`."
-        )
+        next_steps.say_what_pages_need(checkpoint)
         st.stop()
     return checkpoint, subject
 
@@ -155,7 +156,7 @@ def show_domain_notice(checkpoint: Checkpoint, subject: Subject) -> None:
     """For images that the checkpoint was not trained for: its training domain, and how the files were converted."""
     if st.session_state.get(state.WAITING):
         kind = "subject of a data set" if subject.data_set else "built-in sample"
-        st.info(f"Upload one file per modality in the sidebar. Until then a {kind} is shown.")
+        st.info(f"Drop your images under *Your data*, at the top of this page. Until then a {kind} is shown.")
     config = checkpoint.config
     if subject.uploaded or subject.data_set not in ("", checkpoint.training.data):
         st.warning(

@@ -1,14 +1,14 @@
-"""Sidebar: the subject picker. Built-in samples, subjects of the server's data sets, or the user's files."""
+"""The subject picker in the sidebar: built-in samples, subjects of the server's data sets, or the user's files."""
 
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data.formats.scan import clean_name
 from dafnet_core.data.source import DataSource
 from dafnet_core.drawing import DARK, LIGHT, png
-from dafnet_explorer import data_sets, results, state, subjects, uploads
+from dafnet_explorer import data_sets, next_steps, results, state, subjects, upload_area, upload_slices, uploads
 from dafnet_explorer.caches import cached
 from dafnet_explorer.figures.thumbnails import gallery, short_names
 from dafnet_explorer.sidebar import theme
@@ -18,21 +18,34 @@ SAMPLES, FILES = data_sets.TAKEN
 IN_GALLERY = 12  # subjects of a data set
 
 
-def pick_subject(checkpoint: Checkpoint) -> Subject | None:
-    """A sample, a subject of a data set or the user's files; None without any."""
+def pick_subject(checkpoint: Checkpoint, place: DeltaGenerator) -> Subject | None:
+    """A sample, a subject of a data set or the user's files; None without any.
+
+    Args:
+        place: at the top of the page, for the area of the user's files.
+    """
+    upload_area.reopen()
+    st.session_state[state.AREA_OPEN] = False
     built_in = subjects.sample_source(checkpoint)
     named = data_sets.fitting(checkpoint)
     st.session_state[state.PLACE], st.session_state[state.DATA_SET] = {}, ""
-    _note_unknown_source(built_in, named)
     for name, reason in data_sets.problems(checkpoint).items():
         st.warning(f"The data set {name} cannot be shown. {reason}")
     kinds = [*([SAMPLES] if built_in else []), *named, FILES]
-    kind = FILES if len(kinds) == 1 else _pick_kind(kinds, built_in)
+    if len(kinds) > 1:
+        kind = _pick_kind(kinds, built_in)
+    else:
+        kind = FILES
+        if uploads.all_of_session():
+            st.session_state[state.SOURCE] = FILES  # also for the next checkpoint
     if kind not in named:
         st.query_params.pop(state.SOURCE, None)
     elif st.query_params.get(state.SOURCE) != kind:
         st.query_params[state.SOURCE] = kind
-    own = uploads.pick_files(checkpoint) if kind == FILES else None
+    own = _pick_own(checkpoint, place) if kind == FILES else None
+    upload_area.remember()
+    with place:
+        upload_area.ask_again()
     st.session_state[state.WAITING] = kind == FILES and own is None and len(kinds) > 1
     if own:
         return own
@@ -43,6 +56,21 @@ def pick_subject(checkpoint: Checkpoint) -> Subject | None:
     if built_in:
         return results.sample(checkpoint, 0, built_in.samples.slices // 2 - 1, built_in.samples.variants[0])
     return _first_of(checkpoint, next(iter(named.values()))) if named else None
+
+
+def _pick_own(checkpoint: Checkpoint, place: DeltaGenerator) -> Subject | None:
+    """The user's files: the area for them on the page, slices in the sidebar; None if no file fits the checkpoint."""
+    area = upload_area.show(checkpoint, place)
+    count = len(uploads.all_of_session())
+    label = f"Your data ({count} file{'s' if count > 1 else ''})" if count else "Add your data"
+    st.button(
+        label, key="open-your-data", on_click=next_steps.open_own_data, help="Opens their area at the top of the page"
+    )
+    own = upload_slices.pick(checkpoint, area)
+    if own is None and count:
+        with area.below:
+            next_steps.say_that_nothing_fits(checkpoint)
+    return own
 
 
 def _pick_kind(kinds: list[str], built_in: DataSource | None) -> str:
@@ -59,33 +87,9 @@ def _pick_kind(kinds: list[str], built_in: DataSource | None) -> str:
         default=kinds[0],
         required=True,
         key=state.SOURCE,
+        persist_state="session",
         help=f"{first[0].upper()}{first[1:]}, or your own images",
     )
-
-
-def _note_unknown_source(built_in: DataSource | None, named: dict[str, DataSource]) -> None:
-    """Remember, in the first run of a session, that its link names a data set or a subject that is not here."""
-    if state.LINK_PROBLEM in st.session_state:
-        return
-    linked, subject = (st.query_params.get(key) for key in (state.SOURCE, state.SUBJECT))
-    what = ""
-    if linked is not None and linked not in named:
-        what = f"a subject of the data set {clean_name(linked)}"
-    elif linked is not None and subject is not None and subject not in named[linked].names():
-        what = f"subject {clean_name(subject)} of {linked}"
-    st.session_state[state.LINK_PROBLEM] = (what, None) if what else None
-
-
-def warn_of_unknown_subject() -> None:
-    """Warn that the link's subject is not on this server, as long as nothing else is chosen."""
-    what, place = st.session_state[state.LINK_PROBLEM] or ("", None)
-    now = st.session_state[state.PLACE]
-    if what and place in (None, now):
-        st.session_state[state.LINK_PROBLEM] = what, now
-        st.warning(
-            f"This link shows {what}, which this server does not have for this checkpoint. "
-            + ("Another one is shown." if now else "Choose another one in the sidebar.")
-        )
 
 
 @cached(16)

@@ -76,7 +76,12 @@ class Subject:
 
 def sample_source(checkpoint: Checkpoint) -> DataSource | None:
     """Built-in source with samples of a checkpoint's modalities; None if there is none."""
-    wanted = set(checkpoint.config.modalities)
+    return built_in(checkpoint.config.modalities)
+
+
+def built_in(modalities: Sequence[str]) -> DataSource | None:
+    """Built-in source with samples of modalities; None if there is none."""
+    wanted = set(modalities)
     for kind, source in SOURCES.items():
         if source.built_in and source.samples and set(source.modalities) == wanted:
             return open_source(kind)
@@ -134,6 +139,7 @@ def uploaded(
     masks: Mapping[int, tuple[Slice, dict[int, int]]],
     neighbours: Mapping[int, Callable[[], list[Slice]]] | None = None,
     scans: Mapping[int, Scan] | None = None,
+    places: Mapping[int, str] | None = None,
 ) -> Subject:
     """The user's slices on the checkpoint's grid.
 
@@ -143,6 +149,7 @@ def uploaded(
         masks: labels and their table of classes, for some of the same modalities.
         neighbours: returns the slices nearest to each, itself first, if every modality has as many.
         scans: the stacks that the slices are of.
+        places: where the slices lie, in words that follow their numbers.
 
     Raises:
         ReadError: a mask does not match its image, or slices whose headers put them in planes that cross.
@@ -165,8 +172,9 @@ def uploaded(
         stacks = [[prepare(s, checkpoint.preparation, frame).image for s in neighbours[m]()] for m in modalities]
         return np.stack([np.stack(stack) for stack in stacks])
 
+    titles = [", ".join(filter(None, [slices[m].origin, (places or {}).get(m, "")])) for m in modalities]
     return Subject(
-        title=" and ".join(slices[m].origin for m in modalities),
+        title="; ".join(titles),
         modalities=modalities,
         images=np.stack([prepared[m].image for m in modalities]),
         truth=truth,

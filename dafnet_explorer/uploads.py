@@ -1,25 +1,80 @@
-"""The user's files: uploaders, decoding, and choice of slices."""
+"""The user's files of a session: decoded when they are dropped, and kept whatever page and checkpoint are shown.
+
+A file has a role, what it shows, by the name of a modality; so it fits every checkpoint of that modality. Files are
+kept in the memory of the session, with their bytes, since a file is read again once it turns out to be a mask.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
 import streamlit as st
 
-from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.data.formats.scan import MAX_FILE_BYTES, PRIVACY_NOTE
-from dafnet_core.data.frame import cut_like, in_one_plane, labels_on, nearest_position
-from dafnet_core.data.prepare import default_label_table
-from dafnet_core.data.reader_process import Readers
-from dafnet_core.data.readers import ReadError, Scan, Slice
-from dafnet_core.data.samples import nearest_slices
-from dafnet_explorer import state, subjects
-from dafnet_explorer.subjects import Subject
+from dafnet_core.data.formats.orientation import Turn
+from dafnet_core.data.formats.scan import MAX_FILE_BYTES, clean_name, quoted
+from dafnet_core.data.reader_process import ReaderDied, Readers
+from dafnet_core.data.readers import ReadError, Scan
+from dafnet_explorer import state
 
 MEGABYTES = MAX_FILE_BYTES >> 20  # of one file
+MOST_BYTES = 1 << 30  # that one session keeps, of files and of what was read from them
+MOST_STACKS = 16  # that one session keeps
+_MASK = re.compile(r"(?<![a-z0-9])(masks?|segm?|segmentations?|labels?|gt)(?![a-z0-9])")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a file shows; its text is that of the choice.
+
+    Attributes:
+        modality: its name; "" for a file that is not used.
+        mask: whether it is the mask of that modality's image.
+    """
+
+    modality: str = ""
+    mask: bool = False
+
+    def __str__(self) -> str:
+        return f"mask of {self.modality}" if self.mask else self.modality or "not used"
+
+
+@dataclass(eq=False)
+class Upload:
+    """Files that make one stack.
+
+    Attributes:
+        number: identifies it.
+        files: (name, content) pairs, at least one.
+        role: None until it is known.
+        scan: as read; None if it was refused.
+        refusal: why, a sentence; "" if it was read.
+        turn: how the user turned pictures without a header.
+    """
+
+    number: int
+    files: tuple[tuple[str, bytes], ...]
+    role: Role | None = None
+    scan: Scan | None = None
+    refusal: str = ""
+    turn: Turn = field(default_factory=Turn)
+
+    @property
+    def name(self) -> str:
+        """Safe to show, between backticks."""
+        return quoted(self.plain_name)
+
+    @property
+    def plain_name(self) -> str:
+        """Without folders, and cut; to be shown as text only."""
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        return f"{clean_name(self.files[0][0])}{more}"
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return sum(len(data) for _, data in self.files) + (self.scan.values.nbytes if self.scan else 0)
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -27,190 +82,138 @@ def _readers() -> Readers:
     return Readers()
 
 
-def _scan(slot: str, files: Sequence, mask: bool) -> Scan | None:
-    """Decode the files of an uploader, once; the reason for a refused file is shown below it."""
-    ids = tuple(f.file_id for f in files)
-    if not ids:
-        st.session_state.pop(slot, None)
-        return None
-    if slot not in st.session_state or st.session_state[slot][0] != ids:
-        try:
-            with st.spinner("Reading"):
-                scan = _readers().read(*((f.name, f.getvalue()) for f in files), mask=mask)
-        except ReadError as error:
-            scan = str(error)
-        st.session_state[slot] = (ids, scan)
-        st.session_state[state.PRIVATE] = True
-    scan = st.session_state[slot][1]
-    if isinstance(scan, str):
-        st.error(scan)
-        return None
-    if PRIVACY_NOTE in scan.notes:
-        st.info(PRIVACY_NOTE)
-    return scan
+def start_readers() -> None:
+    """Start the processes that read files, so that the first file does not wait for them."""
+    _readers()
 
 
-def _pick_volume(scan: Scan, name: str) -> int:
-    """Selected volume of a stack, the first one by default."""
-    if scan.volumes == 1:
-        return 0
-    key, help_text = (
-        f"take-{name}-volume-{scan.values.shape}",
-        "A frame, an echo or another image type in the same files",
-    )
-    if scan.volume_names:
-        shown = scan.volume_names.__getitem__
-        return st.selectbox(f"Volume of {name}", range(scan.volumes), format_func=shown, key=key, help=help_text)
-    return st.slider(f"Volume of {name}", 1, scan.volumes, 1, key=key, help=help_text) - 1
+def all_of_session() -> list[Upload]:
+    """The session's files, oldest first; the list itself."""
+    return st.session_state.setdefault(state.UPLOADS, [])
 
 
-def _one_volume(scan: Scan, volume: int) -> Scan:
-    """A scan with one of its volumes alone, which its notes say."""
-    if scan.volumes == 1:
-        return scan
-    note = f"Volume {volume + 1} of {scan.volumes} was predicted."
-    names = scan.volume_names[volume : volume + 1]
-    return replace(scan, values=scan.values[volume : volume + 1], volume_names=names, notes=(*scan.notes, note))
+def role_of(name: str, modalities: Iterable[str]) -> Role | None:
+    """What a file shows, by its name; None where it names none of the modalities.
+
+    >>> str(role_of("patient7_T1w.nii.gz", ["T1", "FLAIR"])), str(role_of("ann-flair_seg.nii", ["T1", "FLAIR"]))
+    ('T1', 'mask of FLAIR')
+    >>> role_of("T10.nii", ["T1"]), str(role_of("AnnT1c.nii", ["T1", "T1c"]))
+    (None, 'T1c')
+    """
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
+    fitting = []
+    for modality in modalities:
+        words = "[^a-z0-9]*".join(map(re.escape, re.findall(r"[^\W_]+", modality.casefold())))
+        if words and re.search(rf"(?<![a-z0-9]){words}w?(?![a-z0-9])", plain):
+            fitting.append(modality)
+    return Role(max(fitting, key=len), bool(_MASK.search(plain))) if fitting else None
 
 
-def _pick_slice(scan: Scan, name: str) -> int:
-    """Selected slice of a stack; the middle one by default."""
-    if scan.slices == 1:
-        return 0
-    key, help_text = f"take-{name}-slice-{scan.values.shape}", "The middle one by default"
-    return st.slider(f"Slice of {name}", 1, scan.slices, scan.slices // 2 + 1, key=key, help=help_text) - 1
+def take(files: Sequence[tuple[str, bytes]], own: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Read files that were dropped at once, and assign them by their names; says what was replaced or left out.
 
-
-def _linked_slice(scan: Scan, first: Slice, first_name: str) -> int:
-    """The slice of a stack that is nearest to another modality's by position, with its distance shown."""
-    index, distance = nearest_position(scan, first)
-    st.caption(f"Slice {index + 1} of {scan.slices}, {abs(distance):.1f} mm from that of {first_name}.")
-    if abs(distance) > 0.5 * float(np.linalg.norm(scan.affine[:3, 2])) + 0.1:
-        st.warning("It shows another place: no slice of this stack lies where the other one does.")
-    return index
-
-
-def pick_files(checkpoint: Checkpoint) -> Subject | None:
-    """Uploaders, one per modality, each with an optional mask; None until an image is decoded."""
-    _readers()  # started before a file is selected, to save time
-    st.caption(
-        "NIfTI, DICOM, PNG, JPEG, TIFF, BMP, NPY or NPZ; several files for a DICOM series. "
-        "They are kept in this session's memory and never written."
-    )
-    boxes = [st.container() for _ in checkpoint.config.modalities]
-    read: dict[int, Scan] = {}
-    for m, name in enumerate(checkpoint.config.modalities):
-        help_text = "One image or stack; several files for a DICOM series"
-        files = boxes[m].file_uploader(
-            name, accept_multiple_files=True, key=f"file-{name}", help=help_text, max_upload_size=MEGABYTES
-        )
-        with boxes[m]:
-            scan = _scan(f"scan-{name}", files, mask=False)
-        if scan is not None:
-            read[m] = scan
-    scans = _in_one_plane(read, boxes)
-    slices: dict[int, Slice] = {}
-    stacks: dict[int, Callable[[], list[Slice]]] = {}
-    whole: dict[int, Scan] = {}
-    masks: dict[int, tuple[Slice, dict[int, int]]] = {}
-    wanted = subjects.candidate_count(checkpoint)
-    linked = len(scans) > 1 and _link_toggle(scans)
-    for m, scan in scans.items():
-        name, first = checkpoint.config.modalities[m], next(iter(slices), None)
-        with boxes[m]:
-            volume = _pick_volume(scan, name)
-            if linked and first is not None:
-                index = _linked_slice(scan, slices[first], checkpoint.config.modalities[first])
-            else:
-                index = _pick_slice(scan, name)
-            slices[m], whole[m] = scan.slice(index, volume), _one_volume(scan, volume)
-            if scan.slices >= wanted:
-                stacks[m] = partial(_neighbours, scan, index, volume, wanted)
-            if (chosen := _pick_mask(read[m], scan, index, name, checkpoint.config.classes)) is not None:
-                masks[m] = chosen
-    if not slices:
-        return None
-    around = stacks if len(stacks) == len(slices) else None
-    try:
-        return subjects.uploaded(checkpoint, slices, masks, around, whole)
-    except ReadError as error:
-        st.error(str(error))
-        return subjects.uploaded(checkpoint, slices, {}, around, whole)
-
-
-def _in_one_plane(read: dict[int, Scan], boxes: Sequence) -> dict[int, Scan]:
-    """Scans cut across one direction; one that cannot join the first is left out, with the reason in its box."""
-    kept = dict(read)
-    for m in list(read)[1:]:
-        first = next(iter(kept))
-        try:
-            in_one_plane([read[first], read[m]])
-        except ReadError as error:
-            boxes[m].error(f"{error} It is left out.")
-            del kept[m]
-    return dict(zip(kept, in_one_plane(list(kept.values())), strict=True))
-
-
-def _link_toggle(scans: dict[int, Scan]) -> bool:
-    """Whether slices follow those of the first modality; False where headers give no positions."""
-    if any(scan.affine is None for scan in scans.values()) or all(scan.slices == 1 for scan in scans.values()):
-        return False
-    return st.toggle(
-        "Link slices by position",
-        True,
-        key="link-slices",
-        help="The slice of every other modality is the one nearest to the first's, in the patient",
-    )
-
-
-def _neighbours(scan: Scan, index: int, volume: int, wanted: int) -> list[Slice]:
-    return [scan.slice(k, volume) for k in nearest_slices(index, scan.slices, wanted)]
-
-
-def _pick_mask(
-    image: Scan, cut: Scan, index: int, name: str, classes: tuple[str, ...]
-) -> tuple[Slice, dict[int, int]] | None:
-    """The mask on the image's slice, and a table of classes that the user can edit; None without a mask that fits.
+    A new image replaces the one of its modality, with its mask; a new mask replaces the mask. Of two new ones of the
+    same role the first has it. A file that is refused replaces nothing.
 
     Args:
-        image, cut: the scan as read, and as cut into slices.
-        index: of the slice.
+        files: (name, content) pairs.
+        own, others: modalities of the selected checkpoint, and further ones, whose names are looked for.
     """
-    with st.expander(f"Mask of {name} (optional)"):
-        files = st.file_uploader(
-            f"Mask of {name}",
-            accept_multiple_files=True,
-            key=f"mask-{name}",
-            label_visibility="collapsed",
-            max_upload_size=MEGABYTES,
-            help="Labels of the pixels of the image; it may have a grid of its own if its header places it",
-        )
-        labels = _scan(f"labels-{name}", files, mask=True)
-        if labels is None:
-            return None
-        try:
-            labels = cut_like(labels_on(image, labels), image, cut)
-        except ReadError as error:
-            st.error(str(error))
-            return None
-        return labels.slice(index), _pick_classes(labels, name, classes)
-
-
-def _pick_classes(labels: Scan, name: str, classes: tuple[str, ...]) -> dict[int, int]:
-    label_values = [int(v) for v in np.unique(labels.values)]
-    try:
-        table = default_label_table(label_values, len(classes))
-    except ReadError as error:
-        st.warning(str(error))
-        table = dict.fromkeys(label_values, 0)
-    for label in label_values:
-        if label:
-            table[label] = st.selectbox(
-                f"Label {label} means",
-                range(len(classes)),
-                index=table[label],
-                format_func=classes.__getitem__,
-                key=f"label-{name}-{label}-{labels.name}",
-                help="Class of this number in the mask file",
+    st.session_state[state.PRIVATE] = True
+    kept, new, said = all_of_session(), [], []
+    roles = [role_of(name, own) or role_of(name, others) for name, _ in files]
+    for group in _together(files, roles):
+        upload = _numbered(tuple(files[n] for n in group))
+        if len(kept) + len(new) >= MOST_STACKS:
+            said.append(f"{upload.name} is left out: {MOST_STACKS} are kept at most; remove some first.")
+            continue
+        role = roles[group[0]]
+        _read(upload, mask=role is not None and role.mask)
+        if (total := sum(other.size for other in [*kept, *new, upload])) > MOST_BYTES:
+            said.append(
+                f"{upload.name} is left out: with it your files would take {total / 2**30:.1f} GB of memory, more than "
+                f"the {MOST_BYTES / 2**30:g} GB that a session has; remove some first."
             )
-    return table
+            continue
+        if upload.scan and role and not any(other.role == role for other in new):
+            upload.role = role
+        new.append(upload)
+    for upload in new:
+        for old in _replaced(kept, upload.role):
+            kept.remove(old)
+            said.append(
+                f"{upload.name} replaced {old.name} as {old.role}."
+                if old.role == upload.role
+                else f"{old.name}, the mask of what was replaced, is gone too."
+            )
+    kept += new
+    return said
+
+
+def _together(files: Sequence[tuple[str, bytes]], roles: Sequence[Role | None]) -> list[list[int]]:
+    """Indices of files that make one stack each; those whose names say that they show different things do not."""
+    try:
+        groups = _readers().together(*files) if len(files) > 1 else [[0]]
+    except ReaderDied:
+        groups = [[n] for n in range(len(files))]  # reading each says which one it was
+    apart: dict[object, list[int]] = {}
+    for group, members in enumerate(groups):
+        for n in members:
+            apart.setdefault((group, roles[n]), []).append(n)
+    return list(apart.values())
+
+
+def _numbered(files: tuple[tuple[str, bytes], ...]) -> Upload:
+    number = st.session_state.get(state.NUMBER, 0)
+    st.session_state[state.NUMBER] = number + 1
+    return Upload(number, files)
+
+
+def _replaced(kept: Sequence[Upload], role: Role | None) -> list[Upload]:
+    """Files whose place a new one of a role takes: that of the same role, and the mask of an image that goes."""
+    old = [upload for upload in kept if role is not None and upload.role == role]
+    if old and not role.mask:
+        old += [upload for upload in kept if upload.role == Role(role.modality, mask=True)]
+    return old
+
+
+def _read(upload: Upload, *, mask: bool) -> None:
+    """Decode the files of an upload as an image or as a mask."""
+    upload.scan, upload.refusal = None, ""
+    try:
+        upload.scan = _readers().read(*upload.files, mask=mask)
+    except ReadError as error:
+        upload.refusal = str(error)
+
+
+def assign(upload: Upload, role: Role) -> None:
+    """Say what a file shows; another one that did is no longer used. A file that becomes a mask is read again."""
+    before, upload.role = upload.role, role
+    if upload.scan is None or role.mask != (before is not None and before.mask):
+        _read(upload, mask=role.mask)
+    for other in all_of_session():
+        if other is not upload and other.role == role and upload.scan:
+            other.role = Role()
+
+
+def assign_by_name(modalities: Sequence[str]) -> None:
+    """Assign files that nothing was said of by their names, where no other file shows the same."""
+    for upload in all_of_session():
+        if upload.role is None and upload.scan:
+            role = role_of(upload.files[0][0], modalities)
+            if role and not any(other.role == role for other in all_of_session()):
+                assign(upload, role)
+
+
+def remove(upload: Upload) -> None:
+    """Forget a file."""
+    all_of_session().remove(upload)
+
+
+def of_role(role: Role) -> Upload | None:
+    """The file of a role that could be read; upper and lower case are alike."""
+    for upload in all_of_session():
+        own = upload.role
+        if own and own.mask == role.mask and own.modality.casefold() == role.modality.casefold() and upload.scan:
+            return upload
+    return None

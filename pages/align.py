@@ -35,7 +35,7 @@ st.markdown("Find out how well the model aligns one modality with the other, and
 st.caption(subject.title)
 sidebar.show_domain_notice(checkpoint, subject)
 if not decomposition.pairs:
-    st.info("Only one modality is given: there is nothing to align. Add the other one in the sidebar.")
+    sidebar.say_one_modality("there is nothing to align")
     st.stop()
 if not decomposition.aligned:
     st.info(sidebar.no_alignment(checkpoint))

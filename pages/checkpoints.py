@@ -70,21 +70,25 @@ with curves:
         )
 with own:
     st.markdown(
-        "A `.safetensors` file written by `train.py --export`. It stays in this session's memory, nothing in it is "
-        "executed, and it is added to the list in the sidebar."
+        "A `.safetensors` file written by `train.py --export`, or best.safetensors of a run. It is selected in the "
+        "sidebar at once, stays in this session's memory, and nothing in it is executed."
     )
-    file = st.file_uploader("Checkpoint", type="safetensors", key="bring", help="At most 128 MB")
-    if file is not None and st.session_state.get("brought") != file.file_id:
-        st.session_state["brought"] = file.file_id
+
+    def take() -> None:
+        """Add the uploaded file to the catalogue and select it, or keep why not."""
+        file = st.session_state["bring"]
+        st.session_state.pop("refused", None)
+        if file is None:
+            return
         try:
-            with st.spinner("Reading"):
-                catalogue.add_uploaded_checkpoint(sanitize(file.name, 80), file.getvalue())
+            added = catalogue.add_uploaded_checkpoint(sanitize(file.name, 80), file.getvalue())
         except CheckpointError as error:
             st.session_state["refused"] = str(error)
         else:
-            st.session_state.pop("refused", None)
-            st.rerun()
+            st.session_state[state.CHECKPOINT] = added
+
+    st.file_uploader("Checkpoint", key="bring", on_change=take, help="A .safetensors file of at most 128 MB")
     if refused := st.session_state.get("refused"):
         st.error(refused)
     for mine in st.session_state.get(state.OWN_CHECKPOINTS, {}):
-        st.success(f"{mine}: select it in the sidebar.")
+        st.success(f"{mine} is selected." if mine == name else f"{mine}: select it in the sidebar.")

@@ -81,7 +81,7 @@ elif decomposition.pairs:
                     f"Own, deformed and fused anatomy channels in the frame of {decomposition.names[i]}",
                 )
 else:
-    st.info("Only one modality is given: there is nothing to align or to fuse. Add the other one in the sidebar.")
+    sidebar.say_one_modality("there is nothing to align or to fuse")
 
 st.subheader("Masks")
 show(

@@ -28,7 +28,7 @@ st.markdown(
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
 shown = [(sidebar.short_title(checkpoint), checkpoint)]
-if request and (other := controls.pick_other(checkpoint, "other", needed=True)):
+if other := controls.pick_other(checkpoint, "other", needed=True):
     title = sidebar.short_title(other[1])
     shown.append((title if title != shown[0][0] else other[0], other[1]))
 
@@ -62,8 +62,8 @@ for title, _, evaluation, result in parts:
     st.subheader(title)
     if evaluation is None:
         st.caption(
-            f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`. "
-            f"{selected_on(result)}"
+            f"{'Until then, from' if request else 'From'} the checkpoint's card: {result.n_subjects} subjects of "
+            f"`{result.data}`. {selected_on(result)}"
         )
     d = result.dependence
     if d is None:

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import DARK, png
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import background_evaluation, components, controls, sidebar, state
+from dafnet_explorer import background_evaluation, components, controls, mixing, next_steps, sidebar, state
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.mix import hover_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
 from dafnet_explorer.figures.pixels import channel_colours
@@ -12,7 +13,7 @@ from dafnet_explorer.figures.pixels import channel_colours
 MAX_SIDE = 6  # rows and columns
 RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
 
-checkpoint = sidebar.current_checkpoint()
+checkpoint, subject = sidebar.current_selection()
 theme = sidebar.theme()
 
 st.title("Mix")
@@ -24,17 +25,39 @@ st.markdown(
     "of the column's modality. If content and style are disentangled, both are high in every cell."
 )
 sidebar.stop_without_factors(checkpoint)
-request = background_evaluation.pick_data(checkpoint, state.POPULATION)
-evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
-if evaluation is None:
+several = background_evaluation.has_data(checkpoint)
+if not several and subject is None:
+    next_steps.say_what_mix_needs(checkpoint)
     st.stop()
-statistics = evaluation.statistics
-if statistics is None or statistics.probe is None:
-    st.info("The modality cannot be probed on these data, so there are no scores.")
+own = mixing.pick_images(subject, several=several) == mixing.OWN
+request = None if own else background_evaluation.pick_data(checkpoint, state.POPULATION)
+
+
+def images_of(model: Checkpoint) -> mixing.Mixable | None:
+    return mixing.of_subject(model, subject) if own else mixing.of_request(model, request)
+
+
+if own:
+    st.caption(subject.title)
+    sidebar.show_domain_notice(checkpoint, subject)
+    if len(subject.images) < 2:
+        sidebar.say_one_modality("there is nothing to mix")
+        st.stop()
+data = images_of(checkpoint) if own or request else None
+if data is None:
     st.stop()
-e = statistics.encodings
-names = row_names(e)
-middle = [names.index(n) for n in names if f"slice {e.positions.max() // 2 + 1}," in n]
+e = data.encodings
+if own:
+    names, middle = list(e.names), list(range(len(e.names)))
+else:
+    names = row_names(e)
+    middle = [names.index(n) for n in names if f"slice {e.positions.max() // 2 + 1}," in n]
+if not data.probed:
+    st.info(
+        "From these images no probe of the modality can be made, which needs several subjects: there is no percentage, "
+        "and no random z."
+    )
+random = RANDOM if data.probed else {}
 left, right = st.columns(2)
 with left:
     rows = st.multiselect(
@@ -49,17 +72,19 @@ with left:
 with right:
     columns = st.multiselect(
         "Modality factors of",
-        [*names, *RANDOM],
-        [*(names[n] for n in middle[:4]), "random z 1"],
+        [*names, *random],
+        [*(names[n] for n in middle[:4]), *list(random)[:1]],
         max_selections=MAX_SIDE,
         key="mix-columns",
         bind="query-params",
         help="A random z is drawn from N(0, I); its modality is the one the probe predicts",
     )
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    seed = st.number_input(
-        "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Seed of the random number generator"
-    )
+    seed = 0
+    if random:
+        seed = st.number_input(
+            "Seed of random z", 0, 9999, 0, key="seed", bind="query-params", help="Seed of the random number generator"
+        )
     other = controls.pick_other(checkpoint, "mixed-with", needed=False)
 if not rows or not columns:
     st.info("Choose at least one anatomy and one modality factor.")
@@ -67,12 +92,12 @@ if not rows or not columns:
 
 rows_of_s = [names.index(n) for n in rows]
 columns_of_z = [RANDOM[n] if n in RANDOM else names.index(n) for n in columns]
-shown = [("checkpoint A", checkpoint, statistics)]
-if other and (theirs := background_evaluation.evaluation_of(other[1], request)):
-    if theirs.statistics is None or theirs.statistics.probe is None:
+shown = [("checkpoint A", checkpoint, data)]
+if other and (theirs := images_of(other[1])):
+    if theirs.probed != data.probed:
         st.info(f"{other[0]}: the modality cannot be probed on these data.")
     else:
-        shown.append((*other, theirs.statistics))
+        shown.append((*other, theirs))
 
 
 def select_cell(row: int, column: int) -> None:
@@ -80,9 +105,9 @@ def select_cell(row: int, column: int) -> None:
     st.session_state["mix-row"], st.session_state["mix-column"] = max(row - 1, 0), max(column - 1, 0)
 
 
-for n, (title, model, model_statistics) in enumerate(shown):
-    mixed = background_evaluation.mixture(model, request, model_statistics, rows_of_s, columns_of_z, seed)
-    encodings = model_statistics.encodings
+for n, (title, model, images) in enumerate(shown):
+    mixed = images.mixture(rows_of_s, columns_of_z, seed)
+    encodings = images.encodings
     styles = [encodings.images[k] if k >= 0 else None for k in columns_of_z]
     reached = [encodings.names[m] for m in mixed.modalities]
     picture = mixture_sheet(
@@ -105,10 +130,9 @@ for n, (title, model, model_statistics) in enumerate(shown):
         cell = st.session_state.get("mix-row", 0), st.session_state.get("mix-column", 0)
         components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=select_cell)
     dice, reached_share, agreement = mixed.means
-    st.caption(
-        f"Mean over cells: kept {dice:.3f}, modality reached {reached_share:.3f}, channels unchanged {agreement:.3f}."
-    )
-    about = background_evaluation.about(model, request, seed=seed)
+    reached_text = f"modality reached {reached_share:.3f}, " if images.probed else ""
+    st.caption(f"Mean over cells: kept {dice:.3f}, {reached_text}channels unchanged {agreement:.3f}.")
+    about = images.about(seed=seed)
     with st.container(horizontal=True):
         controls.download(
             "This sheet (PNG)",
@@ -145,12 +169,10 @@ def inspect_cell() -> None:
             bind="query-params",
             help="The cell's column",
         )
-    mixed = background_evaluation.mixture(checkpoint, request, statistics, rows_of_s, columns_of_z, seed)
+    mixed = data.mixture(rows_of_s, columns_of_z, seed)
     image, modality = mixed.made.images[r, k], e.names[mixed.modalities[k]]
     reencoded = decompose(checkpoint.model, image[None], (checkpoint.config.modalities.index(modality),))
-    own = background_evaluation.mixture(
-        checkpoint, request, statistics, rows_of_s[r : r + 1], rows_of_s[r : r + 1], seed
-    )
+    own = data.mixture(rows_of_s[r : r + 1], rows_of_s[r : r + 1], seed)
     text = hover_text(e.anatomies[rows_of_s[r]], reencoded, checkpoint.config.classes)
     style = e.images[columns_of_z[k]] if columns_of_z[k] >= 0 else None
     st.plotly_chart(
@@ -158,8 +180,9 @@ def inspect_cell() -> None:
         key="mix-closer",
         alt="Linked views of one cell; channels before and after, and the mask, under the cursor",
     )
+    reached = f"reached {mixed.reached[r, k]:.1%}, " if data.probed else ""
     st.caption(
-        f"Scored as {modality}: kept {mixed.made.dice[r, k]:.3f} (Dice), reached {mixed.reached[r, k]:.1%}, "
+        f"Scored as {modality}: kept {mixed.made.dice[r, k]:.3f} (Dice), {reached}"
         f"channels unchanged {mixed.made.agreement[r, k]:.3f}."
     )
 

@@ -40,6 +40,8 @@ request = background_evaluation.pick_data(checkpoint, state.POPULATION)
 evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
 result = evaluation.result if evaluation else next(iter(checkpoint.metrics.values()), None)
 if result is None:
+    if request is None:
+        st.info("No results are stored in this checkpoint either.")
     st.stop()
 z = result.z or "posterior mean"
 about = (
@@ -49,8 +51,8 @@ about = (
 )
 if evaluation is None:
     st.caption(
-        f"Until then, from the checkpoint's card: {result.n_subjects} subjects of `{result.data}`. "
-        f"{selected_on(result)}"
+        f"{'Until then, from' if request else 'From'} the checkpoint's card: {result.n_subjects} subjects of "
+        f"`{result.data}`. {selected_on(result)}"
     )
 
 st.subheader("The modality in z")
@@ -157,9 +159,8 @@ readings = background_evaluation.readings(checkpoint, request, evaluation.statis
 if readings:
     st.subheader("Other properties in z and s")
     st.markdown(
-        "The phantom's ground truth is known, so other properties can be predicted too. Contrast and noise belong to "
-        "z, the heart's size to s. Held-out accuracy or R² (0: no better than the mean; may be negative), with 95 % "
-        "intervals."
+        "Other properties of these subjects are known, so they can be predicted too. Contrast and noise belong to z, "
+        "sizes to s. Held-out accuracy or R² (0: no better than the mean; may be negative), with 95 % intervals."
     )
     st.dataframe(reading_rows(readings), hide_index=True)
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dafnet_explorer import controls, sidebar
+from dafnet_explorer import controls, next_steps, sidebar
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.start import start_sheet
 
@@ -48,6 +48,6 @@ with right:
     )
     st.markdown(
         "All its channels, the warp, fused anatomies, masks and errors, with their numbers.\n\n"
-        "Or select another subject or slice in the sidebar, or upload **your own pair** under *My files*. "
-        "`python train.py --help` shows how to train a model."
+        "Or select another subject or slice in the sidebar. `python train.py --help` shows how to train a model."
     )
+    next_steps.offer_own_data()

@@ -327,7 +327,7 @@ picture, why = None, ""
 if cheats and not subject.tissues:
     counter_example.offer_phantom(checkpoint)
 elif station.two and not decomposition.pairs:
-    why = "This station needs two modalities: add an image of the other one in the sidebar."
+    why = "This station needs two modalities: add an image of another one under *Your data*, at the top of this page."
 elif station.section == "Sec. III-B" and not decomposition.aligned:
     why = sidebar.no_alignment(checkpoint)
 elif needs_samples and subject.uploaded:

@@ -6,7 +6,7 @@ from dafnet_core.analysis.truth import dci
 from dafnet_core.checkpoints.card import options, selected_on
 from dafnet_core.drawing import DARK
 from dafnet_core.evaluation.measures.style import SUBJECTS
-from dafnet_explorer import background_evaluation, controls, provenance, sidebar, subjects
+from dafnet_explorer import background_evaluation, controls, next_steps, provenance, sidebar, subjects
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.texts import cell
@@ -28,9 +28,12 @@ if source is None:
     st.info(
         "This page needs subjects whose properties are known: contrast, noise, sizes, positions, breathing. Of images "
         f"of {' and '.join(checkpoint.config.modalities)} nobody knows them; only synthetic images have them. Select a "
-        "checkpoint that was trained on such images in the sidebar, such as cardiac-film. What z and s tell about the "
-        "modality is on the page Probe, for this checkpoint too."
+        "checkpoint that was trained on such images. What z and s tell about the modality is on the page Probe, for "
+        "this checkpoint too."
     )
+    next_steps.offer_checkpoint(next_steps.has_samples, "A checkpoint of images whose properties are known")
+    st.page_link("pages/probe.py", label="The modality predicted from z and from s: Probe →")
+    next_steps.offer_card(checkpoint)
     st.stop()
 
 

@@ -90,8 +90,9 @@ class Mixed:
 
     Attributes:
         made: the images.
-        modalities: (K,) index of each column's modality: that of its image, or the one predicted by the probe.
-        reached: (R, K) the probe's probability that the z of an image, encoded again, is of its column's modality.
+        modalities: (K,) index in the encodings of each column's modality: its image's, or the one that a probe names.
+        reached: (R, K) the probe's probability that the z of an image, encoded again, is of its column's modality; NaN
+            without a probe.
         z: (K, n_z) of the columns.
     """
 
@@ -109,7 +110,7 @@ class Mixed:
 def mix_rows(
     model: FactorModel,
     encodings: Encodings,
-    probe: Probe,
+    probe: Probe | None,
     rows: Sequence[int],
     columns: Sequence[int],
     *,
@@ -120,20 +121,28 @@ def mix_rows(
     Probabilities come from the classifier that was not fitted on the subject of the anatomy.
 
     Args:
-        model: the one that made `encodings`, for which the index of a modality is the same.
-        probe: of the modality in `encodings`.
+        model: the one that made `encodings`.
+        probe: of the modality in `encodings`; None where there are too few subjects for one.
         rows: of the anatomies, at least one.
         columns: of the modality factors; one below 0 is a random z from N(0, I), -1 the first of `seed`.
         seed: of random z.
+
+    Raises:
+        ValueError: a random z without a probe, which names the modality whose encoder encodes its images.
     """
+    if probe is None and min(columns) < 0:
+        raise ValueError("a random z has no modality without a probe; give rows of the encodings")
     rng = np.random.default_rng(seed)
     drawn = rng.standard_normal((max([0, *(-k for k in columns)]), encodings.z.shape[1]))
     z = np.stack([encodings.z[k] if k >= 0 else drawn[-k - 1] for k in columns])
     subjects = encodings.subjects[list(rows)]
-    named = probe.classify(z, np.repeat(subjects[0], len(z)))
+    named = probe.classify(z, np.repeat(subjects[0], len(z))) if probe else ()
     modalities = tuple(int(encodings.modality[k]) if k >= 0 else int(named[n]) for n, k in enumerate(columns))
     s = np.eye(encodings.channels, dtype=np.float32)[encodings.anatomies[list(rows)]].transpose(0, 3, 1, 2)
-    made = mix(model, np.ascontiguousarray(s), z, modalities)
+    own = [model.config.modalities.index(encodings.names[m]) for m in modalities]
+    made = mix(model, np.ascontiguousarray(s), z, own)
+    if probe is None:
+        return Mixed(made, modalities, np.full(made.dice.shape, np.nan), z)
     probabilities = probe.probability(made.z.reshape(-1, z.shape[1]), np.repeat(subjects, len(z)))
     places = [probe.classes.index(m) for m in modalities]
     reached = probabilities.reshape(len(rows), len(z), -1)[:, np.arange(len(z)), places]

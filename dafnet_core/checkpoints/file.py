@@ -33,11 +33,41 @@ from dafnet_core.typed_json import from_json, need
 FORMAT = 1
 MAX_BYTES = 512 * 2**20
 MAX_HEADER = 8 * 2**20  # shipped ones have 40 KB; names of subjects make it longer
+_NOT_WHOLE = "not a whole safetensors file"
 MAX_MAP = 32 * 2**20  # values of the largest feature map of one slice: 128 MB in float32
+
+
+_EXPORT = "`python train.py --out RUN --resume --export FILE.safetensors`"
+_FOREIGN = (  # how files begin that are taken for checkpoints; what they are, and what to do
+    (
+        (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+        "it holds pickled Python objects, as .pt, .pth and .ckpt files do; they can run code and are never opened",
+        f"give best.safetensors of the training run, or export it: {_EXPORT}",
+    ),
+    (
+        (b"\x89HDF",),
+        "it is an HDF5 file, as Keras writes",
+        f"give a checkpoint that this program trained: {_EXPORT}",
+    ),
+)
 
 
 class CheckpointError(ValueError):
     """A file is not a checkpoint of this project, or is truncated; the message names the remedy."""
+
+
+class _Refused(ValueError):
+    """What is wrong with a checkpoint that has a remedy of its own."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        super().__init__(wrong)
+        self.remedy = remedy
+
+
+def _refusal(path: str, error: Exception, what: str = "") -> CheckpointError:
+    """The error for a file in a sentence: `what` it is not, the cause and the remedy."""
+    cause, remedy = sanitize(str(error)), getattr(error, "remedy", "train or export it again")
+    return CheckpointError(f"{path}: {what} ({cause}); {remedy}" if what else f"{path}: {cause}; {remedy}")
 
 
 @dataclass(frozen=True)
@@ -150,9 +180,7 @@ def from_bytes(data: bytes, path: str) -> Checkpoint:
         header = _header(data)
         texts = header.pop("__metadata__", {})
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: not a whole safetensors file ({sanitize(str(error))}); train or export it again"
-        ) from error
+        raise _refusal(path, _foreign(data) or error, _NOT_WHOLE) from error
     try:
         config, preparation, facts = described(texts)
         with torch.device("meta"):
@@ -161,16 +189,19 @@ def from_bytes(data: bytes, path: str) -> Checkpoint:
         tensors = from_safetensors(data)
         check_finite(tensors)
     except SafetensorError as error:
-        raise CheckpointError(
-            f"{path}: not a whole safetensors file ({sanitize(str(error))}); train or export it again"
-        ) from error
+        raise _refusal(path, error, _NOT_WHOLE) from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {sanitize(str(error))}; train or export it again") from error
+        raise _refusal(path, error) from error
     floats = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(floats, assign=True)
     model.eval().to(memory_format=torch.channels_last)
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     return Checkpoint(model, preparation, digest=digest, **facts)
+
+
+def _foreign(data: bytes) -> _Refused | None:
+    """What a file is that begins like one of another kind; None where that is unknown."""
+    return next((_Refused(what, remedy) for heads, what, remedy in _FOREIGN if data.startswith(heads)), None)
 
 
 def _header(data: bytes) -> dict[str, Any]:
@@ -192,6 +223,12 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
     Raises:
         ValueError: another format, something missing, or an invalid value.
     """
+    if "dafnet_format" not in texts:
+        raise _Refused(
+            f"format none, expected {FORMAT}: it is a safetensors file of another program, which does not say what its "
+            "networks are",
+            f"give a checkpoint that this program trained: {_EXPORT}",
+        )
     try:
         values = {key: parse(text) for key, text in texts.items()}
     except TypeError:
@@ -200,7 +237,10 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
         raise ValueError(f"its metadata are not JSON ({error})") from error
     version = values.get("dafnet_format", "none")
     if type(version) is not int or version != FORMAT:
-        raise ValueError(f"format {sanitize(str(version), 20)}, expected {FORMAT}")
+        raise _Refused(
+            f"format {sanitize(str(version), 20)}, expected {FORMAT}: another version of this program wrote it",
+            f"open it with that version, or export it again with this one: {_EXPORT}",
+        )
     method = values.get("method", "dafnet")
     need(method in trainable(), method, "method", f"one of {', '.join(trainable())}")
     if missing := sorted({"model", "preparation", "colours", "training", "metrics", "versions"} - set(values)):

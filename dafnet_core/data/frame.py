@@ -176,11 +176,40 @@ def nearest_position(scan: Scan, item: Slice) -> tuple[int, float]:
     Raises:
         ValueError: an affine is missing.
     """
+    index = int(np.clip(np.rint(_level(scan, item)), 0, scan.slices - 1))
+    return index, slice_distance(scan, index, item)
+
+
+def slice_distance(scan: Scan, index: int, item: Slice) -> float:
+    """How far a slice of another scan lies from a slice of this one, mm, at the former's centre.
+
+    Raises:
+        ValueError: an affine is missing.
+    """
+    level = _level(scan, item)
+    assert scan.affine is not None  # or there were no level
+    return (level - index) * abs(float(scan.affine[:3, 2] @ slice_normal(scan.affine)))
+
+
+def _level(scan: Scan, item: Slice) -> float:
     if scan.affine is None or item.affine is None or item.centre is None:
         raise ValueError("an affine is missing")
-    level = float((np.linalg.inv(scan.affine) @ np.array([*item.centre, 1]))[2])
-    index = int(np.clip(np.rint(level), 0, scan.slices - 1))
-    return index, (level - index) * abs(float(scan.affine[:3, 2] @ slice_normal(scan.affine)))
+    return float((np.linalg.inv(scan.affine) @ np.array([*item.centre, 1]))[2])
+
+
+def slice_height(item: Slice) -> float | None:
+    """Position of a slice's centre along its normal, patient mm; None where unknown."""
+    return None if item.affine is None or item.centre is None else float(item.centre @ slice_normal(item.affine))
+
+
+def nearest_rank(index: int, count: int, others: int) -> int:
+    """The slice of another stack at the same share of its length, where no header says where slices lie.
+
+    >>> nearest_rank(3, 7, 13)
+    6
+    """
+    share = index / (count - 1) if count > 1 else 0.5
+    return round(share * (others - 1))
 
 
 def grid_distance(scan: Scan, other: Scan) -> float:
@@ -271,7 +300,7 @@ def extent(scan: Scan) -> str:
     """Slices and pixels of a scan in words, with mm where they are known."""
     rows, columns = scan.values.shape[2:]
     size = f" of {scan.spacing[0]:.4g} x {scan.spacing[1]:.4g} mm" if scan.spacing else ""
-    return f"{scan.slices} slices of {rows} x {columns} pixels{size}"
+    return f"{scan.slices} slice{'s' if scan.slices > 1 else ''} of {rows} x {columns} pixels{size}"
 
 
 def check_overlap(frame: Frame, stacks: Sequence[tuple[str, Sequence[Slice]]]) -> None:

@@ -11,16 +11,17 @@ import os
 import queue
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from threading import Event, Timer
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 
 from dafnet_core.data import readers
+from dafnet_core.data.file_groups import together
 from dafnet_core.data.formats.orientation import StoredGrid
 from dafnet_core.data.formats.scan import ReadError, Scan, quoted
 
@@ -28,6 +29,7 @@ SECONDS = 30  # no file within the limits takes more than a few on an idle machi
 MEGABYTES = 1024  # of addresses, of which an idle reader has about 250
 _PROGRAM = "from dafnet_core.data.reader_process import serve; serve()"
 _ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
 
 
 class ReaderDied(ReadError):
@@ -53,13 +55,23 @@ class Reader:
             ReaderDied: the process crashed or took too long; the next file is read by another one.
             ReadError: as `readers.read`.
         """
+        answer = self._within_limits(files, lambda: self._ask(files, mask))
+        if isinstance(answer, str):
+            raise ReadError(answer)
+        return answer
+
+    def together(self, *files: tuple[str, bytes]) -> list[list[int]]:
+        """As `file_groups.together`; raises ReaderDied."""
+        return self._within_limits(files, lambda: self._request(files, group=True)["groups"])
+
+    def _within_limits(self, files: tuple[tuple[str, bytes], ...], ask: Callable[[], T]) -> T:
         if self._process.poll() is not None:
             self._restart()  # it died while idle, not because of these files
         late = Event()
         timer = Timer(self._seconds, self._stop, (late,))
         timer.start()
         try:
-            answer = self._ask(files, mask)
+            return ask()
         except (EOFError, OSError, ValueError, MemoryError):
             self._restart()
             what = "crashed the decoder, and nothing else"
@@ -70,9 +82,6 @@ class Reader:
             ) from None
         finally:
             timer.cancel()
-        if isinstance(answer, str):
-            raise ReadError(answer)
-        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -98,16 +107,21 @@ class Reader:
         late.set()
         self._process.kill()
 
-    def _ask(self, files: tuple[tuple[str, bytes], ...], mask: bool) -> Scan | str:
-        to, back = cast(BinaryIO, self._process.stdin), cast(BufferedReader, self._process.stdout)
-        _send(to, {"names": [name for name, _ in files], "sizes": [len(data) for _, data in files], "mask": mask})
+    def _request(self, files: tuple[tuple[str, bytes], ...], **asked: bool) -> dict[str, Any]:
+        """Send files; what follows the answer is left in the pipe."""
+        to = cast(BinaryIO, self._process.stdin)
+        _send(to, {"names": [name for name, _ in files], "sizes": [len(data) for _, data in files], **asked})
         for _, data in files:
             to.write(data)
         to.flush()
-        answer = _receive(back)
+        return _receive(cast(BinaryIO, self._process.stdout))
+
+    def _ask(self, files: tuple[tuple[str, bytes], ...], mask: bool) -> Scan | str:
+        answer = self._request(files, mask=mask)
         if "refused" in answer:
             return answer["refused"]
         values = np.empty(answer["shape"], np.int32 if mask else np.float32)
+        back = cast(BufferedReader, self._process.stdout)
         if back.readinto(values.data.cast("B")) < values.nbytes:
             raise EOFError
         return Scan(
@@ -134,9 +148,19 @@ class Readers:
 
     def read(self, *files: tuple[str, bytes], mask: bool = False) -> Scan:
         """As `Reader.read`."""
+        with self._reader() as reader:
+            return reader.read(*files, mask=mask)
+
+    def together(self, *files: tuple[str, bytes]) -> list[list[int]]:
+        """As `Reader.together`."""
+        with self._reader() as reader:
+            return reader.together(*files)
+
+    @contextmanager
+    def _reader(self) -> Iterator[Reader]:
         reader = self._idle.get()
         try:
-            return reader.read(*files, mask=mask)
+            yield reader
         finally:
             self._idle.put(reader)
 
@@ -170,7 +194,10 @@ def serve(read: Callable[..., Scan] = readers.read) -> None:
             return
         files = [(name, requests.read(size)) for name, size in zip(asked["names"], asked["sizes"], strict=True)]
         try:
-            _answer(answers, read(*files, mask=asked["mask"]))
+            if asked.get("group"):
+                _send(answers, {"groups": together(files)})
+            else:
+                _answer(answers, read(*files, mask=asked["mask"]))
         except ReadError as error:
             _send(answers, {"refused": str(error)})
         answers.flush()

@@ -1,4 +1,4 @@
-"""Custom components: clickable tiles, a frame slider, two images over each other, draggable control points, a brush.
+"""Custom components: clickable tiles, sliders, two images over each other, points, a brush, a memory for file names.
 
 Plain JavaScript in Streamlit components v2, without build step or external files. The state is in the browser and is
 sent to Python when the pointer is released; Python stores it by image, so that it survives reruns and page changes.
@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent
 MAX_STORED = 8  # images whose edits or warps are stored per session
 MAX_POINTS = 20_000  # of all strokes on one image; more than manual drawing needs
 POINTS_OF_RESHAPE = 100  # as many points of strokes a reshaped channel counts as, for its time
+MAX_NAMES = 16  # that a tab remembers
 LEVELS = 255
 
 
@@ -279,3 +280,22 @@ def _is_valid(action: Action, channels: int) -> bool:
         and abs(action.grow) <= MAX_GROWTH
         and max(abs(action.dx), abs(action.dy)) <= MAX_MOVE
     )
+
+
+def remember(names: Sequence[str] | None, key: str) -> None:
+    """Keep names in the sessionStorage of the browser's tab, which outlives a reload and is in no link.
+
+    Args:
+        names: to keep from now on; None to keep what is there, and to ask for it.
+    """
+    _component("remember")(
+        key=key,
+        on_names_change=lambda: None,
+        data={"names": None if names is None else list(names), "asked": bool(remembered(key))},
+    )
+
+
+def remembered(key: str) -> tuple[str, ...]:
+    """Names that the browser's tab had when the session began, at most MAX_NAMES; () before it has answered."""
+    told = st.session_state.get(key, {}).get("names")
+    return tuple(str(name) for name in told[:MAX_NAMES]) if isinstance(told, list) else ()

@@ -42,7 +42,7 @@ def mixture_sheet(
         anatomies: (H, W) channel indices of each row.
         titles: of the rows and of the columns.
         styles: (H, W) image that each column's z is of; None for a random z.
-        reached: (R, K) the probe's probability of the column's modality.
+        reached: (R, K) the probe's probability of the column's modality; NaN without a probe.
         modalities: name of each column's modality.
         palette: a colour for each channel.
     """
@@ -54,7 +54,8 @@ def mixture_sheet(
         for k, name in enumerate(modalities):
             dice = "n/a" if np.isnan(mixture.dice[r, k]) else f"{mixture.dice[r, k]:.2f}"
             title = titles[1][k] if not r and styles[k] is None else ""
-            row.append(Tile(grey(mixture.images[r, k]), title, f"kept {dice}, {name} {reached[r, k]:.0%}"))
+            score = "" if np.isnan(reached[r, k]) else f" {reached[r, k]:.0%}"
+            row.append(Tile(grey(mixture.images[r, k]), title, f"kept {dice}, {name}{score}"))
         rows.append(row)
     return sheet(rows, ["z of", *titles[0]], side=140, theme=theme)
 
@@ -100,7 +101,7 @@ def mixture_rows(
             "modality": modalities[k],
             "kept (Dice)": float(mixed.made.dice[r, k]),
             "channels that stay": float(mixed.made.agreement[r, k]),
-            "reached": float(mixed.reached[r, k]),
+            "reached": None if np.isnan(mixed.reached[r, k]) else float(mixed.reached[r, k]),
         }
         for r, row in enumerate(rows)
         for k, column in enumerate(columns)

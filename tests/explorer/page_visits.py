@@ -25,8 +25,34 @@ def png_file(name, seed=0, size=(100, 80), mask=False):
     return name, buffer.getvalue(), "image/png"
 
 
+def npy_file(name, shape, seed=0):
+    np.save(buffer := io.BytesIO(), np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+    return name, buffer.getvalue(), "application/octet-stream"
+
+
 def page_text(app):
     return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
+
+
+def choose_own_files(app):
+    """Select the user's files, whose area opens."""
+    if "source" in [group.key for group in app.sidebar.button_group]:
+        app.sidebar.button_group(key="source").set_value("My files")
+    return app.run()
+
+
+def drop(app, *files):
+    """Drop files, (name, content, type) each, all at once into the area of the user's files."""
+    (zone,) = [uploader for uploader in app.main.file_uploader if uploader.key.startswith("drop-")]
+    zone.set_value(list(files))
+    return app.run()
+
+
+def shows(app, name, role):
+    """Say by hand what a file shows."""
+    number = next(u.number for u in app.session_state["uploads"] if u.plain_name == name)
+    app.selectbox(key=f"shows-{number}").set_value(role)
+    return app.run()
 
 
 def wait_for_jobs(app):

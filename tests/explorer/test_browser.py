@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_a_real_pair_is_decomposed_and_its_numbers_are_downloaded(server, page, 
     import nibabel
 
     files = []
-    for channel, name in ((0, "t1"), (2, "flair")):
+    for channel, name in ((0, "cine"), (2, "lge")):
         volume = nibabel.load(real_data / "open_ms_mni" / "imagesTr" / f"patient19_000{channel}.nii.gz")
         files.append(tmp_path / f"{name}.nii.gz")
         nibabel.save(volume.slicer[:, :, 70:71], files[-1])
@@ -92,20 +93,22 @@ def test_choices_and_uploads_survive_a_change_of_page(server, page, tmp_path):
     expect_picture(page, "Each modality's image and its anatomy channels")
     page.get_by_text("Phantom subject 5, slice 4 of 8").first.wait_for()
     picture = np.random.default_rng(0).integers(0, 255, (90, 120), np.uint8)
-    Image.fromarray(picture).save(tmp_path / "mine.png")
-    upload(page, [tmp_path / "mine.png"])
+    Image.fromarray(picture).save(tmp_path / "my-cine.png")
+    upload(page, [tmp_path / "my-cine.png"])
     expect_picture(page, "Fused masks on the uploaded")
     page.get_by_test_id("stSidebarNav").get_by_text("Start").click()
     expect_picture(page, "For each modality: the image")
-    page.get_by_test_id("stMain").get_by_text("mine.png").first.wait_for()
+    page.get_by_test_id("stMain").locator("code:visible", has_text="my-cine.png").first.wait_for()
 
 
 def test_a_dicom_file_as_both_modalities_agrees_with_itself(server, page, tmp_path):
     from pydicom.data import get_testdata_file
 
-    file = get_testdata_file("MR_small.dcm", download=False)
+    files = [tmp_path / f"{name}.dcm" for name in ("cine", "LGE")]  # of one series, but their names tell them apart
+    for file in files:
+        file.write_bytes(Path(get_testdata_file("MR_small.dcm", download=False)).read_bytes())
     page.goto(f"{server[0]}/decompose")
-    upload(page, [file, file])
+    upload(page, files)
     expect_decomposed(page)
     with downloaded_numbers(page, tmp_path) as found:
         assert np.array_equal(found["images"][0], found["images"][1])
@@ -230,33 +233,35 @@ def test_a_second_file_is_not_lost_when_the_first_one_s_run_begins(server, page)
     page.goto(f"{server[0]}/traverse")
     expect_picture(page, "Images over z")
     page.get_by_role("radio", name="My files").click()
-    sidebar = page.get_by_test_id("stSidebar")
-    for slot in ("cine", "LGE"):
+    for name in ("cine", "LGE"):
         np.save(content := io.BytesIO(), np.arange(4800.0).reshape(60, 80))
-        file = {"name": f"{slot}.npy", "mimeType": "application/octet-stream", "buffer": content.getvalue()}
-        sidebar.locator(f".st-key-file-{slot} input[type=file]").set_input_files(file)
+        file = {"name": f"{name}.npy", "mimeType": "application/octet-stream", "buffer": content.getvalue()}
+        page.locator(".st-key-drop input[type=file]").set_input_files(file)
     for _ in range(200):
         if asked[1:] and sent:
             break
         page.wait_for_timeout(50)
     sent[0].continue_()
-    sidebar.get_by_text("Mask of LGE (optional)").wait_for()
+    page.get_by_test_id("stMain").get_by_text("cine.npy; LGE.npy").wait_for()
 
 
 @pytest.mark.trust
 def test_names_of_files_are_shown_as_they_are_and_never_as_markup(server, page):
     """Also of a refused file, whose sentence begins with its name."""
-    name = "1. **x** _y_ [a](b) www.evil.example a@evil.example :lock: $x$ --<img src=x>.npy"
+    from playwright.sync_api import expect
+
+    name = "1. **x** _y_ [a](b) www.evil.example a@evil.example :lock: $x$ --<img src=x> cine.npy"
     np.save(content := io.BytesIO(), np.arange(4800.0).reshape(60, 80))
     page.goto(f"{server[0]}/decompose")
     page.get_by_role("radio", name="My files").click()
-    for slot, data in (("cine", content.getvalue()), ("LGE", b"no picture")):
-        file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
-        page.locator(f".st-key-file-{slot} input[type=file]").set_input_files(file)
+    contents = content.getvalue(), b"no picture"
+    files = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for data in contents]
+    page.locator(".st-key-drop input[type=file]").set_input_files(files)
     shown = clean_name(name)
-    page.get_by_test_id("stSidebar").get_by_role("alert").get_by_text(shown).wait_for()
-    page.get_by_test_id("stMain").get_by_text(shown).wait_for()
-    assert page.locator("code", has_text=shown).count() == 2
+    area, main = page.locator(".st-key-your-data"), page.get_by_test_id("stMain")
+    area.get_by_role("alert").get_by_text(shown).wait_for()
+    main.get_by_text("This checkpoint was trained on").wait_for()
+    expect(main.locator("code", has_text=shown)).to_have_count(4)  # a row each, the refusal, and what is shown
     for part in ("a[href*=evil]", "img[src=x]", ".katex", "[data-testid=stIconMaterial]:text-is('lock')"):
         assert page.locator(part).count() == 0, part
     for part in ("em", "strong"):

@@ -46,8 +46,10 @@ def test_what_is_chosen_is_in_the_link():
             "'Subject'",
             "'Data'",
             "'Link slices by position'",
-            "f'Volume of {name}'",
-            "f'Volume of {name}'",
+            "'Shows'",
+            "'Slices along'",
+            "label",  # of a volume
+            "label",
             "f'Slice of {name}'",
             "f'Label {label} means'",
             "'Numbers of evaluate'",

@@ -1,8 +1,13 @@
 """Every page by Streamlit's own test client: no exception, and the same numbers as the core's."""
 
+import io
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from page_visits import ROOT, SHIPPED, page_text
+from safetensors.torch import save as to_safetensors
 
 from dafnet_core.analysis.decompose import overlaps
 from dafnet_core.methods.decomposition import decompose
@@ -10,6 +15,7 @@ from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer import catalogue, subjects
 from dafnet_explorer.figures.checkpoints import log_figure
 from dafnet_explorer.figures.texts import weights_licence
+from tests.helpers.checkpoint_bytes import edited
 
 
 @pytest.mark.slow
@@ -90,20 +96,51 @@ def test_a_licence_that_is_not_known_is_shown_as_it_is_recorded():
     assert weights_licence("CC-BY 4.0") == "CC-BY 4.0"
 
 
-def test_an_uploaded_checkpoint_can_be_chosen_and_a_bad_one_changes_nothing(app):
+def test_a_valid_uploaded_checkpoint_is_selected_at_once_and_a_bad_one_changes_nothing(app):
     app.run().switch_page("pages/checkpoints.py").run()
     app.file_uploader(key="bring").upload("bad.safetensors", b"\x08" + bytes(20), "application/octet-stream")
     app.run()
     assert "bad.safetensors" in app.error[0].value
     assert "uploaded" not in " ".join(app.sidebar.selectbox(key="checkpoint").options)
-    shipped = (ROOT / "checkpoints" / "cardiac-spade.safetensors").read_bytes()
+    shipped = (ROOT / "checkpoints" / "brain-spade.safetensors").read_bytes()
     app.file_uploader(key="bring").upload("mine.safetensors", shipped, "application/octet-stream")
     app.run()
     assert not app.error
-    app.sidebar.selectbox(key="checkpoint").set_value("mine (uploaded)")
+    assert not app.exception
+    assert app.sidebar.selectbox(key="checkpoint").value == "mine (uploaded)"
+    assert app.metric[0].value == "SPADE"
+    assert "mine (uploaded) is selected." in [s.value for s in app.success]
+    app.sidebar.selectbox(key="checkpoint").set_value("cardiac-film")
+    app.run()  # it is not selected again
+    assert app.sidebar.selectbox(key="checkpoint").value == "cardiac-film"
+    assert "mine (uploaded): select it in the sidebar." in [s.value for s in app.success]
+
+
+def other_files():
+    """Files that are taken for checkpoints: their names, contents, and what is said of them."""
+    torch.save({"model": torch.zeros(3)}, whole := io.BytesIO())
+    weights = to_safetensors({"unet.weight": torch.zeros(2, 2)}, {"format": "pt"})
+    shipped = SHIPPED.read_bytes()
+    export = "`python train.py --out RUN --resume --export FILE.safetensors`"
+    return [
+        ("best.pt", whole.getvalue(), "pickled Python objects", f"or export it: {export}"),
+        ("epoch=3.ckpt", pickle.dumps({"state_dict": {}}), "pickled Python objects", f"or export it: {export}"),
+        ("weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file, as Keras writes", export),
+        ("diffusion.safetensors", weights, "of another program", f"that this program trained: {export}"),
+        ("old.safetensors", edited(shipped, dafnet_format=0), "format 0, expected 1: another version", export),
+    ]
+
+
+@pytest.mark.parametrize(("name", "data", "what", "remedy"), other_files(), ids=lambda v: v if type(v) is str else "")
+def test_other_kinds_of_checkpoints_are_refused_with_a_remedy(app, name, data, what, remedy):
+    app.run().switch_page("pages/checkpoints.py").run()
+    app.file_uploader(key="bring").upload(name, data, "application/octet-stream")
     app.run()
     assert not app.exception
-    assert app.metric[0].value == "SPADE"
+    (error,) = app.error
+    assert error.value.startswith(f"{name}: ")
+    assert what in error.value
+    assert remedy in error.value
 
 
 def test_a_run_can_be_selected_and_shows_its_curves(app, tmp_path, monkeypatch):

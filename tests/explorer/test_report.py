@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
-from page_visits import ROOT, open_app
+from page_visits import ROOT, drop, open_app
 from PIL import Image
 
 from dafnet_core.analysis.decompose import channel_classes
@@ -288,8 +288,7 @@ def test_the_page_takes_uploads_and_uploaded_checkpoints(downloads):
     assert not downloads
     buffer = io.BytesIO()
     Image.fromarray(np.arange(8000, dtype=np.uint8).reshape(100, 80)).save(buffer, "PNG")
-    app.sidebar.file_uploader(key="file-FLAIR").upload("Jane-Doe.png", buffer.getvalue(), "image/png")
-    app.run()
+    drop(app, ("Jane-Doe-FLAIR.png", buffer.getvalue(), "image/png"))
     assert not app.exception
     found = opened(downloads[-1]())
     assert json.loads(found["settings.json"])["link"] is None
@@ -299,8 +298,7 @@ def test_the_page_takes_uploads_and_uploaded_checkpoints(downloads):
     app.switch_page("pages/checkpoints.py").run()
     app.file_uploader(key="bring").upload("Jane-s.safetensors", shipped, "application/octet-stream")
     app.run()
-    app.sidebar.selectbox(key="checkpoint").set_value("Jane-s (uploaded)")
-    app.run().switch_page("pages/report.py").run()
+    app.switch_page("pages/report.py").run()
     assert not app.exception
     found = opened(downloads[-1]())
     assert json.loads(found["settings.json"])["link"] is None

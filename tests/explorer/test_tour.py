@@ -1,15 +1,12 @@
 """The tour by Streamlit's own test client, and the lesson's links, minutes and quotations by its text."""
 
 import ast
-import io
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
-import numpy as np
 import pytest
-from page_visits import ROOT
-from PIL import Image
+from page_visits import ROOT, choose_own_files, drop, png_file
 
 from dafnet_explorer import catalogue, state
 from dafnet_explorer.figures.halftone import KINDS
@@ -47,19 +44,15 @@ def page_text(app):
     return " ".join(e.value for kind in ("markdown", "caption", "info") for e in getattr(app, kind))
 
 
-def drop(app, names):
+def take(app, names):
     """Noise as the files of some modalities."""
-    for n, name in enumerate(names):
-        buffer = io.BytesIO()
-        pixels = np.random.default_rng(n).integers(0, 255, (100, 80), np.uint8)
-        Image.fromarray(pixels).save(buffer, "PNG")
-        app.sidebar.file_uploader(key=f"file-{name}").upload(f"{name}.png", buffer.getvalue(), "image/png")
-    app.run().switch_page("pages/tour.py").run()
+    drop(choose_own_files(app), *(png_file(f"{name}.png", n) for n, name in enumerate(names)))
+    app.switch_page("pages/tour.py").run()
 
 
 def sheets(app):
-    """Pictures outside the sidebar."""
-    return app.main.get("image")
+    """Pictures of the page, without thumbnails of files."""
+    return [image for image in app.main.get("image") if not image.proto.imgs[0].alt.startswith("The middle slice of")]
 
 
 def test_every_station_has_its_section_its_equation_and_its_picture(tour):
@@ -98,10 +91,7 @@ def test_a_link_opens_its_station_and_the_buttons_go_on_and_back(tour):
 
 
 def test_stations_that_need_two_modalities_say_so_for_one(app):
-    app.run()
-    app.sidebar.button_group(key="source").set_value("My files")
-    app.run()
-    drop(app, ["LGE"])
+    take(app.run(), ["LGE"])
     for n in SECTIONS:
         go(app, n)
         assert len(app.latex) == 1
@@ -114,7 +104,7 @@ def test_stations_that_need_two_modalities_say_so_for_one(app):
 def test_a_pair_of_files_without_truth_goes_through_every_station(app):
     app.query_params["checkpoint"] = "brain-spade"
     app.run()
-    drop(app, ["T1", "FLAIR"])
+    take(app, ["T1", "FLAIR"])
     for n in SECTIONS:
         go(app, n)
         assert "T1.png" in page_text(app) or n in (10, 11)
@@ -165,11 +155,7 @@ def test_without_the_counter_example_the_last_station_says_what_is_missing(app, 
 @pytest.mark.parametrize(("checkpoint", "names"), [("cardiac-film", ["cine", "LGE"]), ("brain-film", ["T1", "FLAIR"])])
 def test_the_last_station_offers_a_phantom_heart_for_files_of_which_no_tissue_is_known(app, checkpoint, names):
     app.query_params["checkpoint"] = checkpoint
-    app.run()
-    if checkpoint == "cardiac-film":
-        app.sidebar.button_group(key="source").set_value("My files")
-        app.run()
-    drop(app, names)
+    take(app.run(), names)
     go(app, 11)
     assert sheets(app) == []
     assert "only those of the built-in phantom hearts are known" in page_text(app)

@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from browser_visits import download
-from page_visits import page_text
+from page_visits import choose_own_files, drop, page_text
 
 from dafnet_core.data.frame import in_one_plane
 from dafnet_core.data.readers import read
@@ -34,11 +34,9 @@ def members(packed):
 
 @pytest.fixture
 def with_files(app):
-    app.run().sidebar.button_group(key="source").set_value("My files")
-    app.run()
-    for n, name in enumerate(("cine", "LGE")):
-        app.sidebar.file_uploader(key=f"file-{name}").upload(f"my-{n}.nii", volume(n).to_bytes(), "application/gzip")
-    return app.run().switch_page("pages/decompose.py").run()
+    choose_own_files(app.run())
+    drop(app, *((f"my-{name}.nii", volume(n).to_bytes(), "application/gzip") for n, name in enumerate(("cine", "LGE"))))
+    return app.switch_page("pages/decompose.py").run()
 
 
 def press(app):
@@ -66,7 +64,7 @@ def test_the_button_gives_every_slice_on_the_voxels_of_the_files(with_files):
         assert np.allclose(mask.affine, volume(n).affine, atol=1e-4)
     told = json.loads(found["prediction.json"])
     assert told["data"] == {"source": "upload"}
-    assert "my-0" not in found["prediction.json"].decode()
+    assert "my-cine" not in found["prediction.json"].decode()
     assert any("Prediction (ZIP" in button.label for button in app.get("download_button"))
 
 
@@ -107,28 +105,26 @@ def test_samples_have_no_whole_study(app):
 
 
 def test_the_selected_volume_is_predicted(app):
-    app.run().sidebar.button_group(key="source").set_value("My files")
-    app.run()
-    app.sidebar.file_uploader(key="file-LGE").upload("a.nii", volume(0, frames=3).to_bytes(), "application/gzip")
-    app.run()
-    next(slider for slider in app.sidebar.slider if slider.label == "Volume of LGE").set_value(2)
+    choose_own_files(app.run())
+    drop(app, ("LGE.nii", volume(0, frames=3).to_bytes(), "application/gzip"))
+    next(slider for slider in app.main.slider if slider.label == "Volume of LGE").set_value(2)
     app.run().switch_page("pages/decompose.py").run()
     press(app)
     assert not app.exception
     told = json.loads(members(app.session_state[state.PREDICTED][1])["prediction.json"])
     assert "LGE: Volume 2 of 3 was predicted." in told["notes"]
-    assert "a.nii" not in page_text(app).partition("The whole study")[2]
+    assert "LGE.nii" not in page_text(app).partition("The whole study")[2]
 
 
 @pytest.mark.browser
 @pytest.mark.slow
 def test_the_zip_is_downloaded_in_a_browser(server, page, tmp_path):
     address, _ = server
-    path = tmp_path / "mine.nii"
+    path = tmp_path / "LGE.nii"
     path.write_bytes(volume(1).to_bytes())
     page.goto(f"{address}/decompose")
     page.get_by_text("My files").click()
-    page.locator(".st-key-file-LGE input[type=file]").set_input_files(str(path))
+    page.locator(".st-key-drop input[type=file]").set_input_files(str(path))
     page.get_by_role("heading", name="The whole study").wait_for()
     page.get_by_role("button", name=BUTTON).locator("visible=true").first.click()
     page.get_by_role("button", name="Prediction (ZIP").locator("visible=true").first.wait_for()

@@ -22,7 +22,7 @@ from dafnet_core.data.formats.dicom_seg import is_segmentation, read_segmentatio
 from dafnet_core.data.formats.dicom_stack import Frame, Placed, frame_count, list_frames, place
 from dafnet_core.data.formats.dicom_volumes import split_volumes
 from dafnet_core.data.formats.scan import PRIVACY_NOTE, ReadError, Scan, check_shape, quoted
-from dafnet_core.data.formats.source import MAX_UNPACKED_BYTES, Blob, Patience
+from dafnet_core.data.formats.source import MAX_UNPACKED_BYTES, Blob, Patience, unpack
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -71,6 +71,17 @@ def read_dicom(items: list[Blob], mask: bool) -> Scan:
     """
     with _unquoted_errors():
         return _read_series(items, mask)
+
+
+def series_of(item: Blob) -> str | None:
+    """The SeriesInstanceUID of a DICOM image, "" where it has none; None for what is read alone: a segmentation, or a
+    file that is damaged or no picture."""
+    try:
+        header = _open(unpack(item), pixels=False)
+        _check_picture(header, mask=True)
+        return None if is_segmentation(header) else str(header.get("SeriesInstanceUID") or "")
+    except Exception:  # pydicom raises many types; reading the file says what is wrong
+        return None
 
 
 def _read_series(items: list[Blob], mask: bool) -> Scan:

@@ -26,6 +26,28 @@ _WORDS = {"L": "Left", "R": "Right", "A": "Anterior", "P": "Posterior", "S": "Su
 _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
+@dataclass(frozen=True)
+class Turn:
+    """How the pictures of a file are turned by hand that says nothing of its orientation.
+
+    Attributes:
+        across: the axis of the values as read that slices are cut across: 0 slices, 1 rows, 2 columns.
+        quarters: turns by 90 degrees clockwise.
+        mirrored: whether left and right are exchanged after that.
+    """
+
+    across: int = 0
+    quarters: int = 0
+    mirrored: bool = False
+
+    def in_words(self) -> str:
+        """What was done, a sentence; "" for nothing."""
+        said = [f"cut along axis {self.across + 1}"] if self.across else []
+        said += [f"rotated by {90 * (self.quarters % 4)} degrees clockwise"] if self.quarters % 4 else []
+        said += ["mirrored"] if self.mirrored else []
+        return f"Turned by hand: {', '.join(said)}." if said else ""
+
+
 @dataclass(frozen=True, eq=False)
 class StoredGrid:
     """A file's own voxel grid, and how a scan's values were turned out of it.
@@ -111,7 +133,25 @@ class StoredGrid:
 
     def recut(self, values: np.ndarray, across: str) -> tuple[np.ndarray, StoredGrid]:
         """Values (volumes, slices, rows, columns) of this grid cut across another direction: a view, and its grid."""
-        other = StoredGrid.upright(self.shape, self.affine, across)
+        return self._as(values, StoredGrid.upright(self.shape, self.affine, across))
+
+    def turned(self, values: np.ndarray, turn: Turn) -> tuple[np.ndarray, StoredGrid]:
+        """Values (volumes, slices, rows, columns) of this grid turned by hand: a view, and its grid.
+
+        >>> StoredGrid((3, 2, 1)).turned(np.arange(6).reshape(1, 1, 2, 3), Turn(quarters=1))[0].tolist()
+        [[[[3, 0], [4, 1], [5, 2]]]]
+        """
+        order = ((0, 1, 2), (1, 0, 2), (2, 0, 1))[turn.across]
+        cut, row, column = ((self.axes[at], self.flips[at]) for at in order)
+        for _ in range(turn.quarters % 4):
+            row, column = column, (row[0], not row[1])
+        if turn.mirrored:
+            column = column[0], not column[1]
+        axes, flips = (cut[0], row[0], column[0]), (cut[1], row[1], column[1])
+        return self._as(values, StoredGrid(self.shape, self.affine, axes, flips))
+
+    def _as(self, values: np.ndarray, other: StoredGrid) -> tuple[np.ndarray, StoredGrid]:
+        """A view of values (volumes, slices, rows, columns) of this grid as another grid of the file has them."""
         stored = self.as_stored(values)  # (volumes, k, j, i)
         turned = stored.transpose(0, *(3 - axis for axis in other.axes))
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in other.flips)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dafnet_core.data.formats.orientation import MIN_SIDE, StoredGrid
+from dafnet_core.data.formats.orientation import MIN_SIDE, StoredGrid, Turn
 
 MAX_FILE_BYTES = 64 << 20  # one file, compressed or not; uploaders of images have this limit too
 MAX_VALUES = 64 << 20  # values in a decoded stack: 256 MiB as float32
@@ -138,6 +138,26 @@ class Scan:
             stored=stored,
             notes=(*self.notes, note),
         )
+
+    def turned(self, turn: Turn) -> Scan:
+        """The scan turned by hand; itself where a header says how it lies.
+
+        Raises:
+            ReadError: the new slices are too small.
+        """
+        if self.affine is not None or turn == Turn():
+            return self
+        slices, rows, columns = self.values.shape[1:]
+        before = self.stored or StoredGrid((columns, rows, slices))
+        values, stored = before.turned(self.values, turn)
+        check_shape(*values.shape)
+        sizes: dict[int, float | None] = dict.fromkeys(range(3))
+        if self.spacing is not None:
+            sizes = dict(zip(before.axes, (self.slice_spacing, *self.spacing), strict=True))
+        between, row, column = (sizes[axis] for axis in stored.axes)
+        spacing = None if row is None or column is None else (row, column)
+        notes = (*self.notes, turn.in_words())
+        return replace(self, values=values, spacing=spacing, slice_spacing=between, stored=stored, notes=notes)
 
 
 def check_shape(volumes: int, slices: int, rows: int, columns: int) -> None:

@@ -40,8 +40,11 @@ def test_other_files_under_the_name_of_a_checkpoint_are_refused():
     ]
     for data in others:
         assert "not a whole safetensors file" in refusal(data)
+    for data in others[:2]:
+        assert "pickled Python objects" in refusal(data)
+        assert "--resume --export FILE.safetensors" in refusal(data)
     foreign = to_safetensors({"model.diffusion_model.weight": torch.zeros(4, 4)}, {"format": "pt"})
-    assert "metadata are not JSON" in refusal(foreign)
+    assert "a safetensors file of another program" in refusal(foreign)
     assert "format none" in refusal(to_safetensors({"w": torch.zeros(2)}))
 
 

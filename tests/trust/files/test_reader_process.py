@@ -54,6 +54,18 @@ def test_a_decoder_that_fails_is_reported_in_a_sentence_and_the_next_file_is_rea
     assert np.array_equal(sick.read(("good.npy", npy_bytes(PIXELS))).values[0, 0], PIXELS)
 
 
+def test_files_are_grouped_by_a_reader_apart_which_has_its_limits_too():
+    files = [("a.npy", npy_bytes(PIXELS)), ("x.hdr", b"?"), ("b.npy", b"no picture"), ("x.img", b"?")]
+    reader = reader_process.Reader()
+    assert reader.together(*files) == [[0], [1, 3], [2]]
+    assert np.array_equal(reader.read(files[0]).values[0, 0], PIXELS)
+    reader.close()
+    reader = reader_process.Reader(seconds=5, program="import time; time.sleep(600)")
+    with pytest.raises(reader_process.ReaderDied, match=r"`a\.npy`: reading it took longer than 5 s"):
+        reader.together(*files)
+    reader.close()
+
+
 def test_a_reader_that_died_while_it_was_idle_is_replaced():
     reader = reader_process.Reader()
     reader.read(("a", npy_bytes(PIXELS)))

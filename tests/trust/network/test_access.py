@@ -104,6 +104,7 @@ def peak(pid):
 def test_browser_server_and_reader_agree_on_the_largest_file(visitor):
     visitor.set("source", "My files")
     uploaders = visitor.elements("file_uploader")
+    assert uploaders
     assert {u.max_upload_size_mb << 20 for u in uploaders} == {MAX_FILE_BYTES}
     assert LIMIT >= MAX_FILE_BYTES
 

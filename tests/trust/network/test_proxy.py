@@ -157,7 +157,7 @@ def test_a_class_works_through_it(site, tmp_path):
     from playwright.sync_api import expect, sync_playwright
 
     folder, _, port = site
-    files = [tmp_path / f"{name}.png" for name in ("one", "two")]
+    files = [tmp_path / f"{name}.png" for name in ("cine", "LGE")]
     for n, file in enumerate(files):
         Image.fromarray(np.random.default_rng(n).integers(0, 255, (90, 80), np.uint8)).save(file)
     with sync_playwright() as p:
@@ -181,10 +181,8 @@ def test_a_class_works_through_it(site, tmp_path):
         page.keyboard.press("ArrowRight")
         expect(yours).not_to_have_attribute("src", before, timeout=30_000)
         page.get_by_role("radio", name="My files").click()
-        for name, file in zip(("cine", "LGE"), files, strict=True):
-            slot = page.locator(f".st-key-file-{name}")
-            slot.locator("input[type=file]").set_input_files(str(file))
-            slot.get_by_text(file.name).first.wait_for()
+        page.locator(".st-key-drop input[type=file]").set_input_files(files)
+        page.get_by_text(f"{files[0].name}; {files[1].name}").first.wait_for()
         page.get_by_text("This checkpoint was trained on").first.wait_for()
         expect(yours).to_be_visible(timeout=30_000)
         chromium.close()

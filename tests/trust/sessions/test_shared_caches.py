@@ -19,6 +19,7 @@ from dafnet_core.analysis.quiz import ask
 from dafnet_core.analysis.traversal import steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
+from dafnet_core.methods.base import SliceInput
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import background_evaluation, caches, results, subjects
 from tests.helpers.paths import ROOT
@@ -113,7 +114,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         * 2,  # and memory that torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
         "_decomposition": megabytes(found),
-        "_estimate": 5 * subject.images.nbytes / 2**20,  # masks, and probabilities of a few classes; without factors
+        "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
         "_kept": 0.001,
@@ -124,6 +125,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_halftone": megabytes(halftone(model, found, 0, subject.tissues[0])),
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and a single one
+        "_own_mixture": 4 * subject.images[0].nbytes / 2**20,  # two by two
         "_jobs": 0.0,
         "_connection": 0.001,
         "_summary": 0.001,
@@ -158,6 +160,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
 KEPT_APART = {
     "_sample",
     "_decomposition",
+    "_estimate",
     "_traversal",
     "_frames",
     "_kept",
@@ -167,6 +170,7 @@ KEPT_APART = {
     "_misregistered",
     "_candidates",
     "_mixture",
+    "_own_mixture",
     "_readings",
     "_all_readings",
     "_dependence_curve",
