@@ -69,8 +69,8 @@ VARIANTS: dict[str, dict[str, Any]] = {  # changes of DAFNet with the paper's te
     "without-aligner": {"without": ("aligner",)},
     "without-segmentor": {"without": ("segmentor",)},
 }
-# Sec. III at any size, but for the Dice and the cross entropy of masks, which are those of all methods: with the paper's,
-# small organs are found by no method after so few steps
+# Sec. III at any size, but for the Dice and the cross entropy of masks, which are those of all methods: with the
+# paper's, small organs are found by no method after so few steps
 PAPER_TERMS: dict[str, Any] = {"recipe": "plain", "w_fused": 0.0, **{k: RECIPES["clean"][k] for k in ("dice", "ce")}}
 
 
