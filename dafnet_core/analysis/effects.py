@@ -12,7 +12,7 @@ NO_CHANGE = 0.1  # of intensities in [-1, 1]: a direction that changes no region
 NAMED = 2 / 3  # of the largest change: regions that change by less are not in the name
 EVERYTHING = 1 / 3  # of the largest change: where all regions change by more in one direction, it is everything
 SMALLEST = 0.005  # share of the image: smaller regions are not in the name
-MOST = 2  # regions that a name lists on each side, the largest first
+MOST = 2  # regions that a name lists, the largest first; half as many where some are brighter and others darker
 
 
 def region_changes(difference: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
@@ -56,16 +56,13 @@ def effect_name(changes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -
     for word, values in words.items():
         if values[seen].min() >= EVERYTHING * largest:
             return f"everything {word}"
-    clauses = []
-    for word, values in words.items():
-        regions = sorted(seen[values[seen] >= NAMED * largest], key=lambda r: -shares[r])
-        if regions:
-            clauses.append(f"{_listed([names[r] for r in regions])} {word}")
-    return ", ".join(clauses)
+    sides = {word: seen[values[seen] >= NAMED * largest] for word, values in words.items()}
+    sides = {word: sorted(regions, key=lambda r: -shares[r]) for word, regions in sides.items() if len(regions)}
+    return ", ".join(f"{_listed([names[r] for r in each], MOST // len(sides))} {word}" for word, each in sides.items())
 
 
-def _listed(names: Sequence[str]) -> str:
-    """The first of some names in a sentence, and how many more there are."""
-    if len(names) <= MOST + 1:
+def _listed(names: Sequence[str], most: int) -> str:
+    """The first of some names in a sentence, and how many more there are if it is more than one."""
+    if len(names) <= most + 1:
         return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
-    return f"{', '.join(names[:MOST])} and {len(names) - MOST} more"
+    return f"{', '.join(names[:most])} and {len(names) - most} more"

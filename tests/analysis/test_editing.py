@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dafnet_core.analysis.candidates import weigh
-from dafnet_core.analysis.editing import edited, matching_channels, one_hot, partly_warped, realign
+from dafnet_core.analysis.editing import edited, matching_channels, partly_warped, realign
 from dafnet_core.analysis.misregistration import Range, misregister, misregistration_range
 from dafnet_core.analysis.painting import Stroke, paint
 from dafnet_core.geometry import identity_pixels, jacobian, nearest_offsets, positions_of
@@ -43,7 +43,7 @@ def test_no_offsets_leave_the_moving_anatomy_as_it_is(slice_of):
 
 
 def test_a_warp_sets_in_from_the_image_itself_to_the_whole_deformation(slice_of):
-    model, found = slice_of()
+    _, found = slice_of()
     offsets, labels = found.offsets[0], found.s[1].argmax(0)
     images, deformed = partly_warped(found.images[1], labels, offsets, (0.0, 0.5, 1.0))
     assert np.allclose(images[0], found.images[1], atol=1e-5)

@@ -69,7 +69,9 @@ def test_another_decoder_gives_other_names(changes):
 def test_of_many_regions_the_largest_are_named_and_absent_ones_are_not():
     names, shares = ["air", *"abcdef"], np.array([0.3, 0.1, 0.2, 0.05, 0.15, 0.2, 0.0])
     change = np.array([0.0, 0.5, 0.5, 0.5, 0.5, -0.5, np.nan])
-    assert effect_name(change, shares, names) == "b, d and 2 more brighter, e darker"
+    assert effect_name(change, shares, names) == "b and 3 more brighter, e darker"
+    change[5] = 0
+    assert effect_name(change, shares, names) == "b, d and 2 more brighter"
     change[1] = 0.1
-    assert effect_name(change, shares, names) == "b, d and c brighter, e darker"
+    assert effect_name(change, shares, names) == "b, d and c brighter"
     assert np.isnan(region_changes(np.zeros((1, 8, 8)), np.zeros((8, 8), int), 2)[0, 1])

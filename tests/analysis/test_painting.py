@@ -65,7 +65,7 @@ def test_an_organ_grows_and_shrinks_by_so_many_pixels(organ):
 
 def test_an_organ_moves_as_it_is(organ):
     moved = paint(organ, [Reshape(2, dx=3, dy=-2)], 3)
-    assert np.array_equal(np.argwhere(moved == 2), np.argwhere(organ == 2) + [-2, 3])
+    assert np.array_equal(np.argwhere(moved == 2), np.argwhere(organ == 2) + np.array([-2, 3]))
     assert (moved[:, :15] == 0).all()
     assert (moved[:, 23:] == 1).all()
     out = paint(organ, [Reshape(2, dx=-20)], 3)
