@@ -206,12 +206,13 @@ def inspect_tile() -> None:
             "Dimension",
             range(len(rows)),
             int(moved.effect.argmax()),
-            format_func=lambda d: f"{rows[d].name}: {effects[d]}",
+            format_func=lambda d: rows[d].name,  # what links hold; the effect depends on the image
             key="dimension",
             bind="query-params",
             help="Dimension or direction to inspect; at first the dimension with the largest effect",
         )
         title, at = rows[d].name, chosen_value()
+        st.markdown(f"**{title}: {effects[d]}**")
         frames = results.frames(checkpoint, s, z_own, rows[d], len(VALUES))
         labels = [f"{title} = {value:+.2f}" for value in VALUES]
         components.scrub(
@@ -240,7 +241,6 @@ def inspect_tile() -> None:
             config=chart(f"traverse-{title}", about),
             alt="Linked views of one tile; values and the mask of the re-encoded image under the cursor",
         )
-    st.markdown(f"**{title}: {effects[d]}**")
     st.plotly_chart(
         effect_figure(traversal, row, title, regions, dark),
         key="effects",
@@ -259,8 +259,8 @@ def set_z() -> None:
     *sliders, picture = st.columns([1, 1, 3])
     with buttons:
         z = controls.z_sliders(checkpoint, subject, decomposition, i, sliders, effects[:n_z])
-    for k, direction in enumerate(found):
-        with sliders[k % 2]:
+    for k, (direction, column) in enumerate(zip(found, st.columns(len(found) or 1), strict=False)):
+        with column:
             z = z + direction.vector * st.slider(
                 f"+ {direction.name}: {effects[n_z + k]}",
                 -LIMIT,
@@ -299,7 +299,7 @@ def show_combinations() -> None:
             "Down",
             range(n_z),
             order[0],
-            format_func=lambda d: f"z{d + 1}: {effects[d]}",
+            format_func=lambda d: f"z{d + 1}",
             key="down",
             bind="query-params",
             help="The dimension that changes from row to row",
@@ -308,7 +308,7 @@ def show_combinations() -> None:
             "Across",
             range(n_z),
             order[1],
-            format_func=lambda d: f"z{d + 1}: {effects[d]}",
+            format_func=lambda d: f"z{d + 1}",
             key="across-z",
             bind="query-params",
             help="The dimension that changes from column to column",
@@ -316,6 +316,7 @@ def show_combinations() -> None:
     if down == across:
         st.info("Choose two different dimensions.")
         return
+    st.caption(f"Down, z{down + 1}: {effects[down]}. Across, z{across + 1}: {effects[across]}.")
     images = plane(checkpoint.model, s, z_own, (down, across), moved.values)
     with st.container(key="sheet_plane"):
         controls.image(

@@ -231,7 +231,7 @@ def paint(
     """
     height, width = labels.shape
     state = _state(key, owner)
-    _component("paint")(
+    _component("paint", "reshape")(
         key=key,
         on_state_change=lambda: None,
         data={

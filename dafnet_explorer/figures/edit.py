@@ -63,10 +63,8 @@ def legend(titles: Sequence[str], row: Edited) -> str:
         titles: of all its channels.
     """
     shown = [c for c in range(len(titles)) if (row.labels == c).any()]
-    return f"{escape(row.name)}: " + " ".join(
-        f'<span style="white-space: nowrap"><span style="color: {row.palette[c]}">■</span> {escape(titles[c])}</span>'
-        for c in shown
-    )
+    squares = (f'<span style="color: {escape(row.palette[c][:7])}">■</span> {escape(titles[c])}' for c in shown)
+    return " ".join([f"{escape(row.name)}:", *(f'<span style="white-space: nowrap">{each}</span>' for each in squares)])
 
 
 def edit_rows(edit: Edit, titles: Sequence[str]) -> list[dict[str, object]]:
