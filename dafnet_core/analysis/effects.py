@@ -56,8 +56,8 @@ def effect_name(changes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -
     for word, values in words.items():
         if values[seen].min() >= EVERYTHING * largest:
             return f"everything {word}"
-    sides = {word: seen[values[seen] >= NAMED * largest] for word, values in words.items()}
-    sides = {word: sorted(regions, key=lambda r: -shares[r]) for word, regions in sides.items() if len(regions)}
+    found = {word: seen[values[seen] >= NAMED * largest] for word, values in words.items()}
+    sides = {word: sorted(regions, key=lambda r: -shares[r]) for word, regions in found.items() if len(regions)}
     return ", ".join(f"{_listed([names[r] for r in each], MOST // len(sides))} {word}" for word, each in sides.items())
 
 
