@@ -19,6 +19,7 @@ from dafnet_core.analysis.quiz import ask
 from dafnet_core.analysis.traversal import steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
+from dafnet_core.methods.base import SliceInput
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import background_evaluation, caches, results, subjects
 from tests.helpers.paths import ROOT
@@ -113,6 +114,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         * 2,  # and memory that torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
         "_decomposition": megabytes(found),
+        "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
         "_kept": 0.001,
@@ -157,6 +159,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
 KEPT_APART = {
     "_sample",
     "_decomposition",
+    "_estimate",
     "_traversal",
     "_frames",
     "_kept",
