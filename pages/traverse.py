@@ -32,7 +32,7 @@ from dafnet_explorer.figures.traverse import (
 
 VALUES = steps_between(count=25)  # of the animation along one direction; those of 5, 7 and 9 steps are among them
 
-checkpoint, subject, decomposition, kinds = sidebar.current()
+checkpoint, subject, decomposition, _ = sidebar.current()
 theme = sidebar.theme()
 dark = theme is DARK
 
@@ -90,7 +90,7 @@ try:
     rows += results.directions(checkpoint) if wants_directions else []
 except ValueError as error:
     st.info(f"No directions of samples: {error}.")
-regions = regions_of(subject, decomposition, i, kinds, checkpoint.config.classes)
+regions = regions_of(subject, decomposition, i, checkpoint.config.classes)
 moved = results.traversal(checkpoint, s, z_own, steps)
 found = rows[len(z_own) :]
 along = results.traversal(checkpoint, s, z_own, steps, found) if found else None
@@ -147,8 +147,7 @@ st.markdown(kept_sentence(own_share, kept))
 if second:
     beside = results.decomposition_of(second[1], subject)
     other = results.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
-    kinds_beside = sidebar.decomposed(second[1], subject)[1]
-    regions_beside = regions_of(subject, beside, i, kinds_beside, second[1].config.classes)
+    regions_beside = regions_of(subject, beside, i, second[1].config.classes)
     accuracies_beside = probe_accuracies(second[1].metrics)
     shown = effect_names(other, regions_beside)
     sheets.append(traverse_sheet(other, kl_per_dimension(beside)[i], accuracies_beside, sort, theme, shown))
@@ -245,7 +244,7 @@ def inspect_tile() -> None:
         effect_figure(traversal, row, title, regions, dark),
         key="effects",
         config=chart(f"traverse-effect-{title}", about),
-        alt=f"Mean change of intensity of each tissue or channel from the smallest to the largest {title}",
+        alt=f"Mean change of intensity of each tissue, organ or channel from the smallest to the largest {title}",
     )
 
 

@@ -18,7 +18,6 @@ from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures.charts import COLOURS, apply_style, linked_heatmaps
 from dafnet_explorer.figures.downloads import npz
 from dafnet_explorer.figures.pixels import CHANGE_BAR, CHANGE_LIMIT
-from dafnet_explorer.figures.texts import channel_titles
 from dafnet_explorer.subjects import Subject
 
 SORTS = ("effect", "KL", "probe accuracy", "number")
@@ -32,13 +31,18 @@ def probe_accuracies(metrics: Mapping[str, EvaluationResult]) -> tuple[float, ..
     return first.probe.per_dimension if first and first.probe else None
 
 
-def regions_of(
-    subject: Subject, decomposition: Decomposition, i: int, kinds: Sequence[int | None], classes: Sequence[str]
-) -> Regions:
-    """Where image i's intensities are averaged: its true tissues where they are known, else the anatomy's channels."""
+def regions_of(subject: Subject, decomposition: Decomposition, i: int, classes: Sequence[str]) -> Regions:
+    """Where image i's intensities are averaged: its true tissues where they are known.
+
+    Elsewhere the organs of its true mask, or else of the mask of its anatomy, and beside them the anatomy's channels.
+    """
     if i in subject.tissues and subject.tissue_names:
         return subject.tissues[i], subject.tissue_names
-    return decomposition.s[i].argmax(0), tuple(channel_titles(kinds, classes))
+    channels = decomposition.s[i].argmax(0)
+    predicted = decomposition.single[i] if i in decomposition.served else np.zeros_like(channels)
+    mask = subject.truth.get(i, predicted)
+    names = *classes, *(f"channel {c + 1}" for c in range(len(decomposition.s[i])))
+    return np.where(mask > 0, mask, len(classes) + channels), names
 
 
 def effect_names(traversal: Traversal, regions: Regions) -> list[str]:
@@ -200,7 +204,7 @@ def effect_figure(traversal: Traversal, d: int, name: str, regions: Regions, dar
         )
     )
     figure.update_xaxes(title_text=f"mean change of intensity, {name} from {-LIMIT:g} to {LIMIT:g}", zeroline=True)
-    figure.update_yaxes(title_text="tissue or channel", automargin=True)
+    figure.update_yaxes(title_text="tissue, organ or channel", automargin=True)
     return apply_style(figure, 90 + 18 * len(shown), dark, margin=dict(l=0, r=0, t=0, b=0))
 
 

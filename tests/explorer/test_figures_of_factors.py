@@ -111,16 +111,21 @@ def test_names_and_numbers_of_effects_are_those_of_the_traversal(traversal):
     assert figure.layout.yaxis.title.text
 
 
-def test_regions_are_true_tissues_where_they_are_known_and_channels_elsewhere(found, checkpoint):
+def test_regions_are_true_tissues_where_they_are_known_and_else_organs_and_channels(found, checkpoint):
     subject, decomposition = found
     classes = checkpoint.config.classes
-    labels, names = regions_of(subject, decomposition, 0, (None, 1) + (None,) * 6, classes)
+    labels, names = regions_of(subject, decomposition, 0, classes)
     assert labels is subject.tissues[0]
     assert names[int(labels[64, 64])] in ("LV blood", "papillary muscle", "myocardium")
-    unknown = replace(subject, tissues={}, tissue_names=())
-    labels, names = regions_of(unknown, decomposition, 0, (None, 1) + (None,) * 6, classes)
-    assert np.array_equal(labels, decomposition.s[0].argmax(0))
-    assert names[:3] == ("channel 1", "LV blood pool", "channel 3")
+    for truth in (subject.truth, {}):
+        unknown = replace(subject, tissues={}, tissue_names=(), truth=truth)
+        labels, names = regions_of(unknown, decomposition, 0, classes)
+        mask = truth.get(0, decomposition.single[0])
+        assert names == (*classes, *(f"channel {c}" for c in range(1, 9)))
+        assert np.array_equal(labels[mask > 0], mask[mask > 0])
+        assert np.array_equal(labels[mask == 0] - 4, decomposition.s[0].argmax(0)[mask == 0])
+    other = replace(decomposition, target="LGE")  # whose masks of the cine mean nothing
+    assert (regions_of(unknown, other, 0, classes)[0] >= 4).all()
 
 
 def test_sheets_of_traversals_have_a_row_for_each_direction_and_room_for_its_name(traversal):
