@@ -18,6 +18,8 @@ def main() -> None:
     st.html(
         "<style>@media (max-width: 640px) {"
         "[class*='st-key-sheet'] {overflow-x: auto;}"
+        "[class*='st-key-sheet']::before {content: '⟷ wider than the screen: scroll sideways'; position: sticky;"
+        " left: 0; width: fit-content; font-size: 0.85rem; opacity: 0.75;}"
         "[class*='st-key-sheet'] img {max-width: none !important; width: 820px !important;}"
         ".st-key-card {overflow-x: auto;}}"
         "</style>"
@@ -31,13 +33,16 @@ def main() -> None:
             ),
             st.Page("pages/traverse.py", title="Traverse", help="How each dimension of z changes the image"),
             st.Page("pages/align.py", title="Align", help="Edit the warp, and measure the aligner's capture range"),
-            st.Page("pages/edit.py", title="Edit", help="Paint on the anatomy, and see the decoder's output"),
+            st.Page("pages/edit.py", title="Edit", help="Edit the anatomy, and see the decoder's output"),
             st.Page("pages/mix.py", title="Mix", help="Any anatomy with any modality factor"),
             st.Page("pages/probe.py", title="Probe", help="What a linear classifier predicts from z and from s"),
             st.Page(
                 "pages/independence.py", title="Independence", help="Distance correlation of s and z, and its bias"
             ),
             st.Page("pages/truth.py", title="Truth", help="Known properties of subjects predicted from each factor"),
+            st.Page(
+                "pages/benchmark.py", title="Benchmark", help="The paper's tables: every method on the same subjects"
+            ),
             st.Page("pages/quiz.py", title="Quiz", help="One factor was changed: which?"),
             st.Page("pages/compare.py", title="Compare", help="Two checkpoints on the same images"),
             st.Page("pages/checkpoints.py", title="Checkpoints", help="Cards, sizes, training curves, upload"),

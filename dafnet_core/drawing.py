@@ -7,6 +7,7 @@ torch; training draws its contact sheets with it too.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,12 +40,23 @@ DARK = Theme("#0e1117", "#f2f2f2", "#a0a0a8")
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A colour bar below a map: one of SCALES, the texts at its ends, and what it shows."""
+
+    scale: str
+    low: str
+    high: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Tile:
-    """One cell of a sheet: (H, W, 3) uint8 pixels, a title above and a caption below them."""
+    """One cell of a sheet: (H, W, 3) uint8 pixels, a title above them, and below a caption and a colour bar."""
 
     pixels: np.ndarray
     title: str = ""
     caption: str = ""
+    bar: Bar | None = None
 
 
 def grey(image: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
@@ -118,6 +130,20 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+def _draw_bar(
+    picture: Image.Image, bar: Bar, at: tuple[int, float], width: int, height: int, size: float, ink: str
+) -> None:
+    """A colour bar from its upper left corner `at`, and its texts below it, with letters that fit."""
+    left, top = at
+    strip = np.repeat(_colour_table(bar.scale)[None], height, 0)
+    picture.paste(Image.fromarray(strip).resize((width, height)), (left, round(top)))
+    texts = (bar.low, left, "lm"), (bar.unit, left + width / 2, "mm"), (bar.high, left + width, "rm")
+    size = min(size, size * width / max(_font(round(size)).getlength("  ".join((bar.low, bar.unit, bar.high))), 1))
+    draw, font = ImageDraw.Draw(picture), _font(max(int(size), 6))
+    for text, x, anchor in texts:
+        draw.text((x, top + height + 0.8 * size), text, fill=ink, font=font, anchor=anchor)
+
+
 def _centred(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, width: int, size: float, ink: str) -> None:
     """Text in the middle of a tile, with letters small enough to stay within its width."""
     size = min(size, size * width / max(_font(round(size)).getlength(text), 1))
@@ -131,7 +157,7 @@ def sheet(
 
     Args:
         rows: tiles, None for an empty cell; all are scaled to `side` pixels of height, pixels staying square.
-        names: of the rows, drawn at the left; none for no such column.
+        names: of the rows, drawn at the left, perhaps in several lines; none for no such column.
         side: height of a tile in pixels.
         theme: colours around the tiles.
 
@@ -144,11 +170,15 @@ def sheet(
     # wide sheets are shown smaller than they are: larger letters keep them readable
     size = 14 * max(1.0, columns * tile_width / WIDTH_SHOWN)
     font, head = _font(round(size)), round(1.45 * size)
-    left = max((int(font.getlength(n)) for n in names), default=0) + (2 * gap if names else 0)
+    lines = [line for name in names for line in name.split("\n")]
+    left = max((int(font.getlength(line)) for line in lines), default=0) + (2 * gap if names else 0)
     has_caption = [any(t and t.caption for t in row) for row in rows]
     has_title = [any(t and t.title for t in row) for row in rows]
+    has_bar = [any(t and t.bar for t in row) for row in rows]
+    strip = round(0.6 * size)
     heights = [
-        side + gap + head * title + head * caption for title, caption in zip(has_title, has_caption, strict=True)
+        side + gap + head * (title + caption) + (head + strip) * bar
+        for title, caption, bar in zip(has_title, has_caption, has_bar, strict=True)
     ]
     picture = Image.new("RGB", (left + columns * (tile_width + gap) + gap, sum(heights) + gap), theme.paper)
     draw, placed = ImageDraw.Draw(picture), []
@@ -170,9 +200,22 @@ def sheet(
             middle = x + tile_width / 2
             _centred(draw, (middle, y + head / 2 - 2), tile.title, tile_width, size, theme.ink)
             _centred(draw, (middle, top + side + head / 2), tile.caption, tile_width, 0.88 * size, theme.faint)
+            if tile.bar:
+                below = top + side + head * has_caption[r] + 4
+                _draw_bar(picture, tile.bar, (x, below), shown.width, strip, 0.88 * size, theme.faint)
         y += heights[r]
     picture.info["tiles"] = placed
     return picture
+
+
+def gif(pictures: Sequence[Image.Image], about: Mapping[str, object] | None = None, *, milliseconds: int = 80) -> bytes:
+    """An animation of pictures of one size, forwards and backwards in an endless loop, with `about` as its comment."""
+    frames = [*pictures, *pictures[-2:0:-1]]
+    buffer, comment = io.BytesIO(), json.dumps({key: str(value) for key, value in (about or {}).items()})
+    frames[0].save(
+        buffer, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, comment=comment.encode()
+    )
+    return buffer.getvalue()
 
 
 def png(picture: Image.Image, about: Mapping[str, object] | None = None) -> bytes:

@@ -34,7 +34,7 @@ def streamlit_arguments(arguments: Sequence[str] | None = None) -> list[str]:
     """
     parser = argparse.ArgumentParser(
         prog="dafnet-explorer",
-        usage="%(prog)s [-h] [--data FOLDER] [--STREAMLIT.OPTION VALUE]",
+        usage="%(prog)s [-h] [--data FOLDER] [--results FOLDER] [--STREAMLIT.OPTION VALUE]",
         description="Start DAFNet Explorer and open it in a browser. The server listens on this machine only.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -47,11 +47,19 @@ def streamlit_arguments(arguments: Sequence[str] | None = None) -> list[str]:
         metavar="FOLDER",
         help="a data set to show and to evaluate on: a folder in nnU-Net's layout, or chaos:FOLDER; may be repeated",
     )
+    parser.add_argument(
+        "--results",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="records of `python -m experiments` for the page Benchmark; may be repeated",
+    )
     options, streamlit_options = parser.parse_known_args(arguments)
     if streamlit_options and not streamlit_options[0].startswith("-"):
         parser.error(f"unexpected argument {streamlit_options[0]!r}; a data set is named by --data FOLDER")
-    data = [word for name in options.data for word in ("--data", name)]
-    return ["run", str(APP), *streamlit_options, "--", *data]
+    named = [word for name in options.data for word in ("--data", name)]
+    named += [word for name in options.results for word in ("--results", name)]
+    return ["run", str(APP), *streamlit_options, "--", *named]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

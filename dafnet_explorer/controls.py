@@ -17,7 +17,7 @@ from dafnet_core.analysis.traversal import LIMIT
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import png
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer import catalogue
+from dafnet_explorer import catalogue, provenance, state
 from dafnet_explorer.subjects import Subject
 
 
@@ -31,7 +31,9 @@ FORMATS = {  # of downloads: media type and description
     ".csv": ("text/csv", "Table for any spreadsheet"),
     ".json": ("application/json", "Numbers for any program"),
     ".npz": ("application/octet-stream", "Arrays for numpy.load"),
+    ".gif": ("image/gif", "Animation"),
     ".md": ("text/markdown", "Text"),
+    ".tex": ("application/x-tex", "Table for LaTeX"),
     ".zip": ("application/zip", "Pictures, numbers and arrays"),
 }
 
@@ -71,8 +73,18 @@ def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, 
     )
 
 
+def file_name(page: str, subject: Subject, suffix: str, *details: str) -> str:
+    """`provenance.file_name` for the selected checkpoint."""
+    return provenance.file_name(page, st.session_state[state.CHECKPOINT], subject, suffix, *details)
+
+
 def z_sliders(
-    checkpoint: Checkpoint, subject: Subject, decomposition: Decomposition, i: int, columns: Sequence[DeltaGenerator]
+    checkpoint: Checkpoint,
+    subject: Subject,
+    decomposition: Decomposition,
+    i: int,
+    columns: Sequence[DeltaGenerator],
+    effects: Sequence[str] = (),
 ) -> np.ndarray:
     """Sliders for all dimensions of z, and buttons that set all at once: z (n_z,), each from -3 to 3.
 
@@ -81,6 +93,7 @@ def z_sliders(
     Args:
         i: position in `decomposition.names`.
         columns: the sliders are distributed over them.
+        effects: what each dimension does, in words; () where it is not known.
     """
     own = np.clip(decomposition.z_mean[i], -LIMIT, LIMIT)
     keys = [f"z-{k}" for k in range(len(own))]
@@ -113,7 +126,7 @@ def z_sliders(
     for k, key in enumerate(keys):
         with columns[k // rows]:
             z[k] = st.slider(
-                f"z{k + 1}",
+                f"z{k + 1}: {effects[k]}" if effects else f"z{k + 1}",
                 -LIMIT,
                 LIMIT,
                 float(own[k]),

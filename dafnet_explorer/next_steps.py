@@ -36,30 +36,30 @@ def offer_card(checkpoint: Checkpoint) -> None:
     st.page_link("pages/checkpoints.py", label=label)
 
 
-def offer_checkpoint(fits: Callable[[CheckpointSummary], bool], what: str) -> None:
-    """A button that selects the first checkpoint with factors that fits; nothing without one.
+def offer_checkpoint(fit: Callable[[CheckpointSummary], int], what: str) -> None:
+    """A button that selects the checkpoint with factors that fits best, of equal ones the first; nothing if none fits.
 
     Args:
+        fit: how well one fits; 0 for not at all.
         what: why one would, the button's help.
     """
 
     def select() -> None:
         st.session_state[state.CHECKPOINT] = name
 
-    if name := _first(fits):
+    if name := _best(fit):
         st.button(f"Select {name}", key="offer-checkpoint", on_click=select, help=what)
 
 
 def with_samples() -> str | None:
     """The first checkpoint that has built-in samples and factors."""
-    return _first(has_samples)
+    return _best(has_samples)
 
 
-def _first(fits: Callable[[CheckpointSummary], bool]) -> str | None:
-    for name, summary in catalogue.summaries().items():
-        if summary.factors and name != catalogue.COUNTER_EXAMPLE and fits(summary):
-            return name
-    return None
+def _best(fit: Callable[[CheckpointSummary], int]) -> str | None:
+    known = {n: s for n, s in catalogue.summaries().items() if s.factors and n != catalogue.COUNTER_EXAMPLE}
+    best = max(known, key=lambda name: fit(known[name]), default=None)
+    return best if best and fit(known[best]) else None
 
 
 def say_what_pages_need(checkpoint: Checkpoint) -> None:
@@ -123,6 +123,6 @@ def say_that_nothing_fits(checkpoint: Checkpoint) -> None:
     st.info(f"{text} Add an image of {wanted}" + (", or select another checkpoint." if shown else "."))
     if shown:
         offer_checkpoint(
-            lambda summary: bool(known & {name.casefold() for name in summary.modalities}),
+            lambda summary: len(known & {name.casefold() for name in summary.modalities}),
             "A checkpoint that was trained for images like yours",
         )

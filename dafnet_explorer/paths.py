@@ -1,7 +1,8 @@
 """Paths of the app's files: at the top of the repository, or inside the installed package.
 
-The wheel puts app.py, pages/, .streamlit/, docs/icon.png and the MIT-licensed checkpoints into the package's own folder
-(pyproject.toml, force-include), in the same arrangement as at the top of the repository.
+The wheel puts app.py, pages/, experiments/, .streamlit/, docs/icon.png and the MIT-licensed checkpoints into the
+package's own folder (pyproject.toml, force-include), in the same arrangement as at the top of the repository. Streamlit
+lets Python look for packages in the folder of app.py, so the app finds `experiments` in both.
 """
 
 from __future__ import annotations

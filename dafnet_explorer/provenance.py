@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import dafnet_core
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_explorer.subjects import Subject
@@ -26,3 +28,21 @@ def short_digest(checkpoint: Checkpoint) -> str:
 def data_name(subject: Subject) -> str:
     """Name of a subject in exports; never that of a user's file."""
     return "upload" if subject.uploaded else subject.title
+
+
+def file_name(page: str, checkpoint: str, subject: Subject, suffix: str, *details: str) -> str:
+    """Name of a download: page, checkpoint, subject with its slice, and details, without characters that need care.
+
+    Of a user's files it has the numbers of the slices only, and never their names.
+
+    Args:
+        checkpoint: its name in the catalogue.
+        suffix: of the file, such as csv.
+    """
+    what = re.sub(r"\(.*?\)", "", data_name(subject))
+    if subject.uploaded:
+        what = "-".join(
+            ["upload", *(f"slice-{n}" for n in dict.fromkeys(re.findall(r"`, slice (\d+) of", subject.title)))]
+        )
+    parts = (re.sub(r"[^\w.+]+", "-", part).strip("-.") for part in (page, checkpoint, what, *details))
+    return f"dafnet-{'-'.join(filter(None, parts))}.{suffix}"

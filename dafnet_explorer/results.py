@@ -14,11 +14,12 @@ import streamlit as st
 
 from dafnet_core.analysis.candidates import Weighed, weigh
 from dafnet_core.analysis.decompose import channel_classes
+from dafnet_core.analysis.directions import Direction, dimensions, modality_directions, principal_directions
 from dafnet_core.analysis.editing import Realigned, realign
 from dafnet_core.analysis.halftone import Halftone, halftone
 from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
 from dafnet_core.analysis.quiz import Question, ask
-from dafnet_core.analysis.traversal import Traversal, steps_between, traverse, traverse_one
+from dafnet_core.analysis.traversal import Traversal, kept_share, steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.geometry import nearest_offsets
 from dafnet_core.methods.base import Estimate, FactorModel, SliceInput
@@ -81,26 +82,73 @@ def halftone_of(checkpoint: Checkpoint, subject: Subject, i: int) -> Halftone:
 
 @cached(16, "Traversing z")
 def _traversal(
-    digest: str, anatomy: str, z: tuple[float, ...], steps: int, _model: FactorModel, _s: np.ndarray
+    digest: str,
+    anatomy: str,
+    z: tuple[float, ...],
+    steps: int,
+    directions: tuple[tuple[float, ...], ...],
+    _model: FactorModel,
+    _s: np.ndarray,
 ) -> Traversal:
-    return traverse(_model, _s, np.array(z), steps_between(count=steps))
+    return traverse(_model, _s, np.array(z), steps_between(count=steps), np.array(directions))
 
 
-def traversal(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int) -> Traversal:
-    """Traversal of every dimension of z with an anatomy (C, H, W)."""
-    return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, checkpoint.model, s)
+def traversal(
+    checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int, directions: Sequence[Direction] = ()
+) -> Traversal:
+    """Traversal of z (n_z,) with an anatomy (C, H, W), along every dimension unless directions are given."""
+    vectors = tuple(tuple(map(float, d.vector)) for d in directions or dimensions(len(z)))
+    return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, vectors, checkpoint.model, s)
 
 
 @cached(16)
 def _frames(
-    digest: str, anatomy: str, z: tuple[float, ...], dimension: int, count: int, _model: FactorModel, _s: np.ndarray
+    digest: str,
+    anatomy: str,
+    z: tuple[float, ...],
+    direction: tuple[float, ...],
+    count: int,
+    _model: FactorModel,
+    _s: np.ndarray,
 ) -> np.ndarray:
-    return traverse_one(_model, _s, np.array(z), dimension, steps_between(count=count))
+    return traverse_one(_model, _s, np.array(z), np.array(direction), steps_between(count=count))
 
 
-def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, dimension: int, count: int) -> np.ndarray:
-    """Images (count, H, W) over many steps of one dimension of z with an anatomy (C, H, W)."""
-    return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), dimension, count, checkpoint.model, s)
+def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, direction: Direction, count: int) -> np.ndarray:
+    """Images (count, H, W) over many steps of z along a direction with an anatomy (C, H, W)."""
+    vector = tuple(map(float, direction.vector))
+    return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), vector, count, checkpoint.model, s)
+
+
+@cached(16, "Encoding the images again")
+def _kept(
+    digest: str,
+    anatomy: str,
+    z: tuple[float, ...],
+    modality: int,
+    _model: FactorModel,
+    _s: np.ndarray,
+    _images: np.ndarray,
+) -> np.ndarray:
+    return kept_share(_model, _images, modality, _s)
+
+
+def kept_channels(
+    checkpoint: Checkpoint, decomposition: Decomposition, i: int, moved: Traversal
+) -> tuple[float, np.ndarray]:
+    """Shares of pixels that keep their channel in image i's anatomy when images decoded from it are encoded again.
+
+    Args:
+        moved: traversal of all dimensions with that anatomy.
+
+    Returns:
+        Of the image's own reconstruction; and (n_z, 2) of the images at both ends of every dimension.
+    """
+    s, z = decomposition.s[i], tuple(map(float, decomposition.z_mean[i]))
+    modality = checkpoint.config.modalities.index(decomposition.names[i])
+    images = np.concatenate([decomposition.own[i][None], *moved.images[:, [0, -1]]])
+    shares = _kept(checkpoint.digest, _digest(s), z, modality, checkpoint.model, s, images)
+    return float(shares[0]), shares[1:].reshape(-1, 2)
 
 
 def colours_of(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:
@@ -148,16 +196,38 @@ def question(checkpoint: Checkpoint, subject: Subject, seed: int, n: int) -> Que
     )
 
 
+def _samples(checkpoint: Checkpoint, data_set: str, place: tuple[int, str, int]) -> list[Decomposition]:
+    """Decompositions of samples of a checkpoint, as `_samples_key` identifies them."""
+    if data_set:
+        source = next(s for s in data_sets.fitting(checkpoint).values() if s.spec == data_set)
+        shown = data_sets.population(checkpoint, source)
+    else:
+        position, variant, count = place
+        shown = [sample(checkpoint, n, position, variant) for n in range(count)]
+    return [decomposition_of(checkpoint, subject) for subject in shown]
+
+
+def _samples_key(checkpoint: Checkpoint) -> tuple[str, tuple[int, str, int]]:
+    """The selected data set, or the slice, variant and number of the built-in samples that the sidebar selects.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    if data_set := st.session_state.get(state.DATA_SET):
+        return data_set, (0, "", 0)
+    source = subjects.sample_source(checkpoint)
+    if source is None:
+        raise ValueError("there are no samples of these modalities")
+    samples = source.samples
+    position = st.session_state.get(state.SLICE, samples.slices // 2) - 1
+    return "", (position, st.session_state.get(state.DIFFICULTY, samples.variants[0]), samples.subjects)
+
+
 @cached(16, "Encoding several subjects")
 def _sample_distances(
-    digest: str, data_set: str, position: int, variant: str, subject_count: int, _checkpoint: Checkpoint
+    digest: str, data_set: str, place: tuple[int, str, int], _checkpoint: Checkpoint
 ) -> tuple[np.ndarray, np.ndarray, Dependence]:
-    if data_set:
-        source = next(s for s in data_sets.fitting(_checkpoint).values() if s.spec == data_set)
-        shown = data_sets.population(_checkpoint, source)
-    else:
-        shown = [sample(_checkpoint, n, position, variant) for n in range(subject_count)]
-    decompositions = [decomposition_of(_checkpoint, subject) for subject in shown]
+    decompositions = _samples(_checkpoint, data_set, place)
     s = anatomy_distances(
         np.concatenate([f.s.argmax(1).reshape(len(f.s), -1) for f in decompositions]).astype(np.uint8)
     )
@@ -175,15 +245,26 @@ def sample_distances(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray, De
     Raises:
         ValueError: a factor is constant, or there are no samples.
     """
-    if data_set := st.session_state.get(state.DATA_SET):
-        return _sample_distances(checkpoint.digest, data_set, 0, "", 0, checkpoint)
-    source = subjects.sample_source(checkpoint)
-    if source is None:
-        raise ValueError("there are no samples of these modalities")
-    samples = source.samples
-    position = st.session_state.get(state.SLICE, samples.slices // 2) - 1
-    variant = st.session_state.get(state.DIFFICULTY, samples.variants[0])
-    return _sample_distances(checkpoint.digest, "", position, variant, samples.subjects, checkpoint)
+    return _sample_distances(checkpoint.digest, *_samples_key(checkpoint), checkpoint)
+
+
+@cached(16, "Encoding several subjects")
+def _directions(
+    digest: str, data_set: str, place: tuple[int, str, int], _checkpoint: Checkpoint
+) -> tuple[Direction, ...]:
+    decompositions, names = _samples(_checkpoint, data_set, place), _checkpoint.config.modalities
+    z = np.concatenate([f.z_mean for f in decompositions])
+    labels = np.concatenate([[names.index(name) for name in f.names] for f in decompositions])
+    return *principal_directions(z), *modality_directions(z, labels, names)
+
+
+def directions(checkpoint: Checkpoint) -> tuple[Direction, ...]:
+    """Principal components of z and the modality probe's normals, over the samples of `sample_distances`.
+
+    Raises:
+        ValueError: z is constant, or there are no samples.
+    """
+    return _directions(checkpoint.digest, *_samples_key(checkpoint), checkpoint)
 
 
 @cached(24)

@@ -40,7 +40,7 @@ class Subject:
         truth: labels (H, W) by image, where there are any.
         why_no_truth: reason that is shown for numbers without ground truth.
         sampling: the true warp of each pair (fixed, moving), (H, W, 2) xy in pixels; {} where unknown.
-        tissues: (H, W) labels of the true tissues of each image; {} where unknown.
+        tissues: (H, W) labels of the true tissues of each image; {} where unknown; tissue_names: their names.
         native: the user's pixels of each image; () for samples.
         notes: conversions, choices and doubts.
         uploaded: whether these are the user's files.
@@ -57,6 +57,7 @@ class Subject:
     why_no_truth: str = ""
     sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     tissues: dict[int, np.ndarray] = field(default_factory=dict)
+    tissue_names: tuple[str, ...] = ()
     native: tuple[Native, ...] = ()
     notes: tuple[str, ...] = ()
     uploaded: bool = False
@@ -111,6 +112,7 @@ def of_sample(checkpoint: Checkpoint, source: DataSource, made: Sample) -> Subje
         why_no_truth=why,
         sampling=made.sampling,
         tissues=made.tissues,
+        tissue_names=made.tissue_names,
         notes=made.notes,
         data_set="" if source.built_in else source.name,
         licence=source.licence,

@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 
 from dafnet_core import __version__
-from dafnet_core.analysis.traversal import steps_between, traverse
 from dafnet_core.checkpoints.file import Checkpoint, load
-from dafnet_core.data.dataset import PairedSlices
+from dafnet_core.data.dataset import PairedSlices, Sample
 from dafnet_core.data.sources import evaluation_data, public_name
-from dafnet_core.drawing import LIGHT, class_colours, png
+from dafnet_core.drawing import png
 from dafnet_core.evaluation.measures.dependence import DependenceStatistics, factor_distances
 from dafnet_core.evaluation.measures.modality_probe import ProbeSummary
 from dafnet_core.evaluation.run import encode
@@ -35,8 +34,8 @@ from dafnet_core.metrics.dependence import Dependence, dependence
 from dafnet_core.metrics.probe import probe, probe_on_others
 from dafnet_core.training.cli import main as train
 from dafnet_core.typed_json import to_json
-from dafnet_explorer.figures.compare import compare_sheet
-from dafnet_explorer.figures.traverse import traverse_sheet
+from experiments import pictures
+from experiments.grids import markdown
 
 DECODERS = ("film", "spade")
 SEEDS = (0, 1, 2)
@@ -149,14 +148,14 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
         "its null",
         "dCor, all",
     ]
-    rows = [head, ["---"] * len(head)]
+    rows = [head]
     for decoder in DECODERS:
         for name in sorted(n for n in results if n.startswith(f"{decoder}-")):
             rows.append(_row(name, results[name]))
         paper = PAPER[decoder]
         known = [f"{paper['probe']:.2f}", f"{paper['best dimension']:.2f}", paper["others"], "", f"{paper['dCor']:.2f}"]
         rows.append([f"paper, {decoder}", *map(str, known), "", ""])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(rows)
 
 
 def _row(name: str, result: Mapping[str, Any]) -> list[str]:
@@ -187,23 +186,21 @@ def _shown(value: float | None, digits: int = 2) -> str:
 def draw_figures(checkpoints: Mapping[str, Checkpoint], data: str, folder: Path) -> None:
     """Figure 8 (reconstructions by both decoders) and Figure 9 (traversals) of one test slice; files of patients."""
     found: dict[str, Decomposition] = {}
-    truth: dict[int, np.ndarray] = {}
+    sample = None
     for decoder, checkpoint in checkpoints.items():
-        slices = slices_of(checkpoint, data, "test")
-        sample = max((slices[n] for n in range(len(slices))), key=lambda s: len(np.unique(s.masks)))
+        sample = sample or richest(slices_of(checkpoint, data, "test"))
         found[decoder] = decompose(checkpoint.model, sample.images)
-        truth = dict(enumerate(sample.masks))
-        metrics = next(iter(checkpoint.metrics.values()))
-        kl = np.array(metrics.kl_per_dimension)
         for i, name in enumerate(checkpoint.config.modalities):
-            drawn = traverse(checkpoint.model, found[decoder].s[i], found[decoder].z_mean[i], steps_between())
-            accuracies = metrics.probe.per_dimension if metrics.probe else None
-            sheet = traverse_sheet(drawn, kl, accuracies, "number", LIGHT)
-            atomic_write(folder / f"figure9-{decoder}-{name}.png", png(sheet))
-    if len(found) == len(DECODERS):
-        colours = class_colours(len(checkpoints["film"].config.classes))
-        both = found["film"], found["spade"]
-        atomic_write(folder / "figure8.png", png(compare_sheet(both, truth, colours, LIGHT)))
+            picture = pictures.traversal(checkpoint, found[decoder], next(iter(checkpoint.metrics.values())), i)
+            atomic_write(folder / f"figure9-{decoder}-{name}.png", png(picture))
+    if sample and len(found) == len(DECODERS):
+        both, classes = (found["film"], found["spade"]), len(checkpoints["film"].config.classes)
+        atomic_write(folder / "figure8.png", png(pictures.reconstructions(both, sample.masks, classes)))
+
+
+def richest(slices: PairedSlices) -> Sample:
+    """The slice with most classes."""
+    return max((slices[n] for n in range(len(slices))), key=lambda sample: len(np.unique(sample.masks)))
 
 
 def main(arguments: list[str] | None = None) -> int:

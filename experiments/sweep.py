@@ -15,8 +15,8 @@ from dafnet_core.data.sources import public_name
 from dafnet_core.evaluate import evaluate
 from dafnet_core.files import atomic_write
 from dafnet_core.training.cli import main as train
-
-RESULTS = Path(__file__).parent / "results"
+from experiments.grids import markdown
+from experiments.protocol import RESULTS
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ class Sweep:
 
     def table(self, results: Mapping[str, Mapping[str, Any]]) -> str:
         """Results by cell as Markdown; several numbers in a cell are those of its column's paths."""
-        rows = [["", "channels", *self.columns], ["---"] * (len(self.columns) + 2)]
+        rows = [["", "channels", *self.columns]]
         for name, result in results.items():
             alive = [sum(share > 0.01 for share in shares) for shares in result["channel_occupancy"].values()]
             cells = [" / ".join(_shown(number_at(result, path)) for path in paths) for paths in self.columns.values()]
             rows.append([name, " / ".join(map(str, alive)), *cells])
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return markdown(rows)
 
 
 def number_at(result: Mapping[str, Any], path: str) -> float | None:

@@ -13,7 +13,9 @@ from dafnet_explorer.figures.align import (
     misregistered_sheet,
     range_figure,
     realigned_sheet,
+    warp_animation,
     warp_rows,
+    warp_table,
 )
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import npz, table_csv
@@ -41,7 +43,8 @@ if not decomposition.aligned:
 st.markdown(
     "A spatial transformer predicts offsets of **25 control points** from two anatomies; a thin-plate spline "
     "interpolates between them (Sec. III-B). The moving image is *sampled* at the positions of the grid. "
-    "Drag the points: the warp updates at once, masks and the crosswise image on release."
+    "Drag the points: the warp updates at once, masks and the crosswise image on release. Ctrl+Z undoes, Ctrl+Shift+Z "
+    "redoes."
 )
 names = [f"{decomposition.names[j]} onto {decomposition.names[i]}" for i, j in decomposition.pairs]
 direction = st.segmented_control(
@@ -63,11 +66,12 @@ about = provenance.about_subject(checkpoint, subject, warp=direction)
 def edit_warp() -> None:
     warps = results.warps(checkpoint, subject, decomposition, pair)
     class_colours = [colour if kind else None for colour, kind in zip(palette, kinds, strict=True)]
+    drawn = class_colours if any(class_colours) else palette
     offsets = components.drag(
         decomposition.images[i],
         decomposition.images[j],
         decomposition.s[j].argmax(0),
-        class_colours if any(class_colours) else palette,
+        drawn,
         {name: realigned.offsets for name, realigned in warps.items()},
         titles=(
             f"{moving} (moving) with the sampling grid",
@@ -92,10 +96,11 @@ def edit_warp() -> None:
             realigned_sheet(decomposition, pair, realigned, subject.truth, palette, colours, theme),
             "Deformed and fused anatomy, their masks with Dice, the crosswise image, displacement and Jacobian",
         )
-    rows = warp_rows(
-        decomposition, pair, {"yours": realigned} | warps, subject.truth, len(classes), subject.sampling.get((i, j))
-    )
-    st.table(rows, hide_index=True)  # renders faster than a dataframe while the user drags
+    true = subject.sampling.get((i, j))
+    rows = warp_rows(decomposition, pair, {"yours": realigned} | warps, subject.truth, len(classes), true)
+    shown = warp_table(rows, has_truth=i in subject.truth, knows_warp=true is not None)
+    with st.container(key="sheet_warps"):
+        st.table(shown, hide_index=True)  # renders faster than a dataframe while the user drags
     st.caption(
         "*True* is the least-squares fit of a spline with 25 control points to the phantom's warp. Pink: folding "
         "(Jacobian determinant at most 0), which is anatomically impossible."
@@ -103,9 +108,18 @@ def edit_warp() -> None:
         else "Pink: folding (Jacobian determinant at most 0), which is anatomically impossible."
     )
     with st.container(horizontal=True):
-        controls.download("This table (CSV)", lambda: table_csv(rows, about), "dafnet-align.csv")
+        controls.download(
+            "This table (CSV)", lambda: table_csv(rows, about), controls.file_name("align", subject, "csv", direction)
+        )
         arrays = {name: getattr(realigned, name) for name in ("offsets", "positions", "deformed", "fused", "cross")}
-        controls.download("Your warp (NPZ)", lambda: npz(arrays, about), "dafnet-align.npz")
+        controls.download(
+            "Your warp (NPZ)", lambda: npz(arrays, about), controls.file_name("align", subject, "npz", direction)
+        )
+        controls.download(
+            "Your warp (GIF)",
+            lambda: warp_animation(decomposition, pair, offsets, drawn, theme, about),
+            controls.file_name("align", subject, "gif", direction),
+        )
 
 
 @st.fragment

@@ -4,25 +4,35 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.decompose import kl_per_dimension
+from dafnet_core.analysis.directions import dimensions
 from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer.figures.charts import chart
+from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.traverse import (
     SORTS,
+    directions_sheet,
+    effect_figure,
+    effect_names,
+    effect_rows,
     interpolation_sheet,
+    kept_sentence,
     plane_sheet,
     probe_accuracies,
+    regions_of,
+    traverse_animation,
     traverse_inspection,
     traverse_numbers,
     traverse_order,
     traverse_sheet,
 )
 
-FRAMES = 33  # of the browser's animation of one dimension
+VALUES = steps_between(count=25)  # of the animation along one direction; those of 5, 7 and 9 steps are among them
 
-checkpoint, subject, decomposition, kinds = sidebar.current()
+checkpoint, subject, decomposition, _ = sidebar.current()
 theme = sidebar.theme()
 dark = theme is DARK
 
@@ -34,7 +44,9 @@ sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The anatomy **s** is fixed, and one dimension of **z** at a time varies from -3 to 3, three standard deviations "
     "of its prior. *Correlation* is each pixel's Pearson correlation with the dimension; grey pixels change by less "
-    f"than {STILL:g} and have none. If content and style are disentangled, brightness changes but positions do not."
+    f"than {STILL:g} and have none. Each dimension is named after the organs whose mean intensity it changes most in "
+    "this image. If content and style are disentangled, brightness changes and positions stay: how far they do is "
+    "measured below."
 )
 with st.container(horizontal=True):
     names = list(decomposition.names)
@@ -65,58 +77,122 @@ with st.container(horizontal=True):
         bind="query-params",
         help="Images per dimension, from -3 to 3",
     )
+    wants_directions = st.toggle(
+        "Directions of the samples",
+        key="directions",
+        bind="query-params",
+        help="Also move z along its principal components over the sample subjects, and along the modality probe",
+    )
 i = names.index(modality)
-order: list[int] = []
+s, z_own = decomposition.s[i], decomposition.z_mean[i]
+rows = list(dimensions(len(z_own)))
+try:
+    rows += results.directions(checkpoint) if wants_directions else []
+except ValueError as error:
+    st.info(f"No directions of samples: {error}.")
+regions = regions_of(subject, decomposition, i, checkpoint.config.classes)
+moved = results.traversal(checkpoint, s, z_own, steps)
+found = rows[len(z_own) :]
+along = results.traversal(checkpoint, s, z_own, steps, found) if found else None
+effects = effect_names(moved, regions) + (effect_names(along, regions) if along else [])
+kl, accuracies = kl_per_dimension(decomposition)[i], probe_accuracies(checkpoint.metrics)
+order = traverse_order(moved, kl, accuracies, sort)
+about = provenance.about_subject(checkpoint, subject, modality=modality, steps=steps, sorted_by=sort)
 
 
-def select_tile(row: int, column: int) -> None:
-    """Inspect a tile; for a map, keep the step."""
-    st.session_state["dimension"] = order[row]
+def select(direction: int, column: int) -> None:
+    """Inspect a tile; for a map, keep the value."""
+    st.session_state["dimension"] = direction
     if column < steps:
-        st.session_state["step"] = column
+        choose_value(int(np.abs(VALUES - moved.values[column]).argmin()))
+
+
+def choose_value(frame: int) -> None:
+    """Remember the value of the inspected direction, also in the link."""
+    st.session_state["at"] = frame
+    st.query_params["at"] = f"{VALUES[frame]:g}"
+
+
+def chosen_value() -> int:
+    """Index in VALUES of the inspected value: chosen, or of the link, or the largest."""
+    if "at" not in st.session_state:
+        try:
+            st.session_state["at"] = int(np.abs(VALUES - float(st.query_params["at"])).argmin())
+        except (KeyError, ValueError):
+            st.session_state["at"] = len(VALUES) - 1
+    return st.session_state["at"]
+
+
+def marked(order: list[int]) -> tuple[int, int] | None:
+    """Row and column of the inspected tile in a sheet with these directions; None if it is not there."""
+    column = np.flatnonzero(np.isclose(moved.values, VALUES[chosen_value()]))
+    row = st.session_state.get("dimension")
+    return (order.index(row), int(column[0])) if row in order and len(column) else None
 
 
 second = controls.pick_other(checkpoint, "beside", needed=False)
-shown = [(checkpoint, decomposition)]
+sheets = [traverse_sheet(moved, kl, accuracies, sort, theme, effects[: len(z_own)])]
+titles = [(f"{sidebar.short_title(checkpoint)} (checkpoint A)", checkpoint.digest)]
 if second:
-    shown.append((second[1], results.decomposition_of(second[1], subject)))
-sheets, titles = [], []
-for n, (model, parts) in enumerate(shown):
-    moved = results.traversal(model, parts.s[i], parts.z_mean[i], steps)
-    picture = traverse_sheet(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort, theme)
-    sheets.append(picture)
-    if not n:
-        order = traverse_order(moved, kl_per_dimension(parts)[i], probe_accuracies(model.metrics), sort)
-    titles.append((f"{sidebar.short_title(model)} ({second[0] if n else 'checkpoint A'})", model.digest))
-    if second:
-        st.subheader(titles[-1][0])
-    alt = f"Rows of images of {modality}, one row per dimension of z, with correlation and difference maps"
-    if n:
-        with st.container(key="sheet_beside"):
-            controls.image(picture, alt)
-    else:
-        now = st.session_state.get("dimension"), st.session_state.get("step")
-        marked = (order.index(now[0]), now[1]) if now[0] in order else None
-        components.tiles(picture, alt, marked, key="tile", on_change=select_tile)
+    st.subheader(titles[0][0])
+alt = f"Rows of images of {modality}, one row per dimension of z, with correlation and difference maps"
+components.tiles(sheets[0], alt, marked(order), key="tile", on_change=lambda r, c: select(order[r], c))
 st.caption(
     "Click a tile to inspect it. Probe: accuracy of the modality classified from this dimension alone, on held-out "
     "subjects (also on the card). Effect: mean absolute change from the first to the last step. KL in nats, of this "
     "image."
 )
-moved = results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
-about = provenance.about_subject(checkpoint, subject, modality=modality, steps=steps, sorted_by=sort)
+own_share, kept = results.kept_channels(checkpoint, decomposition, i, moved)
+st.markdown(kept_sentence(own_share, kept))
+if second:
+    beside = results.decomposition_of(second[1], subject)
+    other = results.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
+    regions_beside = regions_of(subject, beside, i, second[1].config.classes)
+    accuracies_beside = probe_accuracies(second[1].metrics)
+    shown = effect_names(other, regions_beside)
+    sheets.append(traverse_sheet(other, kl_per_dimension(beside)[i], accuracies_beside, sort, theme, shown))
+    titles.append((f"{sidebar.short_title(second[1])} ({second[0]})", second[1].digest))
+    st.subheader(titles[1][0])
+    with st.container(key="sheet_beside"):
+        controls.image(sheets[1], alt)
+    st.markdown(kept_sentence(*results.kept_channels(second[1], beside, i, other)))
+if along:
+    st.subheader("Directions of the samples")
+    sheets.append(directions_sheet(along, found, effects[len(z_own) :], theme))
+    titles.append(("Directions of the samples", checkpoint.digest))
+    order_along = list(range(len(z_own), len(rows)))
+    components.tiles(
+        sheets[-1],
+        f"Rows of images of {modality}, one row per direction found in the samples",
+        marked(order_along),
+        key="tile-along",
+        on_change=lambda r, c: select(order_along[r], c),
+    )
+    st.caption(
+        "PC: principal components of z over the sample subjects in all modalities. *To* a modality: the normal of the "
+        "boundary that logistic regression fits between modalities. The image's z is moved along one of them; its "
+        "coordinate there goes from -3 to 3, and what is perpendicular stays."
+    )
 
 
-def both_sheets() -> bytes:
+def all_sheets() -> bytes:
     return png(stack(sheets, [name for name, _ in titles], theme), about | dict(titles))
 
 
 with st.container(horizontal=True):
-    controls.download("This sheet (PNG)", both_sheets, "dafnet-traverse.png")
+    name = f"z of {modality}"
+    controls.download("This sheet (PNG)", all_sheets, controls.file_name("traverse", subject, "png", name))
     controls.download(
         "Its arrays (NPZ)",
-        lambda: traverse_numbers(moved, decomposition.s[i], decomposition.z_mean[i], about),
-        "dafnet-traverse.npz",
+        lambda: traverse_numbers(moved, s, z_own, about),
+        controls.file_name("traverse", subject, "npz", name),
+    )
+    effects_table = effect_rows(moved, rows[: len(z_own)], regions, kept)
+    effects_table += effect_rows(along, found, regions, None) if along else []
+    controls.download(
+        "Effects (CSV)",
+        lambda: table_csv(effects_table, about),
+        controls.file_name("traverse", subject, "csv", name),
     )
 
 
@@ -127,43 +203,52 @@ def inspect_tile() -> None:
     with left:
         d = st.selectbox(
             "Dimension",
-            range(len(moved.z)),
+            range(len(rows)),
             int(moved.effect.argmax()),
-            format_func=lambda d: f"z{d + 1}",
+            format_func=lambda d: rows[d].name,  # what links hold; the effect depends on the image
             key="dimension",
             bind="query-params",
-            help="Dimension to inspect; the one with the largest effect comes first",
+            help="Dimension or direction to inspect; at first the dimension with the largest effect",
         )
-        frames = results.frames(checkpoint, decomposition.s[i], decomposition.z_mean[i], d, FRAMES)
+        title, at = rows[d].name, chosen_value()
+        st.markdown(f"**{title}: {effects[d]}**")
+        frames = results.frames(checkpoint, s, z_own, rows[d], len(VALUES))
+        labels = [f"{title} = {value:+.2f}" for value in VALUES]
         components.scrub(
             frames,
-            [f"z{d + 1} = {value:+.2f}" for value in steps_between(count=FRAMES)],
-            title=f"Image of {modality} for z{d + 1} from {-LIMIT:g} to {LIMIT:g}",
-            owner=f"{checkpoint.digest} {subject.digest} {modality} {d}",
-            start=FRAMES // 2,
+            labels,
+            at,
+            title=f"Image of {modality} for {title} from {-LIMIT:g} to {LIMIT:g}",
+            owner=f"{checkpoint.digest} {subject.digest} {modality} {title}",
             key="scrub",
+            on_change=choose_value,
         )
-        st.caption("Move the pointer over the picture, or hold an arrow key on its slider.")
+        st.caption("Drag over the picture or its slider, or hold an arrow key: the maps follow where you stop.")
+        controls.download(
+            "Animation (GIF)",
+            lambda: traverse_animation(frames, labels, theme, about | {"direction": title}),
+            controls.file_name("traverse", subject, "gif", modality, title),
+        )
     with right:
-        step = st.select_slider(
-            "Step",
-            range(steps),
-            steps - 1,
-            format_func=lambda k: f"{moved.values[k]:+.1f}",
-            key="step",
-            bind="query-params",
-            help="Step that is shown with its maps; they zoom together",
-        )
         index = checkpoint.config.modalities.index(modality)
-        reencoded = decompose(checkpoint.model, moved.images[d, step][None], (index,))
+        reencoded = decompose(checkpoint.model, frames[at][None], (index,))
+        mask = np.array(checkpoint.config.classes)[reencoded.single[0]]
+        traversal, row = (moved, d) if d < len(z_own) else (along, d - len(z_own))
         st.plotly_chart(
-            traverse_inspection(moved, d, step, np.array(checkpoint.config.classes)[reencoded.single[0]], dark),
+            traverse_inspection(traversal, row, frames[at], frames[len(frames) // 2], labels[at], mask, dark),
             key="closer",
+            config=chart(f"traverse-{title}", about),
             alt="Linked views of one tile; values and the mask of the re-encoded image under the cursor",
         )
+    st.plotly_chart(
+        effect_figure(traversal, row, title, regions, dark),
+        key="effects",
+        config=chart(f"traverse-effect-{title}", about),
+        alt=f"Mean change of intensity of each tissue, organ or channel from the smallest to the largest {title}",
+    )
 
 
-n_z = len(decomposition.z_mean[i])
+n_z = len(z_own)
 
 
 @st.fragment
@@ -172,9 +257,21 @@ def set_z() -> None:
     buttons = st.container()
     *sliders, picture = st.columns([1, 1, 3])
     with buttons:
-        z = controls.z_sliders(checkpoint, subject, decomposition, i, sliders)
+        z = controls.z_sliders(checkpoint, subject, decomposition, i, sliders, effects[:n_z])
+    for k, (direction, column) in enumerate(zip(found, st.columns(len(found) or 1), strict=False)):
+        with column:
+            z = z + direction.vector * st.slider(
+                f"+ {direction.name}: {effects[n_z + k]}",
+                -LIMIT,
+                LIMIT,
+                0.0,
+                0.05,
+                key=f"along-{k}",
+                bind="query-params",
+                help=f"Added to z along this direction ({direction.about})",
+            )
     with picture:
-        made = render(checkpoint.model, decomposition.s[i], z[None])[0]
+        made = render(checkpoint.model, s, z[None])[0]
         tiles = [
             Tile(grey(decomposition.images[i]), "image x"),
             Tile(grey(decomposition.own[i]), "g(s, own z)"),
@@ -189,9 +286,7 @@ def show_combinations() -> None:
     st.subheader("Interpolation, and two dimensions at once")
     others = [(j, name) for j, name in enumerate(names) if j != i]
     for j, name in others:
-        images = interpolate(
-            checkpoint.model, decomposition.s[i], decomposition.z_mean[i], decomposition.z_mean[j], steps
-        )
+        images = interpolate(checkpoint.model, s, z_own, decomposition.z_mean[j], steps)
         with st.container(key=f"sheet_between{j}"):
             controls.image(
                 interpolation_sheet(images, modality, name, theme),
@@ -220,7 +315,8 @@ def show_combinations() -> None:
     if down == across:
         st.info("Choose two different dimensions.")
         return
-    images = plane(checkpoint.model, decomposition.s[i], decomposition.z_mean[i], (down, across), moved.values)
+    st.caption(f"Down, z{down + 1}: {effects[down]}. Across, z{across + 1}: {effects[across]}.")
+    images = plane(checkpoint.model, s, z_own, (down, across), moved.values)
     with st.container(key="sheet_plane"):
         controls.image(
             plane_sheet(images, moved.values, (down, across), theme),

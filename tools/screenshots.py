@@ -39,6 +39,7 @@ PAGES = {
     "probe": "z of every image (CSV)",
     "independence": "Effect of the number of subjects",
     "truth": "This matrix (CSV)",
+    "benchmark": "python -m experiments",
     "quiz": "An image before and after",
     "compare": "This table (CSV)",
     "checkpoints": "Upload a checkpoint",

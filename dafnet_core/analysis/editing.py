@@ -15,8 +15,6 @@ from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 from dafnet_core.networks.aligner import fuse
 from dafnet_core.precision import inference_autocast
 
-ERASE = -1  # channel of a stroke that restores the original channel of its pixels
-
 
 def _tensor(model: FactorModel, values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(values, np.float32, order="C")).to(next(iter(model.parameters())).device)
@@ -86,50 +84,27 @@ def realign(model: FactorModel, decomposition: Decomposition, pair: int, offsets
     return Realigned(np.asarray(offsets), positions, both[0], both[1], deformed_mask, fused_mask, cross, folded)
 
 
-@dataclass(frozen=True)
-class Stroke:
-    """One stroke of a round brush.
-
-    Attributes:
-        channel: new channel of the pixels; ERASE restores the original one.
-        radius: pixels; a pixel is painted if its centre is at most this far from one of the points.
-        points: (x, y) centres of the brush in pixels, whole numbers.
-    """
-
-    channel: int
-    radius: int
-    points: tuple[tuple[int, int], ...]
-
-
-def paint(labels: np.ndarray, strokes: Sequence[Stroke], channels: int) -> np.ndarray:
-    """Apply strokes to an anatomy in order. Labels in, labels out, so the anatomy stays one-hot.
+def partly_warped(
+    image: np.ndarray, labels: np.ndarray, offsets: np.ndarray, shares: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A moving image and its labels while a warp sets in (Sec. III-B).
 
     Args:
-        labels: (H, W) channel of each pixel.
-        strokes: earlier ones first; parts outside the image are ignored.
-        channels: C.
+        image: (H, W) float32; labels: (H, W) integers, such as the channels of its anatomy.
+        offsets: (control points, 2) xy in [-1, 1] units, of the whole warp.
+        shares: of the offsets: 0 leaves the image as it is, 1 deforms it onto the fixed one.
 
     Returns:
-        (H, W) uint8.
-
-    Raises:
-        ValueError: a channel that the model does not have, or a negative radius.
+        (N, H, W) float32 images, sampled bilinearly, and (N, H, W) labels of the nearest pixels.
     """
-    painted = np.array(labels, np.uint8)
-    height, width = painted.shape
-    for stroke in strokes:
-        if not ERASE <= stroke.channel < channels or stroke.radius < 0:
-            raise ValueError(
-                f"a stroke of channel {stroke.channel}, radius {stroke.radius}; expected a channel from 0 to "
-                f"{channels - 1} or {ERASE}, and a radius from 0 on"
-            )
-        for x, y in stroke.points:
-            top, left = max(y - stroke.radius, 0), max(x - stroke.radius, 0)
-            rows, columns = np.ogrid[top : min(y + stroke.radius + 1, height), left : min(x + stroke.radius + 1, width)]
-            inside = (rows - y) ** 2 + (columns - x) ** 2 <= stroke.radius**2
-            box = (slice(top, top + inside.shape[0]), slice(left, left + inside.shape[1]))
-            painted[box][inside] = labels[box][inside] if stroke.channel == ERASE else stroke.channel
-    return painted
+    images, deformed = [], []
+    height, width = image.shape
+    for share in shares:
+        grid = spline_grid(torch.from_numpy(np.asarray(offsets, np.float32) * share)[None], height, width)
+        images.append(warp(torch.from_numpy(np.array(image, np.float32))[None, None], grid)[0, 0].numpy())
+        x, y = np.rint(grid_to_pixels(grid[0].double().numpy())).astype(int).transpose(2, 0, 1)
+        deformed.append(labels[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)])
+    return np.stack(images), np.stack(deformed)
 
 
 def one_hot(labels: np.ndarray, channels: int) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""Latent traversals: the effect of each dimension of z on an image (Sec. V-H.2, Fig. 9).
+"""Latent traversals: the effect of each dimension of z, or of any direction, on an image (Sec. V-H.2, Fig. 9).
 
-The decoder is conditioned on an anatomy once, however many z are rendered with it.
+The decoder is conditioned on an anatomy once, however many z are rendered with it. A direction is a vector of length 1:
+since the prior of z is N(0, I), the coordinate of z along it has standard deviation 1, like a dimension.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ BATCH = 2  # images rendered at once on a CPU; more leave its caches and are slo
 
 @dataclass(frozen=True, eq=False)
 class Traversal:
-    """Images of one anatomy while one dimension of z varies at a time.
+    """Images of one anatomy while z moves along one of n directions at a time: by default its n_z dimensions.
 
     Attributes:
-        values: (steps,) of the dimension, ascending, in standard deviations of the prior.
-        z: (n_z,) the other dimensions.
-        images: (n_z, steps, H, W) float32 in [-1, 1].
+        values: (steps,) of the coordinate along the direction, ascending, in standard deviations of the prior.
+        z: (n_z,) from which it starts; what is perpendicular to the direction stays.
+        images: (n, steps, H, W) float32 in [-1, 1].
     """
 
     values: np.ndarray
@@ -33,7 +34,7 @@ class Traversal:
 
     @property
     def correlation(self) -> np.ndarray:
-        """(n_z, H, W) Pearson correlation of value and intensity; NaN where a pixel changes by less than STILL."""
+        """(n, H, W) Pearson correlation of value and intensity; NaN where a pixel changes by less than STILL."""
         v = self.values - self.values.mean()
         x = self.images.astype(np.float64)
         x = x - x.mean(1, keepdims=True)
@@ -43,12 +44,12 @@ class Traversal:
 
     @property
     def difference(self) -> np.ndarray:
-        """(n_z, H, W) image at the largest value minus image at the smallest, in [-2, 2]."""
+        """(n, H, W) image at the largest value minus image at the smallest, in [-2, 2]."""
         return self.images[:, -1] - self.images[:, 0]
 
     @property
     def effect(self) -> np.ndarray:
-        """(n_z,) mean absolute difference over the image: the effect of each dimension."""
+        """(n,) mean absolute difference over the image: the effect of each direction."""
         return np.abs(self.difference).mean((1, 2))
 
 
@@ -91,30 +92,78 @@ def render(model: FactorModel, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _moved(z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
-    moved = np.tile(np.asarray(z, np.float64), (len(values), 1))
-    moved[:, dimension] = values
-    return moved
+def _moved(z: np.ndarray, direction: np.ndarray, values: np.ndarray) -> np.ndarray:
+    z = np.asarray(z, np.float64)
+    return z + np.outer(values - z @ direction, direction)
 
 
-def traverse_one(model: FactorModel, s: np.ndarray, z: np.ndarray, dimension: int, values: np.ndarray) -> np.ndarray:
-    """Images of one anatomy (C, H, W) while one dimension of z (n_z,) takes values (N,): (N, H, W) in [-1, 1]."""
-    return render(model, s, _moved(z, dimension, values))
+def traverse_one(
+    model: FactorModel, s: np.ndarray, z: np.ndarray, direction: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Images of one anatomy while z moves along one direction.
+
+    Args:
+        s: (C, H, W) anatomy.
+        z: (n_z,) from which it starts.
+        direction: (n_z,) of length 1; row d of the identity for dimension d.
+        values: (N,) of the coordinate along it.
+
+    Returns:
+        (N, H, W) in [-1, 1].
+    """
+    return render(model, s, _moved(z, direction, values))
 
 
-def traverse(model: FactorModel, s: np.ndarray, z: np.ndarray, values: np.ndarray | None = None) -> Traversal:
-    """Move each dimension of z in turn over `values`, the others staying as they are.
+def traverse(
+    model: FactorModel,
+    s: np.ndarray,
+    z: np.ndarray,
+    values: np.ndarray | None = None,
+    directions: np.ndarray | None = None,
+) -> Traversal:
+    """Move z over `values` along each direction in turn, from the same start.
 
     Args:
         s: (C, H, W) anatomy.
         z: (n_z,), such as the posterior mean of an image.
         values: (steps,), seven from -3 to 3 by default.
+        directions: (n, n_z) of length 1; the n_z dimensions by default.
+
+    Raises:
+        ValueError: directions that are not of length 1, or not of z.
     """
     values = steps_between() if values is None else np.asarray(values, np.float64)
-    n = len(z)
-    moved = np.concatenate([_moved(z, d, values) for d in range(n)])
+    directions = np.eye(len(z)) if directions is None else np.asarray(directions, np.float64)
+    if directions.shape[1:] != np.shape(z) or not np.allclose(np.linalg.norm(directions, axis=-1), 1, atol=1e-6):
+        raise ValueError(
+            f"directions are {directions.shape} of lengths {np.linalg.norm(directions, axis=-1)}; expected "
+            f"(n, {len(z)}) of length 1"
+        )
+    moved = np.concatenate([_moved(z, direction, values) for direction in directions])
     images = render(model, s, moved)
-    return Traversal(values, np.asarray(z, np.float64), images.reshape(n, len(values), *images.shape[1:]))
+    return Traversal(values, np.asarray(z, np.float64), images.reshape(len(directions), len(values), *images.shape[1:]))
+
+
+@torch.inference_mode()
+def kept_share(model: FactorModel, images: np.ndarray, modality: int, s: np.ndarray) -> np.ndarray:
+    """Encode images again: the share of pixels that get the channel that they have in an anatomy.
+
+    1 for every image of a traversal would mean that moving z changes no position that the encoder sees.
+
+    Args:
+        images: (N, H, W) in [-1, 1].
+        modality: index of theirs in the model.
+        s: (C, H, W) anatomy that they were decoded from.
+
+    Returns:
+        (N,) in [0, 1].
+    """
+    weight = next(iter(model.parameters()))
+    batch = BATCH if weight.device.type == "cpu" else 64
+    parts = torch.from_numpy(np.array(images)).to(weight)[:, None].split(batch)
+    labels = torch.cat([model.predict(part, (modality,)).s[0, :, 0].argmax(1).cpu() for part in parts])
+    same = labels == torch.from_numpy(s.argmax(0))
+    return same.double().mean((1, 2)).numpy()
 
 
 def interpolate(model: FactorModel, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dafnet_core.evaluation.measures.leakage import LeakageByReader
 from dafnet_core.evaluation.measures.segmentation import DiceSummary
 from dafnet_core.evaluation.measures.style import ReadingSummary, StyleSummary
+from dafnet_core.evaluation.measures.surface_distance import SurfaceSummary
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.metrics.paired import Paired
 
-TITLES = {"single": "single", "deformed": "deformed from the other", "fused": "fused"}
+TITLES = {
+    "single": "single",
+    "deformed": "deformed from the other",
+    "fused": "fused",
+    "copy": "the other's mask, undeformed",
+}
 
 
 def numbers(result: EvaluationResult) -> list[str]:
@@ -63,8 +69,9 @@ def _dice_tables(result: EvaluationResult) -> list[str]:
         )
         for n, by_kind in by_name
     ]
-    rows = _table(("Dice of volumes", *titles, "the other's mask, undeformed"), volumes)
-    rows += _table(("Dice of slices", *titles, "the other's mask, undeformed"), slices)
+    rows = _table(("Dice of volumes", *titles, TITLES["copy"]), volumes)
+    rows += _table(("Dice of slices", *titles, TITLES["copy"]), slices)
+    rows += _surface_tables(result.surface or {})
     if any(v.false_positive.rate is not None for by_kind in segmentation.values() for v in by_kind.values()):
         rates = [(n, *(decimal(v.false_positive.rate) for v in by_kind.values())) for n, by_kind in by_name]
         rows += _table(("slices that show a class which they lack", *titles), rates)
@@ -77,6 +84,18 @@ def _dice_tables(result: EvaluationResult) -> list[str]:
     classes = next(iter(kinds.values())).per_class
     each = [(n, kind, *map(decimal, v.per_class.values())) for n, by_kind in by_name for kind, v in by_kind.items()]
     return [*rows, *_table(("Dice per class", "kind", *classes), each)]
+
+
+def _surface_tables(surface: Mapping[str, Mapping[str, SurfaceSummary]]) -> list[str]:
+    """Distances in mm by modality and kind of mask; no table where no size of pixels is known."""
+    known = [(n, by_kind) for n, by_kind in surface.items() if any(v.n_subjects for v in by_kind.values())]
+    if not known:
+        return []
+    kinds = tuple(known[0][1])
+    titles = [TITLES.get(kind, kind) for kind in kinds]
+    hd95 = [(n, *(decimal(by_kind[kind].hd95_mm) for kind in kinds)) for n, by_kind in known]
+    assd = [(n, *(decimal(by_kind[kind].assd_mm) for kind in kinds)) for n, by_kind in known]
+    return [*_table(("HD95, mm", *titles), hd95), *_table(("ASSD, mm", *titles), assd)]
 
 
 def _of_z(result: EvaluationResult) -> list[str]:

@@ -176,6 +176,7 @@ def _shapes(
         "segmentation",
         "copy",
         "paired",
+        "surface",
         "reconstruction",
         "channel_occupancy",
         "cycle",
@@ -184,16 +185,14 @@ def _shapes(
     ):
         yield key, getattr(r, key), names
     yield "swap", r.swap, ways
-    kinds: tuple[str, ...] = ()
+    for key in ("segmentation", "surface", "paired"):  # the same kinds, or comparisons, of every modality
+        kinds: tuple[str, ...] = ()
+        for name, by_kind in (getattr(r, key) or {}).items():
+            kinds = kinds or tuple(by_kind)
+            yield f"{key}.{name}", by_kind, kinds
     for name, by_kind in (r.segmentation or {}).items():
-        kinds = kinds or tuple(by_kind)
-        yield f"segmentation.{name}", by_kind, kinds
         for kind, summary in by_kind.items():
             yield f"segmentation.{name}.{kind}.per_class", summary.per_class, config.classes[1:]
-    compared: tuple[str, ...] = ()
-    for name, differences in (r.paired or {}).items():
-        compared = compared or tuple(differences)
-        yield f"paired.{name}", differences, compared
     if r.invariance is not None:
         yield "invariance.intensity", r.invariance.intensity, names
     if r.dependence is not None:

@@ -30,6 +30,7 @@ class Sample:
         annotated: (M,) bool.
         subject, position: id of the subject, or of the patient that it is a case of; index of the slice in its first
             modality.
+        slices: index of each modality's slice in its stack, where they come from stacks.
         displacements: (M, H, W, 2) float32 xy in pixels, of images and masks by known deformations; None without.
         regions: (M, H, W) bool, the head or body in them, where the samples were augmented by known warps.
         own: of each modality, whether this is the pair in which its slice is scored: each slice once, with its nearest
@@ -46,6 +47,7 @@ class Sample:
     regions: np.ndarray | None = None
     own: tuple[bool, ...] = ()
     changed: np.ndarray | None = None
+    slices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,7 @@ class PairedSlices:
             self.patients.get(study.name, study.name),
             slices[0],
             own=own,
+            slices=slices,
             **self._known_warps(study, slices[0]),
         )
 
@@ -306,6 +309,11 @@ class PairedSlices:
             return {}
         number, slices, _ = self._index[index]
         return self.studies[number].tissues(slices[0])
+
+    def spacing(self, index: int) -> dict[int, tuple[float, float]]:
+        """mm between rows and between columns of a sample's grid, of the modalities for which they are known."""
+        known = enumerate(self.studies[self._index[index][0]].spacing)
+        return {i: (mm[0], mm[1]) for i, mm in known if mm is not None}
 
     def ground_truth(self, index: int) -> dict[str, bool | float]:
         """Ground truth factors of a sample by name, as `Study.ground_truth` gives them; {} where nothing is known."""

@@ -44,6 +44,7 @@ class Sample:
         sampling: of ordered pairs (fixed, moving), where in the moving image each pixel of the fixed one is found,
             (H, W, 2) xy in pixels; {} where unknown.
         tissues: (H, W) labels of the true tissues of each image, by position; {} where unknown.
+        tissue_names: of these labels; () where unknown.
         around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
         notes: what was assumed when its files were read, each a plain sentence.
     """
@@ -53,6 +54,7 @@ class Sample:
     masks: dict[int, np.ndarray] = field(default_factory=dict)
     sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     tissues: dict[int, np.ndarray] = field(default_factory=dict)
+    tissue_names: tuple[str, ...] = ()
     around: Callable[[int], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from dafnet_core.data.cache import read_studies
 from dafnet_core.data.chaos import ChaosInPhase, ChaosOutOfPhase
 from dafnet_core.data.config import SCALINGS, DataConfig
 from dafnet_core.data.dataset import PairedSlices, by_patient
+from dafnet_core.data.formats.scan import clean_name
 from dafnet_core.data.nnunet import NnUNet
 from dafnet_core.data.phantom.source import Phantom
 from dafnet_core.data.prepare import Preparation
@@ -175,6 +176,7 @@ def evaluation_data(
     seen: Mapping[str, str] | None = None,
     patients: Mapping[str, str] | None = None,
     warp_seed: int = 0,
+    only: str = "",
 ) -> tuple[DataSource, PairedSlices]:
     """Data to evaluate a checkpoint on.
 
@@ -187,6 +189,7 @@ def evaluation_data(
         seen: the part of each subject in the checkpoint's split.
         patients: of its subjects, where several are cases of one patient; those of the source come on top.
         warp_seed: of the known warps applied to registered data.
+        only: the subject of a sample (a patient, where cases are known to be of one), whose slices alone are wanted.
 
     Raises:
         ValueError: naming what was found and what was expected.
@@ -204,6 +207,11 @@ def evaluation_data(
             )
         if not names:
             raise DataError(f"{spec}: no subject belongs to the checkpoint's {part} part; choose another --split")
+    if only:
+        of = {**(patients or {}), **source.patients}
+        names = tuple(name for name in names if of.get(name, name) == only)
+        if not names:
+            raise DataError(f"{spec} has no subject {clean_name(only)}")
     options: dict[str, Any] = {"pairing": pairing, "candidates": candidates, "warp_seed": warp_seed}
     return source, _judged(source, names, preparation, patients or {}, **options)
 

@@ -54,6 +54,8 @@ class StudyLike(Protocol):
     def notes(self) -> tuple[str, ...]: ...
     @property
     def frame_masks(self) -> Sequence[StackLike | None]: ...
+    @property
+    def spacing(self) -> Sequence[Sequence[float] | None]: ...
 
     def truth(self, position: int) -> tuple[dict[tuple[int, int], np.ndarray], dict[int, np.ndarray]]: ...
     def displacements(self, position: int) -> np.ndarray | None: ...
@@ -72,6 +74,8 @@ class Study:
         positions: of each modality, (slices,) float64: mm along the normal of the first modality's slices, or equally
             spaced from 0 to 1 if no header says where the images lie.
         notes: what was assumed, each a plain sentence.
+        spacing: of each modality, mm between rows and between columns of the grid; None where it is not known, () where
+            none is.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Study:
     masks: tuple[StackLike | None, ...]
     positions: tuple[np.ndarray, ...]
     notes: tuple[str, ...] = ()
+    spacing: tuple[Sequence[float] | None, ...] = ()
 
     @property
     def frame_masks(self) -> Sequence[StackLike | None]:
@@ -134,6 +139,15 @@ class Stack:
     placements: tuple[Placement, ...]
     scan: Scan
     notes: tuple[str, ...] = ()
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """mm between rows and between columns of the grid, along these slices; None where unknown."""
+        if self.scan.spacing is None:
+            return None
+        steps = np.array(self.scan.spacing)[:, None] * np.array(self.placements[0].matrix)[:, :2]
+        rows, columns = np.linalg.norm(steps, axis=0)
+        return float(rows), float(columns)
 
 
 @contextmanager
@@ -244,6 +258,7 @@ def join(name: str, stacks: Sequence[Stack]) -> Study:
         masks=tuple(stack.mask for stack in stacks),
         positions=_positions(stacks),
         notes=tuple(dict.fromkeys(note for stack in stacks for note in stack.notes)),
+        spacing=tuple(stack.spacing for stack in stacks),
     )
 
 

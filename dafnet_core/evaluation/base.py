@@ -26,7 +26,7 @@ class ScoredSlice:
 
     Attributes:
         method: that made the estimate.
-        subject, position: id of the subject, and index of the slice.
+        subject, position: id of the subject, and index of the slice in its first modality.
         images: (n, K, H, W) float32 in [-1, 1].
         truth: labels (H, W) of the modalities that have any, by index.
         estimate: of all modalities.
@@ -35,6 +35,8 @@ class ScoredSlice:
         own: modalities whose slice is scored here; each slice of each modality once, with its nearest partners.
         picture: rows and columns that are scored; the rest is padding.
         tissues: (H, W) labels of the true tissues by modality, each in its frame; {} where they are not known.
+        spacing: mm between rows and between columns, of the modalities for which they are known.
+        slices: index of each modality's slice in its stack.
     """
 
     method: Method
@@ -48,6 +50,8 @@ class ScoredSlice:
     own: frozenset[int]
     picture: tuple[slice, slice]
     tissues: Mapping[int, np.ndarray]
+    spacing: Mapping[int, tuple[float, float]]
+    slices: tuple[int, ...] = ()
 
     def tissue_or_mask(self, modality: int) -> np.ndarray | None:
         """The true tissues (H, W) of a modality, else its true mask, else None."""

@@ -21,6 +21,7 @@ from dafnet_core.evaluation.measures.registration import Registration, Registrat
 from dafnet_core.evaluation.measures.segmentation import CopySummary, DiceSummary, Segmentation
 from dafnet_core.evaluation.measures.sensitivity import Sensitivity, SensitivitySummary
 from dafnet_core.evaluation.measures.style import Style, StyleSummary
+from dafnet_core.evaluation.measures.surface_distance import SurfaceDistance, SurfaceSummary
 from dafnet_core.metrics.paired import Paired
 from dafnet_core.typed_json import all_or_nothing, from_json, to_json
 
@@ -67,6 +68,7 @@ class EvaluationResult:
     segmentation: dict[str, dict[str, DiceSummary]] | None = measured_by(Segmentation)
     copy: dict[str, CopySummary] | None = measured_by(Segmentation)
     paired: dict[str, dict[str, Paired | None]] | None = measured_by(Segmentation)
+    surface: dict[str, dict[str, SurfaceSummary]] | None = measured_by(SurfaceDistance)
     registration: RegistrationSummary | None = measured_by(Registration)
     reconstruction: dict[str, ReconstructionSummary] | None = measured_by(Reconstruction)
     kl_per_dimension: tuple[float, ...] | None = measured_by(Activity)

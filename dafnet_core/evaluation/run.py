@@ -63,6 +63,7 @@ def evaluate_method(
     slow: bool = False,
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    each: Callable[[ScoredSlice], None] = lambda seen: None,
     result: type[EvaluationResult] = EvaluationResult,
 ) -> Evaluation:
     """Evaluate a method on subjects that it was not trained on.
@@ -73,7 +74,7 @@ def evaluate_method(
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
         slow: also measures that take minutes: prior, iob, style.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
-        progress: called with the share that is done, in [0, 1]; exceptions that it raises propagate, to cancel.
+        progress, each: called with the share done, in [0, 1], and with every slice; may raise, to cancel.
         result: which measures there are.
     """
     measures = _wanted(result, statistics, slow)
@@ -85,6 +86,7 @@ def evaluate_method(
     for index in range(count):
         progress(0.95 * index / count)
         seen = _scored(method, data, index)
+        each(seen)
         subjects.append(seen.subject)
         if seen.estimate.factors is not None:
             encoded.append(_encoded(data, index, seen))
@@ -93,7 +95,6 @@ def evaluate_method(
                 lacking[measure] = f"{method.title} has no {', '.join(sorted(absent))}"
             else:
                 rows[measure].append(measure.observe(seen))
-
     context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
     values: dict[str, Any] = {}
     for measure, names in measures.items():
@@ -162,6 +163,8 @@ def _scored(method: Method, data: PairedSlices, index: int) -> ScoredSlice:
         frozenset(i for i in range(len(sample.images)) if not sample.own or sample.own[i]),
         data.preparation.picture,
         data.tissues(index),
+        data.spacing(index),
+        sample.slices,
     )
 
 

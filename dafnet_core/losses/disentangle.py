@@ -61,8 +61,8 @@ def balance(f: Forward) -> Tensor:
 def organs(f: Forward) -> Tensor:
     """L_rec of own images, over the pixels in and about the organs that the segmentor finds.
 
-    Organs are few of a slice's pixels, so that L_rec alone leaves their contrast, and what lies in them (a scar), out
-    of z and s.
+    Organs are few of a slice's pixels, so that L_rec alone leaves their contrast and what lies in them, such as a scar,
+    out of z and s.
     """
     found = (f.outputs.logits.detach().argmax(2) > 0).float()
     near = F.max_pool2d(found, 2 * AROUND + 1, 1, AROUND)

@@ -10,7 +10,7 @@ from dafnet_core.geometry import pixel_centres, warp
 from dafnet_core.parallel import rank_and_size, summed
 
 TOLERATED = 0.01  # share of an image that a class must fill falsely to cost half a Dice, where the mask lacks it
-CE_WEIGHT = 0.01  # beta of L_sup; alpha, the weight of the Dice loss, is 1
+CE_WEIGHT = 0.01  # beta of L_sup in the paper; alpha, the weight of the Dice loss, is 1
 
 
 def dice_loss(probs: Tensor, masks: Tensor) -> Tensor:
@@ -85,9 +85,9 @@ def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
 DICE = {"present": dice_loss, "paper": dice_loss_of_all, "every": dice_loss_of_every}  # kinds of the Dice of L_sup
 
 
-def supervised_loss(logits: Tensor, masks: Tensor, dice: str = "present") -> Tensor:
-    """L_sup of each sample (Sec. III-C) with a kind of Dice: (N, L, H, W), (N, H, W) -> (N,)."""
-    return DICE[dice](logits.softmax(1), masks) + CE_WEIGHT * cross_entropy(logits, masks)
+def supervised_loss(logits: Tensor, masks: Tensor, dice: str = "present", ce: float = CE_WEIGHT) -> Tensor:
+    """L_sup of each sample (Sec. III-C), a kind of Dice and cross entropy: (N, L, H, W), (N, H, W) -> (N,)."""
+    return DICE[dice](logits.softmax(1), masks) + ce * cross_entropy(logits, masks)
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dafnet_core.losses.functions import (
+    CE_WEIGHT,
     kl_divergence,
     mean_where,
     modality_reconstruction_loss,
@@ -30,17 +31,18 @@ class Forward:
     """Inputs of loss terms: one training forward pass, its batch, and the discriminators.
 
     Masks are background where not annotated, so that unannotated values are never read. `dice` is the kind of Dice of
-    L_sup.
+    L_sup, `ce` the weight of its cross entropy.
     """
 
     outputs: PairOutputs
     batch: Batch
     discriminators: Discriminators
     dice: str = "present"
+    ce: float = CE_WEIGHT
 
     def l_sup(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """L_sup of each sample with this forward's Dice: (N, L, H, W), (N, H, W) -> (N,)."""
-        return supervised_loss(logits, masks, self.dice)
+        """L_sup of each sample with this forward's Dice and weight: (N, L, H, W), (N, H, W) -> (N,)."""
+        return supervised_loss(logits, masks, self.dice, self.ce)
 
     @cached_property
     def annotated(self) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dafnet_core.config import Config, option, short
 from dafnet_core.losses import adversarial, disentangle, terms
-from dafnet_core.losses.functions import DICE
+from dafnet_core.losses.functions import CE_WEIGHT, DICE
 from dafnet_core.losses.terms import Forward
 from dafnet_core.networks.discriminators import Discriminators
 from dafnet_core.types import Batch, PairOutputs
@@ -112,9 +112,11 @@ class LossWeights(Config):
         tuple(DICE),
         flag="dice",
     )
+    ce: float = option(CE_WEIGHT, "weight of the cross entropy beside the Dice of L_sup (Sec. III-C)", flag="ce")
 
     PREFIX: ClassVar[str] = "w_"
     MOST: ClassVar[float] = 1e6
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {"ce": (0, MOST)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,7 +171,7 @@ def generator_terms(
         Scalars; terms that the batch does not allow are left out.
     """
     weights = weights or LossWeights.all_on()
-    forward = Forward(outputs, batch, discriminators, weights.dice)
+    forward = Forward(outputs, batch, discriminators, weights.dice, weights.ce)
     wanted = [f for f in weights.terms_of_dafnet() if getattr(weights, f.name) or not f.metadata["costly"]]
     values = {f.name: f.metadata["term"](forward) for f in wanted}
     return {name: value for name, value in values.items() if value is not None}

@@ -124,7 +124,7 @@ class Translation:
         fixed, moving = ([pair[side] for pair in made.pairs] for side in (0, 1))
         annotated = batch.annotated.T[list(made.labelled)]
         masks = torch.where(annotated[..., None, None], batch.masks.transpose(0, 1)[list(made.labelled)], 0)
-        errors = supervised_loss(made.logits.flatten(0, 1), masks.flatten(0, 1), weights.dice)
+        errors = supervised_loss(made.logits.flatten(0, 1), masks.flatten(0, 1), weights.dice, weights.ce)
         terms = {
             "sup": mean_where(errors, annotated.flatten()),
             "rec": reconstruction_loss(made.images, x).mean(),

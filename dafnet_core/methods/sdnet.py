@@ -116,7 +116,7 @@ class SDNetMulti:
         """One training forward and its loss terms, each a mean over the images."""
         made = networks(batch, noise)
         masks, annotated = self._truth(batch)
-        errors = supervised_loss(made.logits.flatten(0, 1), masks.flatten(0, 1), weights.dice)
+        errors = supervised_loss(made.logits.flatten(0, 1), masks.flatten(0, 1), weights.dice, weights.ce)
         x = batch.images[:, :, 0].transpose(0, 1)
         terms = {
             "sup": mean_where(errors, annotated.flatten()),

@@ -114,7 +114,7 @@ class Segmenter:
         logits = networks(*self._images(batch))
         annotated = batch.annotated.T.flatten()
         masks = torch.where(annotated[:, None, None], batch.masks.transpose(0, 1).flatten(0, 1), 0)
-        losses = supervised_loss(logits, masks, weights.dice)
+        losses = supervised_loss(logits, masks, weights.dice, weights.ce)
         return {"sup": mean_where(losses, annotated)}, Logits(logits)
 
     def discriminator_terms(self, made: Any, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:

@@ -326,6 +326,29 @@ def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pca.transform(z), pca.explained_variance_ratio_
 
 
+def modality_normals(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Normals, of length 1, of the boundaries between modalities that logistic regression fits to all rows of z.
+
+    Args:
+        z: (n, n_z).
+        labels: (n,) modality of each row.
+
+    Returns:
+        (1, n_z), pointing to the larger of two labels; of more than two labels (labels, n_z), in their order.
+
+    Raises:
+        ValueError: a single label, or a z that does not depend on the label at all.
+    """
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"every row has the label {labels[0]}; classification needs at least 2")
+    scaler, regression = (step for _, step in _classifier().fit(np.asarray(z, np.float64), labels).steps)
+    normals = regression.coef_ / scaler.scale_
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise ValueError("z is the same whatever the modality, so no direction separates them")
+    return np.asarray(normals / lengths)
+
+
 def _classifier() -> Pipeline:
     """Standardisation and regression in one, so that held-out rows never enter mean and scale."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))

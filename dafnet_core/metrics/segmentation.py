@@ -71,10 +71,27 @@ def dice_by_subject(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) 
     return nanmean(_class_dice(rows, ids), axis=1)
 
 
+def volume_dice_by_subject(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) -> np.ndarray:
+    """Dice of each subject's slices as one volume, (len(ids),), averaged over classes; as `dice_by_subject`."""
+    subjects, counts = np.array([s for s, _ in rows]), np.stack([c for _, c in rows])
+    volumes = np.stack([dice_from_counts(counts[subjects == i].sum(0)) for i in ids])
+    return nanmean(volumes, axis=1)
+
+
+def mean_by_class(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) -> np.ndarray:
+    """(len(ids), classes - 1, ...): each class averaged over the slices of a subject in which it is known.
+
+    Args:
+        rows: subject and values (classes - 1, ...) of every slice, NaN where unknown.
+        ids: subjects in the order wanted; NaN for those without a slice.
+    """
+    subjects, values = np.array([s for s, _ in rows]), np.stack([v for _, v in rows])
+    return np.stack([nanmean(values[subjects == i], axis=0) for i in ids])
+
+
 def _class_dice(rows: Sequence[tuple[str, np.ndarray]], ids: Sequence[str]) -> np.ndarray:
     """(subjects, classes - 1): each class averaged over the slices of a subject that contain it."""
-    subjects, dice = np.array([s for s, _ in rows]), dice_from_counts(np.stack([c for _, c in rows]))
-    return np.stack([nanmean(dice[subjects == i], axis=0) for i in ids])
+    return mean_by_class([(s, dice_from_counts(c)) for s, c in rows], ids)
 
 
 def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ...]) -> dict[str, Any]:
@@ -94,16 +111,14 @@ def summarise(rows: Sequence[tuple[str, np.ndarray]], class_names: tuple[str, ..
         nothing: dict[str, Any] = {"dice_mean": None, "dice_std": None, "dice_volume_mean": None}
         nothing |= {"per_class": dict.fromkeys(class_names[1:]), "n_subjects": 0}
         return nothing | {"false_positive": {"slices": 0, "rate": None}}
-    subjects, counts = np.array([s for s, _ in rows]), np.stack([c for _, c in rows])
-    by_subject = _class_dice(rows, ids)
-    volume = np.stack([dice_from_counts(counts[subjects == i].sum(0)) for i in ids])
+    by_subject, counts = _class_dice(rows, ids), np.stack([c for _, c in rows])
     per_subject = nanmean(by_subject, axis=1)
     known = per_subject[~np.isnan(per_subject)]
     absent = counts[..., 2] == 0
     return {
         "dice_mean": number(known.mean() if len(known) else np.nan),
         "dice_std": number(known.std(ddof=1) if len(known) > 1 else np.nan),
-        "dice_volume_mean": number(float(nanmean(nanmean(volume, axis=1)))),
+        "dice_volume_mean": number(float(nanmean(volume_dice_by_subject(rows, ids)))),
         "per_class": dict(zip(class_names[1:], (number(v) for v in nanmean(by_subject, axis=0)), strict=True)),
         "n_subjects": len(known),
         "false_positive": {

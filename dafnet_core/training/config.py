@@ -71,7 +71,7 @@ class ScheduleConfig(Config):
     swa_from: float = option(0.6, "share of the steps after which the plain average begins")
     validate_every: int = option(450, "steps between validations and contact sheets")
     save_every: int = option(150, "steps between states to resume from")
-    patience: int = option(0, "stop after so many validations without a better fused volume Dice; 0 never")
+    patience: int = option(0, "stop after so many validations without a better volume Dice of fused masks; 0 never")
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         **dict.fromkeys(("rec_z_share", "ema", "swa_from"), (0, 1)),
@@ -178,6 +178,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "clean": {  # terms that keep intensities and the modality out of s (python -m experiments disentangle)
         "dice": "every",
+        "ce": 0.2,
         "w_rec": 8.0,
         "rec_phase1": 6.0,
         "w_rec_z": 0.1,

@@ -93,7 +93,7 @@ def as_checkpoint(
         machine=f"{rank_and_size()[1]} process(es), {torch.get_num_threads()} CPU threads each, {device}",
         configuration=_public(config),
         validation=validation,
-        command=f"python train.py {shlex.join(_arguments(config))}",
+        command=training_command(config),
         patients=dict(data.source.patients) or None,
         warnings=tuple(sanitize(warning.partition(":")[0]) for warning in data.warnings) or None,
     )
@@ -108,8 +108,8 @@ def _public(config: TrainConfig) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
-def _arguments(config: TrainConfig) -> list[str]:
-    """The options that give this configuration on the command line, which has a recipe of its own."""
+def training_command(config: TrainConfig) -> str:
+    """The command that gives this configuration, without local paths; the command line has a recipe of its own."""
     same = {"recipe": config.schedule.recipe, "method": config.model.method}
     arguments, public, defaults = [], _public(config), _public(TrainConfig.of(**same))
     defaults |= {"recipe": STANDARD_RECIPE, "method": NetworkConfig().method}
@@ -118,7 +118,7 @@ def _arguments(config: TrainConfig) -> list[str]:
         value = public[name]
         if name in always or value != defaults[name]:
             arguments += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else (value,))]
-    return arguments
+    return f"python train.py {shlex.join(arguments)}"
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) -> None:

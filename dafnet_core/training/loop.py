@@ -93,7 +93,7 @@ class _Run:
 
     Attributes:
         asked: the configuration as it was given; config: with epochs as steps.
-        best, waited: the best fused volume Dice of a validation, and validations since then.
+        best, waited: the best volume Dice of a validation, and validations since then.
         seconds: spent before this process.
         good: step of the state on disk, None for none.
         learnt_from: pairs of training slices, or single images of them.
@@ -180,7 +180,7 @@ class _Run:
                 if self.rank == 0 and saving:
                     self._save()
             if stop:
-                waited = f"no better fused volume Dice in {schedule.patience} validations"
+                waited = f"no better volume Dice in {schedule.patience} validations"
                 bar.write(f"step {state.step}: {waited}; stopped")
 
     def _step(self, bar: tqdm, batch: Batch, saving: bool) -> None:
@@ -218,7 +218,8 @@ class _Run:
         self.board.add({f"validation/{k}": v for k, v in row.items()}, state.step)
         shown = [len(val) // 4, (3 * len(val)) // 4]
         atomic_write(self.folder / "sheets" / f"{state.step:06d}.png", contact_sheet(method, val, shown))
-        bar.write(f"step {state.step}: fused volume Dice {row['fused_dice']:.4f} on {result.n_subjects} subjects")
+        of = f"{method.kinds[-1]} masks of {result.n_subjects} subjects"
+        bar.write(f"step {state.step}: volume Dice {row['fused_dice']:.4f} of {of}")
         for warning in training_warnings(result, self.log.rows[-config.schedule.validate_every :], config):
             bar.write(f"step {state.step}: warning: {warning}")
         self._keep(method, result, row["fused_dice"])

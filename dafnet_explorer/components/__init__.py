@@ -1,4 +1,4 @@
-"""Custom components: clickable tiles, a frame slider, draggable control points, a brush, a memory for names of files.
+"""Custom components: clickable tiles, sliders, two images over each other, points, a brush, a memory for file names.
 
 Plain JavaScript in Streamlit components v2, without build step or external files. The state is in the browser and is
 sent to Python when the pointer is released; Python stores it by image, so that it survives reruns and page changes.
@@ -16,12 +16,13 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dafnet_core.analysis.editing import ERASE, Stroke
+from dafnet_core.analysis.painting import ERASE, MAX_GROWTH, MAX_MOVE, Action, Reset, Reshape, Stroke
 from dafnet_core.drawing import png
 
 FOLDER = Path(__file__).parent
-MAX_STORED = 8  # images whose strokes or warps are stored per session
+MAX_STORED = 8  # images whose edits or warps are stored per session
 MAX_POINTS = 20_000  # of all strokes on one image; more than manual drawing needs
+POINTS_OF_RESHAPE = 100  # as many points of strokes a reshaped channel counts as, for its time
 MAX_NAMES = 16  # that a tab remembers
 LEVELS = 255
 
@@ -92,29 +93,56 @@ def tiles(
     )
 
 
-def scrub(images: np.ndarray, labels: Sequence[str], *, title: str, owner: str, start: int, key: str) -> None:
-    """Frames that are selected in the browser by the pointer or the arrow keys.
+def scrub(
+    images: np.ndarray,
+    labels: Sequence[str],
+    frame: int,
+    *,
+    title: str,
+    owner: str,
+    key: str,
+    on_change: Callable[[int], None],
+) -> None:
+    """Frames that are selected in the browser, by dragging over the picture or with its slider.
 
     Args:
         images: (N, H, W) in [-1, 1].
         labels: one per frame.
+        frame: the selected one.
         title: for screen readers.
-        owner: identifies the frames; a change resets to `start`.
+        owner: identifies the frames.
+        on_change: called with the frame that the user has moved to, before the page reruns.
     """
     n, height, width = images.shape
     if n != len(labels):
         raise ValueError(f"{len(labels)} labels for {n} frames; expected one per frame")
+
+    def moved() -> None:
+        chosen = st.session_state[key].get("frame")
+        if chosen in range(n):
+            on_change(int(chosen))
+
     _component("scrub")(
         key=key,
+        on_frame_change=moved,
         data={
             "owner": owner,
             "title": title,
             "frames": _grey(images),
             "labels": list(labels),
-            "start": start,
+            "frame": frame,
             "height": height,
             "width": width,
         },
+    )
+
+
+def compare(before: np.ndarray, after: np.ndarray, *, title: str, key: str) -> None:
+    """Two images (H, W) in [-1, 1] over each other: the first left of a line that the user moves, the second right."""
+    height, width = after.shape
+    _component("compare")(
+        key=key,
+        data={"title": title, "before": _grey(before), "after": _grey(after), "height": height, "width": width},
     )
 
 
@@ -188,8 +216,8 @@ def paint(
     owner: str,
     key: str,
     start: int = 0,
-) -> tuple[Stroke, ...]:
-    """A brush over an anatomy.
+) -> tuple[Action, ...]:
+    """A brush over an anatomy, and buttons that grow, shrink and move the channel of the brush.
 
     Args:
         image: (H, W) in [-1, 1], under the anatomy.
@@ -200,11 +228,11 @@ def paint(
         start: initial channel of the brush.
 
     Returns:
-        Current strokes, for `editing.paint` on the same labels.
+        Current actions, for `painting.paint` on the same labels.
     """
     height, width = labels.shape
     state = _state(key, owner)
-    _component("paint")(
+    _component("paint", "reshape")(
         key=key,
         on_state_change=lambda: None,
         data={
@@ -216,23 +244,42 @@ def paint(
             "width": width,
             "channels": [{"name": name, "colour": colour} for name, colour in channels],
             "start": start,
+            "most": [MAX_GROWTH, MAX_MOVE],
             "state": None if state is None else _lists(state),
         },
     )
-    return () if state is None else strokes_of(state, len(channels))
+    return () if state is None else actions_of(state, len(channels))
 
 
-def strokes_of(state: Mapping[str, Any], channels: int) -> tuple[Stroke, ...]:
-    """Strokes from the browser; none if they are not valid strokes for these channels."""
+def actions_of(state: Mapping[str, Any], channels: int) -> tuple[Action, ...]:
+    """Actions from the browser; none if they are not valid for these channels."""
     try:
-        strokes = tuple(
-            Stroke(int(s["channel"]), int(s["radius"]), tuple((int(x), int(y)) for x, y in s["points"]))
-            for s in state["strokes"]
-        )
+        actions = tuple(_action(action) for action in state["actions"])
     except (KeyError, ValueError, TypeError):
         return ()
-    valid = all(ERASE <= s.channel < channels and 0 <= s.radius <= LEVELS for s in strokes)
-    return strokes if valid and sum(len(s.points) for s in strokes) <= MAX_POINTS else ()
+    points = sum(len(a.points) if isinstance(a, Stroke) else POINTS_OF_RESHAPE for a in actions)
+    return actions if points <= MAX_POINTS and all(_is_valid(a, channels) for a in actions) else ()
+
+
+def _action(given: Mapping[str, Any]) -> Action:
+    if given["kind"] == "reset":
+        return Reset()
+    channel = int(given["channel"])
+    if given["kind"] == "reshape":
+        return Reshape(channel, *(int(given[name]) for name in ("grow", "dx", "dy")))
+    return Stroke(channel, int(given["radius"]), tuple((int(x), int(y)) for x, y in given["points"]))
+
+
+def _is_valid(action: Action, channels: int) -> bool:
+    if isinstance(action, Reset):
+        return True
+    if isinstance(action, Stroke):
+        return ERASE <= action.channel < channels and 0 <= action.radius <= LEVELS
+    return (
+        0 <= action.channel < channels
+        and abs(action.grow) <= MAX_GROWTH
+        and max(abs(action.dx), abs(action.dy)) <= MAX_MOVE
+    )
 
 
 def remember(names: Sequence[str] | None, key: str) -> None:

@@ -29,3 +29,24 @@ function enlarge(context, pixels, factor) {
   context.imageSmoothingEnabled = false;
   context.drawImage(small, 0, 0, pixels.width * factor, pixels.height * factor);
 }
+
+const TEXTS = 'textarea, select, [contenteditable=""], [contenteditable="true"], input:not([type="range"], [type="checkbox"], [type="radio"])';
+
+/** Ctrl+Z and Ctrl+Shift+Z (or Ctrl+Y, or Cmd) anywhere on the page, but where text is typed; returns the cleanup. */
+function onUndoKeys(instance, undo, redo) {
+  instance.undoKeys = { undo, redo }; // those of the latest run
+  if (!instance.listener) {
+    instance.listener = (event) => {
+      const key = event.key.toLowerCase(), again = key === "y" || event.shiftKey;
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || !["z", "y"].includes(key)) return;
+      if (event.composedPath()[0].matches?.(TEXTS)) return;
+      event.preventDefault();
+      instance.undoKeys[again ? "redo" : "undo"]();
+    };
+    document.addEventListener("keydown", instance.listener);
+  }
+  return () => {
+    document.removeEventListener("keydown", instance.listener);
+    instance.listener = null;
+  };
+}

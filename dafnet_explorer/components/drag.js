@@ -114,7 +114,7 @@ export default function ({ data, parentElement, setStateValue }) {
   };
   const step = (from, to) => {
     const { now, ...lists } = instance.state;
-    if (!lists[from].length) return;
+    if (!lists[from].length || instance.hold) return;
     const next = lists[from].at(-1);
     instance.state = { ...lists, [from]: lists[from].slice(0, -1), [to]: [...lists[to], now], now: next };
     draw();
@@ -172,8 +172,10 @@ export default function ({ data, parentElement, setStateValue }) {
     button.hidden = !offsets;
     button.onclick = () => change(offsets);
   });
-  find("[data-undo]").onclick = () => step("past", "future");
-  find("[data-redo]").onclick = () => step("future", "past");
+  const undo = () => step("past", "future"), redo = () => step("future", "past");
+  find("[data-undo]").onclick = undo;
+  find("[data-redo]").onclick = redo;
   opacity.oninput = requestDraw;
   if (isNew) draw();
+  return onUndoKeys(instance, undo, redo);
 }

@@ -1,5 +1,5 @@
-// A brush over an anatomy. The picture is the encoder's labels with a list of strokes, which Python replays
-// (dafnet_core/analysis/editing.py); undo removes the last one. Python is notified when a stroke ends.
+// A brush over an anatomy, and channels that are reshaped. The picture is the encoder's labels with a list of actions,
+// which Python replays (dafnet_core/analysis/painting.py); undo removes the last one. Python is notified after each.
 
 const SCALE = 4; // canvas pixels a pixel of the image
 const ERASER = -1;
@@ -24,9 +24,14 @@ export default function ({ data, parentElement, setStateValue }) {
     }
     return painted;
   };
+  const apply = (action) => {
+    if (action.kind === "reset") instance.labels = instance.base.slice();
+    else if (action.kind === "reshape") instance.labels = reshaped(instance.labels, action, width, height);
+    else for (const [x, y] of action.points) dab(instance.labels, action.channel, action.radius, x, y);
+  };
   const replay = () => {
     instance.labels = instance.base.slice();
-    for (const s of instance.strokes) for (const [x, y] of s.points) dab(instance.labels, s.channel, s.radius, x, y);
+    instance.actions.forEach(apply);
   };
   const isNew = instance.owner !== data.owner; // otherwise the server returns the state that is drawn already
   if (isNew) {
@@ -34,7 +39,7 @@ export default function ({ data, parentElement, setStateValue }) {
     instance.image = bytes(data.image);
     instance.base = bytes(data.labels);
     instance.colours = data.channels.map((c) => rgb(c.colour));
-    instance.strokes = data.state?.strokes ?? [];
+    instance.actions = data.state?.actions ?? [];
     instance.undone = data.state?.undone ?? [];
     instance.channel = Math.min(instance.channel, data.channels.length - 1);
     instance.stroke = null;
@@ -62,9 +67,10 @@ export default function ({ data, parentElement, setStateValue }) {
         context.stroke();
       }
     }
-    find("[data-undo]").disabled = !instance.strokes.length;
+    find("[data-undo]").disabled = !instance.actions.length;
     find("[data-redo]").disabled = !instance.undone.length;
-    find("[data-clear]").disabled = !instance.strokes.length;
+    find("[data-reset]").disabled = (instance.actions.at(-1)?.kind ?? "reset") === "reset";
+    for (const name of ["grow", "shrink", "move"]) find(`[data-${name}]`).disabled = instance.channel === ERASER;
   };
   const requestDraw = () => {
     if (instance.frameRequest) return;
@@ -74,13 +80,18 @@ export default function ({ data, parentElement, setStateValue }) {
     });
   };
   const send = (text) => {
+    draw();
     status.textContent = text;
-    setStateValue("state", { owner: data.owner, strokes: instance.strokes, undone: instance.undone });
+    setStateValue("state", { owner: data.owner, actions: instance.actions, undone: instance.undone });
+  };
+  const add = (action) => {
+    instance.actions = [...instance.actions, action];
+    instance.undone = [];
   };
   const name = (channel) => (channel === ERASER ? "the eraser" : data.channels[channel].name);
 
   const begin = () => {
-    instance.stroke = { channel: instance.channel, radius: Number(radius.value), points: [] };
+    instance.stroke = { kind: "stroke", channel: instance.channel, radius: Number(radius.value), points: [] };
     instance.painted = 0;
   };
   const through = (x, y) => {
@@ -96,9 +107,7 @@ export default function ({ data, parentElement, setStateValue }) {
     const { stroke } = instance;
     instance.stroke = null;
     if (!stroke?.points.length) return;
-    instance.strokes = [...instance.strokes, stroke];
-    instance.undone = [];
-    draw();
+    add(stroke);
     send(`${instance.painted} pixels painted with ${name(stroke.channel)}.`);
   };
   const pixel = (event) => {
@@ -138,36 +147,64 @@ export default function ({ data, parentElement, setStateValue }) {
       begin();
       through(...instance.at);
       end();
-    } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
-      (event.shiftKey ? redo : undo)();
     } else return;
     event.preventDefault();
     requestDraw();
   };
+
+  const [mostGrowth, mostMove] = data.most;
+  const number = (selector, least, most) => {
+    const input = find(selector);
+    [input.min, input.max] = [least, most];
+    input.value = Math.min(Math.max(Math.round(Number(input.value)) || 0, least), most);
+    return Number(input.value);
+  };
+  const reshape = (change, text) => {
+    const action = { kind: "reshape", channel: instance.channel, grow: 0, dx: 0, dy: 0, ...change };
+    const before = instance.labels;
+    instance.labels = before.slice();
+    apply(action);
+    const changed = instance.labels.reduce((sum, label, p) => sum + (label !== before[p]), 0);
+    if (!changed) {
+      status.textContent = `${name(instance.channel)} ${text}: nothing changes.`;
+      return;
+    }
+    add(action);
+    send(`${name(instance.channel)} ${text}: ${changed} pixels changed.`);
+  };
+  find("[data-grow]").onclick = () => {
+    const grow = number("[data-pixels]", 1, mostGrowth);
+    reshape({ grow }, `grown by ${grow}`);
+  };
+  find("[data-shrink]").onclick = () => {
+    const pixels = number("[data-pixels]", 1, mostGrowth);
+    reshape({ grow: -pixels }, `shrunk by ${pixels}`);
+  };
+  find("[data-move]").onclick = () => {
+    const [dx, dy] = ["[data-dx]", "[data-dy]"].map((selector) => number(selector, -mostMove, mostMove));
+    reshape({ dx, dy }, `moved by ${dx}, ${dy}`);
+  };
+
   const undo = () => {
-    if (!instance.strokes.length) return;
-    instance.undone = [...instance.undone, instance.strokes.at(-1)];
-    instance.strokes = instance.strokes.slice(0, -1);
+    if (!instance.actions.length || instance.stroke) return;
+    instance.undone = [...instance.undone, instance.actions.at(-1)];
+    instance.actions = instance.actions.slice(0, -1);
     replay();
-    draw();
-    send("Stroke undone.");
+    send("Undone.");
   };
   const redo = () => {
-    if (!instance.undone.length) return;
-    instance.strokes = [...instance.strokes, instance.undone.at(-1)];
+    if (!instance.undone.length || instance.stroke) return;
+    instance.actions = [...instance.actions, instance.undone.at(-1)];
     instance.undone = instance.undone.slice(0, -1);
     replay();
-    draw();
-    send("Stroke redone.");
+    send("Redone.");
   };
   find("[data-undo]").onclick = undo;
   find("[data-redo]").onclick = redo;
-  find("[data-clear]").onclick = () => {
-    instance.undone = [...instance.strokes].reverse();
-    instance.strokes = [];
+  find("[data-reset]").onclick = () => {
+    add({ kind: "reset" });
     replay();
-    draw();
-    send("All strokes removed.");
+    send("Back to the model's anatomy.");
   };
   radius.oninput = opacity.oninput = requestDraw;
 
@@ -188,9 +225,11 @@ export default function ({ data, parentElement, setStateValue }) {
       button.onclick = () => {
         instance.channel = channel;
         button.parentElement.querySelectorAll("button").forEach((b) => b.setAttribute("aria-checked", b === button));
+        draw();
       };
       return button;
     }),
   );
   if (isNew) draw();
+  return onUndoKeys(instance, undo, redo);
 }

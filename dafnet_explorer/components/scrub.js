@@ -1,14 +1,19 @@
-// Frames are sent once; the pointer or the arrow keys select them without a request to the server.
+// Frames are sent once; the pointer or the arrow keys move through them without a request to the server. Python is
+// notified of the frame at which the user stops.
 
-export default function ({ data, parentElement }) {
+const STOPPED = 250; // milliseconds
+
+export default function ({ data, parentElement, setTriggerValue }) {
   const find = (selector) => parentElement.querySelector(selector);
   const canvas = find("canvas"), range = find("input"), said = find("output");
   const instance = instances.get(parentElement) ?? {};
   instances.set(parentElement, instance);
   if (instance.owner !== data.owner) {
     instance.owner = data.owner;
-    instance.frame = data.start;
     instance.levels = bytes(data.frames);
+    instance.told = null;
+    clearTimeout(instance.waiting);
+    instance.waiting = 0;
     canvas.width = data.width;
     canvas.height = data.height;
   }
@@ -22,20 +27,30 @@ export default function ({ data, parentElement }) {
     said.textContent = data.labels[instance.frame];
     range.setAttribute("aria-valuetext", data.labels[instance.frame]);
   };
+  const move = (frame) => {
+    if (frame === instance.frame) return;
+    show(frame);
+    clearTimeout(instance.waiting);
+    instance.waiting = setTimeout(() => {
+      instance.waiting = 0;
+      setTriggerValue("frame", instance.frame);
+    }, STOPPED);
+  };
   range.max = last;
   range.setAttribute("aria-label", data.title);
   canvas.setAttribute("aria-label", data.title);
-  range.oninput = () => show(Number(range.value));
-  const showAtPointer = (event) => {
-    const box = canvas.getBoundingClientRect();
-    show(Math.floor(((event.clientX - box.left) / box.width) * (last + 1)));
+  range.oninput = () => move(Number(range.value));
+  const moveToPointer = (event) => {
+    const box = canvas.getBoundingClientRect(), at = Math.floor(((event.clientX - box.left) / box.width) * (last + 1));
+    move(Math.min(Math.max(at, 0), last));
   };
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId);
-    showAtPointer(event);
+    moveToPointer(event);
   };
   canvas.onpointermove = (event) => {
-    if (event.pointerType === "mouse" || canvas.hasPointerCapture(event.pointerId)) showAtPointer(event);
+    if (canvas.hasPointerCapture(event.pointerId)) moveToPointer(event);
   };
-  show(instance.frame);
+  if (instance.told !== data.frame && !instance.waiting) show(data.frame); // a frame that Python has chosen
+  instance.told = data.frame;
 }

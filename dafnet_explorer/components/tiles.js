@@ -1,6 +1,6 @@
 // A contact sheet whose tiles can be clicked.
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector(".tiles"), picture = box.querySelector("img");
   if (picture.src !== data.picture) picture.src = data.picture;
   picture.alt = data.alt;
@@ -18,7 +18,7 @@ export default function ({ data, parentElement, setStateValue }) {
       width: `${(100 * w) / width}%`,
       height: `${(100 * h) / height}%`,
     });
-    button.onclick = () => setStateValue("tile", [row, column]);
+    button.onclick = () => setTriggerValue("tile", [row, column]);
     box.append(button);
   }
 }

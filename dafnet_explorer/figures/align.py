@@ -10,9 +10,9 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from dafnet_core.analysis.candidates import Weighed
-from dafnet_core.analysis.editing import Realigned
+from dafnet_core.analysis.editing import Realigned, partly_warped
 from dafnet_core.analysis.misregistration import BREAKS, Misregistered, Range
-from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, rgb, sheet, warp_lines
+from dafnet_core.drawing import Bar, Theme, Tile, coloured, gif, grey, overlay, rgb, sheet, warp_lines
 from dafnet_core.geometry import identity_pixels, jacobian
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.registration import position_error
@@ -22,11 +22,18 @@ from dafnet_explorer.figures.pixels import anatomy_map
 from dafnet_explorer.figures.texts import dice_text
 
 JACOBIAN_LIMIT = 1.0  # range of log2 of the determinant: half to twice the area
+JACOBIAN_BAR = Bar("RdBu_r", "half", "twice", "the area")
 FOLD = "#ff00a0"  # not in the palette, so it cannot be mistaken for a class
 
 
 def _lengths(displacement: np.ndarray) -> np.ndarray:
     return np.linalg.norm(displacement, axis=-1)
+
+
+def _length_tile(lengths: np.ndarray, largest: float, title: str) -> Tile:
+    """Lengths (H, W) in pixels as a map from 0 to `largest`, with their mean."""
+    pixels = coloured(lengths, 0, largest)
+    return Tile(pixels, title, f"mean {lengths.mean():.1f} pixels", Bar("Viridis", "0", f"{largest:.1f}", "pixels"))
 
 
 def _dice(mask: np.ndarray, truth: np.ndarray | None, classes: int) -> float:
@@ -76,10 +83,13 @@ def realigned_sheet(
     second = [
         Tile(base, f"{decomposition.names[i]} (fixed)"),
         Tile(grey(realigned.cross), "crosswise g(s, z)", f"L1 {error:.3f}"),
-        Tile(coloured(length, 0, max(float(length.max()), 1.0)), "displacement", f"0 to {length.max():.1f} pixels"),
-        Tile(jacobian_pixels(realigned.positions), "Jacobian", "area x 1/2 blue, x 2 red"),
+        _length_tile(length, max(float(length.max()), 1.0), "displacement"),
+        Tile(jacobian_pixels(realigned.positions), "Jacobian", bar=JACOBIAN_BAR),
     ]
     return sheet([first, second], side=200, theme=theme)
+
+
+DEFORMED, FUSED, POSITION = "Dice of the deformed", "Dice of the fused", "error of position (pixels)"
 
 
 def warp_rows(
@@ -89,8 +99,8 @@ def warp_rows(
     truth: Mapping[int, np.ndarray],
     classes: int,
     true: np.ndarray | None,
-) -> list[dict[str, str]]:
-    """One row of text per warp: Dice, crosswise error, position error over the organs, folds; n/a with the reason.
+) -> list[dict[str, object]]:
+    """A row per warp: Dice, crosswise error, position error over the organs, folds; None for what is not known.
 
     Args:
         true: the true sampling positions (H, W, 2) xy in pixels, if known.
@@ -98,22 +108,62 @@ def warp_rows(
     i, _ = decomposition.pairs[pair]
     mask, rows = truth.get(i), []
     for name, realigned in warps.items():
-        error_text = "n/a: the true warp is unknown"
-        if true is not None and mask is not None:
-            error = position_error(realigned.positions, true, mask > 0)
-            error_text = "n/a: no organ here" if np.isnan(error) else f"{error:.2f} px"
-        dice = ["n/a: no ground truth" if np.isnan(d) else f"{d:.3f}" for d in dice_of(realigned, mask, classes)]
-        rows.append(
-            {
-                "warp": name,
-                "Dice of the deformed": dice[0],
-                "Dice of the fused": dice[1],
-                "crosswise L1": f"{np.abs(realigned.cross - decomposition.images[i]).mean():.3f}",
-                "error of position": error_text,
-                "pixels folded": str(realigned.folded),
-            }
-        )
+        known = true is not None and mask is not None
+        error = position_error(realigned.positions, true, mask > 0) if known else float("nan")
+        deformed, fused = dice_of(realigned, mask, classes)
+        numbers = {
+            DEFORMED: deformed,
+            FUSED: fused,
+            "crosswise L1 (intensity)": float(np.abs(realigned.cross - decomposition.images[i]).mean()),
+            POSITION: error,
+        }
+        row: dict[str, object] = {"warp": name}
+        row |= {title: None if np.isnan(value) else float(value) for title, value in numbers.items()}
+        rows.append(row | {"folded (pixels)": realigned.folded})
     return rows
+
+
+def warp_table(rows: Sequence[Mapping[str, object]], *, has_truth: bool, knows_warp: bool) -> list[dict[str, str]]:
+    """`warp_rows` as text, with the reason where a number is missing."""
+    dice = "no organ here" if has_truth else "no ground truth"
+    position = "the true warp is unknown" if has_truth and not knows_warp else dice
+    why = {DEFORMED: dice, FUSED: dice, POSITION: position}
+
+    def text(title: str, value: object) -> str:
+        return f"n/a: {why[title]}" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    return [{title: text(title, value) for title, value in row.items()} for row in rows]
+
+
+def warp_animation(
+    decomposition: Decomposition,
+    pair: int,
+    offsets: np.ndarray,
+    palette: Sequence[str | None],
+    theme: Theme,
+    about: Mapping[str, object],
+) -> bytes:
+    """A GIF of a moving image while it deforms onto the fixed one, and its anatomy over the fixed image.
+
+    Args:
+        offsets: (control points, 2) of the whole warp, xy in [-1, 1] units.
+        palette: a colour for each channel; None for those that are not drawn.
+    """
+    i, j = decomposition.pairs[pair]
+    shares = np.linspace(0, 1, 17)
+    images, labels = partly_warped(decomposition.images[j], decomposition.s[j].argmax(0), offsets, shares)
+    drawn = np.array([c + 1 if colour else 0 for c, colour in enumerate(palette)])  # 0 stays clear
+    colours = ["#000000", *(colour or "#000000" for colour in palette)]
+    fixed = grey(decomposition.images[i])
+    pictures = []
+    for share, image, channels in zip(shares, images, labels, strict=True):
+        outlines = overlay(fixed, drawn[channels], colours)
+        tiles = [
+            Tile(grey(image), f"{decomposition.names[j]}, warp at {share:.0%}"),
+            Tile(outlines, f"its anatomy on {decomposition.names[i]} (fixed)"),
+        ]
+        pictures.append(sheet([tiles], side=256, theme=theme))
+    return gif(pictures, about)
 
 
 def misregistered_sheet(misregistered: Misregistered, pair: tuple[int, int], theme: Theme) -> Image.Image:
@@ -124,21 +174,20 @@ def misregistered_sheet(misregistered: Misregistered, pair: tuple[int, int], the
     recovered = decomposition.positions[decomposition.pairs.index(pair)]
     moved = grey(decomposition.images[j])
     largest = max(float(_lengths(misregistered.true - identity).max()), 1.0)
-    residual = _lengths(recovered - misregistered.true)
     tiles = [
         Tile(grey(decomposition.images[i]), f"{decomposition.names[i]} (fixed)"),
         Tile(warp_lines(moved, misregistered.true), f"{decomposition.names[j]}, deformed", "true grid"),
         Tile(warp_lines(moved, recovered), "the aligner's grid", "recovered"),
-        Tile(coloured(_lengths(misregistered.true - identity), 0, largest), "true", f"0 to {largest:.1f} pixels"),
-        Tile(coloured(_lengths(recovered - identity), 0, largest), "recovered", f"0 to {largest:.1f} pixels"),
-        Tile(coloured(residual, 0, largest), "residual", f"mean {residual.mean():.1f} pixels"),
+        _length_tile(_lengths(misregistered.true - identity), largest, "true"),
+        _length_tile(_lengths(recovered - identity), largest, "recovered"),
+        _length_tile(_lengths(recovered - misregistered.true), largest, "residual"),
     ]
     return sheet([tiles], side=180, theme=theme)
 
 
 def range_figure(results: Range, dark: bool) -> go.Figure:
     """Dice and error over the amount, with and without alignment, and the breaking point of each."""
-    figure = make_subplots(1, 2, subplot_titles=("Dice in the fixed frame", "error of the position, pixels"))
+    figure = make_subplots(1, 2, horizontal_spacing=0.12)
     series = [
         ("aligned", results.aligned, results.error_after, results.breaks_at, COLOURS[0]),
         ("not aligned", results.unaligned, results.error_before, results.breaks_unaligned_at, COLOURS[1]),
@@ -170,6 +219,8 @@ def range_figure(results: Range, dark: bool) -> go.Figure:
         if breaks is not None:
             figure.add_vline(breaks, line=dict(color=colour, dash="dot"), row=1, col=1)
     figure.update_xaxes(title_text="applied warp, pixels RMS")
+    figure.update_yaxes(title_text="Dice in the fixed frame", col=1)
+    figure.update_yaxes(title_text="error of the position, pixels", col=2)
     return apply_style(figure, 340, dark, legend=dict(orientation="h", y=-0.25))
 
 

@@ -35,27 +35,34 @@ def chart(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def linked_heatmaps(
-    panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np.ndarray, dark: bool
+    panels: Sequence[tuple[str, np.ndarray, str, float, float]], text: np.ndarray, dark: bool, tall: int = 720
 ) -> go.Figure:
-    """Up to four float32 heatmaps (title, values (H, W), colour scale, lowest, highest) that zoom together."""
+    """Up to four float32 heatmaps (title, values (H, W), colour scale, lowest, highest) that zoom together.
+
+    Args:
+        text: (H, W) shown under the cursor.
+        tall: height of the figure in pixels.
+    """
     height, width = text.shape
     figure = make_subplots(
         2,
         2,
         shared_xaxes="all",
         shared_yaxes="all",
-        horizontal_spacing=0.03,
-        vertical_spacing=0.07,
+        horizontal_spacing=0.15,
+        vertical_spacing=0.12,
         subplot_titles=[title for title, *_ in panels],
     )
     for n, (title, values, scale, low, high) in enumerate(panels):
+        where = figure.get_subplot(n // 2 + 1, n % 2 + 1)
+        right, top, ticks = where.xaxis.domain[1], where.yaxis.domain[1], (low, (low + high) / 2, high)
         figure.add_trace(
             go.Heatmap(
                 z=values.astype(np.float32),
                 zmin=low,
                 zmax=high,
                 colorscale=scale,
-                showscale=False,
+                colorbar=dict(x=right, y=top, yanchor="top", len=0.3, thickness=9, tickvals=ticks),
                 text=text,
                 hovertemplate=f"{title} %{{z:.3f}}<br>%{{text}}<br>x %{{x}}, y %{{y}}<extra></extra>",
             ),
@@ -63,11 +70,12 @@ def linked_heatmaps(
             n % 2 + 1,
         )
     hidden_axis = dict(showticklabels=False, ticks="", showgrid=False, zeroline=False, constrain="domain")
-    figure.update_xaxes(range=[-0.5, width - 0.5], **hidden_axis)
+    figure.update_xaxes(range=[-0.5, width - 0.5], title=dict(text="x, pixels", standoff=4), **hidden_axis)
     figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **hidden_axis)
+    figure.update_yaxes(title=dict(text="y, pixels", standoff=4), col=1)
     figure.update_layout(
-        margin=dict(l=0, r=0, t=30, b=0),
-        height=680,
+        margin=dict(l=24, r=0, t=30, b=0),
+        height=tall,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font_color="#f2f2f2" if dark else "#1a1a1a",

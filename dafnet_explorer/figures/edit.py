@@ -1,47 +1,77 @@
-"""The page Edit: images and masks before and after painting."""
+"""The page Edit: images and masks before and after an edit of the anatomy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 from PIL import Image
 
 from dafnet_core.analysis.editing import Edit
 from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
-from dafnet_explorer.figures.pixels import CHANGE_LIMIT
+from dafnet_explorer.figures.pixels import CHANGE_BAR, CHANGE_LIMIT, labels_map
 from dafnet_explorer.figures.texts import dice_text
 
 
-def edit_sheet(rows: Sequence[tuple[str, Edit, np.ndarray]], colours: Sequence[str], theme: Theme) -> Image.Image:
-    """Images and masks before and after painting, one row per model.
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """An edit in one model.
 
-    Args:
-        rows: name of the model, its edit, and its anatomy after it as a picture (H, W, 3).
+    Attributes:
+        name: of the model.
+        edit: its effects.
+        labels: (H, W) channels after it.
+        palette: a colour for each of the model's channels; colours: for each of its classes.
     """
+
+    name: str
+    edit: Edit
+    labels: np.ndarray
+    palette: Sequence[str]
+    colours: Sequence[str]
+
+
+def edit_sheet(rows: Sequence[Edited], theme: Theme) -> Image.Image:
+    """Images and masks before and after an edit, one row per model."""
     tiles: list[list[Tile | None]] = []
-    for _, edit, painted in rows:
-        before, after = edit.images
+    for row in rows:
+        before, after = row.edit.images
         change = coloured(after - before, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r")
-        tiles.append([Tile(painted, "painted s"), Tile(grey(before), "g(s, z) before"), Tile(grey(after), "after")])
+        mask = overlay(grey(after), row.edit.masks[1], row.colours)
         tiles.append(
             [
-                None,
-                Tile(change, "after - before", _change(edit)),
-                Tile(overlay(grey(after), edit.masks[1], colours), "mask after", dice_text(edit.dice[1])),
+                Tile(labels_map(row.labels, row.palette), "edited s"),
+                Tile(grey(before), "g(s, z) before"),
+                Tile(grey(after), "after"),
+                Tile(change, "after - before", _change(row.edit), CHANGE_BAR),
+                Tile(mask, "mask after", dice_text(row.edit.dice[1])),
             ]
         )
-    return sheet(tiles, [name for model, *_ in rows for name in (model, "")], side=170, theme=theme)
+    return sheet(tiles, [row.name for row in rows], side=170, theme=theme)
 
 
 def _change(edit: Edit) -> str:
-    return "nothing painted" if np.isnan(edit.inside) else f"in {edit.inside:.3f}, out {edit.outside:.3f}"
+    return "nothing edited" if np.isnan(edit.inside) else f"in {edit.inside:.3f}, out {edit.outside:.3f}"
+
+
+def legend(titles: Sequence[str], row: Edited) -> str:
+    """The channels of a model that hold pixels after an edit, each in its colour, as HTML.
+
+    Args:
+        titles: of all its channels.
+    """
+    shown = [c for c in range(len(titles)) if (row.labels == c).any()]
+    squares = (f'<span style="color: {escape(row.palette[c][:7])}">■</span> {escape(titles[c])}' for c in shown)
+    return " ".join([f"{escape(row.name)}:", *(f'<span style="white-space: nowrap">{each}</span>' for each in squares)])
 
 
 def edit_rows(edit: Edit, titles: Sequence[str]) -> list[dict[str, object]]:
     """Pixels of each channel before and after; channels that are empty in both are left out."""
+    pixels = zip(titles, edit.pixels.tolist(), strict=True)
     return [
-        {"channel": title, "pixels before": int(before), "pixels after": int(after), "change": int(after - before)}
-        for title, (before, after) in zip(titles, edit.pixels, strict=True)
+        {"channel": title, "before (pixels)": before, "after (pixels)": after, "change (pixels)": after - before}
+        for title, (before, after) in pixels
         if before or after
     ]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dafnet_core.drawing import rgb
+from dafnet_core.drawing import Bar, rgb
 
 # for channels without a class: muted, and distinct from the class colours
 MIXED = ("#3b3f46", "#8d99a6", "#c9b79c", "#6b7f6b", "#b5a3c9", "#5f7c99", "#a68a7a", "#d9d9d9")
 ERROR_LIMIT = 0.5  # absolute errors are shown up to this, in intensities of [-1, 1]
 CHANGE_LIMIT = 1.0  # signed changes of intensity are shown from minus this to this
+CHANGE_BAR = Bar("RdBu_r", f"{-CHANGE_LIMIT:g}", f"{CHANGE_LIMIT:g}", "intensity")
 
 
 def channel_colours(kinds: Sequence[int | None], colours: Sequence[str]) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dafnet_core.analysis.candidates import weigh
-from dafnet_core.analysis.editing import ERASE, Stroke, edited, matching_channels, one_hot, paint, realign
+from dafnet_core.analysis.editing import edited, matching_channels, partly_warped, realign
 from dafnet_core.analysis.misregistration import Range, misregister, misregistration_range
+from dafnet_core.analysis.painting import Stroke, paint
 from dafnet_core.geometry import identity_pixels, jacobian, nearest_offsets, positions_of
 from dafnet_core.methods.decomposition import decompose
 
@@ -41,6 +42,17 @@ def test_no_offsets_leave_the_moving_anatomy_as_it_is(slice_of):
     assert still.folded == 0
 
 
+def test_a_warp_sets_in_from_the_image_itself_to_the_whole_deformation(slice_of):
+    _, found = slice_of()
+    offsets, labels = found.offsets[0], found.s[1].argmax(0)
+    images, deformed = partly_warped(found.images[1], labels, offsets, (0.0, 0.5, 1.0))
+    assert np.allclose(images[0], found.images[1], atol=1e-5)
+    assert np.array_equal(deformed[0], labels)
+    x, y = np.rint(found.positions[0]).astype(int).transpose(2, 0, 1).clip(0, [[[47]], [[31]]])
+    assert (deformed[2] == labels[y, x]).mean() > 0.99  # float32 may tip a pixel
+    assert np.abs(images[1] - images[0]).mean() > 0
+
+
 def test_offsets_of_another_number_are_refused(slice_of):
     model, found = slice_of()
     with pytest.raises(ValueError, match=r"expected \(25, 2\)"):
@@ -64,37 +76,6 @@ def test_crossed_control_points_fold(slice_of):
     offsets = np.zeros((25, 2), np.float32)
     offsets[[11, 12, 13], 0] = 0.9, 0, -0.9  # the middle row changes sides
     assert realign(model, found, 0, offsets).folded > 0
-
-
-def test_strokes_paint_discs_and_erase_back_to_what_was_there():
-    labels = np.zeros((20, 30), np.uint8)
-    labels[:, 15:] = 3
-    painted = paint(labels, [Stroke(2, 3, ((15, 10),))], 4)
-    rows, columns = np.nonzero(painted == 2)
-    assert len(rows) == 29  # lattice points of a disc of radius 3
-    assert ((rows - 10) ** 2 + (columns - 15) ** 2 <= 9).all()
-    erased = paint(labels, [Stroke(2, 3, ((15, 10),)), Stroke(ERASE, 6, ((15, 10),))], 4)
-    assert np.array_equal(erased, labels)
-    assert np.array_equal(paint(labels, [], 4), labels)
-
-
-def test_painting_keeps_one_hot_and_stays_inside():
-    rng = np.random.default_rng(2)
-    labels = rng.integers(0, 5, (16, 24)).astype(np.uint8)
-    strokes = [
-        Stroke(int(rng.integers(-1, 5)), int(rng.integers(0, 9)), tuple(map(tuple, rng.integers(-9, 33, (4, 2)))))
-        for _ in range(50)
-    ]
-    s = one_hot(paint(labels, strokes, 5), 5)
-    assert s.shape == (5, 16, 24)
-    assert np.array_equal(np.unique(s), [0, 1])
-    assert np.array_equal(s.sum(0), np.ones((16, 24)))
-
-
-@pytest.mark.parametrize(("channel", "radius"), [(4, 1), (-2, 1), (0, -1)])
-def test_a_stroke_that_no_model_can_take_is_refused(channel, radius):
-    with pytest.raises(ValueError, match="expected a channel from 0 to 3"):
-        paint(np.zeros((4, 4), np.uint8), [Stroke(channel, radius, ((0, 0),))], 4)
 
 
 def test_an_edit_counts_what_changed(slice_of):

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from dafnet_core.analysis.traversal import STILL, Traversal, interpolate, render, sheet, steps_between, traverse
+from dafnet_core.analysis.traversal import (
+    STILL,
+    Traversal,
+    interpolate,
+    kept_share,
+    render,
+    sheet,
+    steps_between,
+    traverse,
+    traverse_one,
+)
+from dafnet_core.methods.decomposition import decompose
 from dafnet_core.networks.decoders import FilmDecoder, SpadeDecoder
 
 
@@ -38,6 +49,32 @@ def test_every_tile_is_what_decode_gives_and_the_anatomy_is_conditioned_on_once(
         moved = z.copy()
         moved[d] = found.values[step]
         assert np.allclose(found.images[d, step], decoded(model, s, moved), atol=1e-10)
+
+
+def test_along_a_direction_its_coordinate_takes_the_values_and_the_rest_of_z_stays(model, s):
+    z, values = np.linspace(-1, 1, 8), np.array([-2.0, 0.0, 1.5])
+    direction = np.array([3.0, 0, 0, -4, 0, 0, 0, 0]) / 5
+    found = traverse(model, s, z, values, direction[None])
+    assert found.images.shape == (1, 3, 32, 48)
+    for n, value in enumerate(values):
+        moved = z + (value - z @ direction) * direction
+        assert moved @ direction == pytest.approx(value)
+        assert np.allclose(found.images[0, n], decoded(model, s, moved), atol=1e-10)
+    assert np.allclose(found.images[0], traverse_one(model, s, z, direction, values), atol=1e-10)
+    with pytest.raises(ValueError, match=r"expected \(n, 8\) of length 1"):
+        traverse(model, s, z, values, 2 * direction[None])
+    with pytest.raises(ValueError, match="expected"):
+        traverse(model, s, z, values, np.eye(7))
+
+
+def test_the_share_of_kept_channels_is_that_of_a_second_encoding(model):
+    model = model.float()
+    images = np.random.default_rng(0).uniform(-1, 1, (3, 32, 48)).astype(np.float32)
+    again = np.stack([decompose(model, image[None], (1,)).s[0] for image in images])
+    assert kept_share(model, images[:1], 1, again[0]) == pytest.approx([1.0])
+    expected = (again.argmax(1) == again[0].argmax(0)).mean((1, 2))
+    assert kept_share(model, images, 1, again[0]) == pytest.approx(expected, abs=0.01)  # rounding may tip a pixel
+    assert expected[1:].max() < 0.9
 
 
 def test_correlation_is_numpy_s_and_undefined_where_nothing_moves():

@@ -12,8 +12,10 @@ from dafnet_core.evaluation.measures.information_over_bias import BiasSummary, R
 from dafnet_core.evaluation.measures.invariance import InvarianceSummary, ModalityAgreement
 from dafnet_core.evaluation.measures.leakage import CnnLeakage, LeakageByReader, LeakageSummary
 from dafnet_core.evaluation.measures.prior import PriorSummary
+from dafnet_core.evaluation.measures.segmentation import DiceSummary
 from dafnet_core.evaluation.measures.sensitivity import SensitivitySummary
 from dafnet_core.evaluation.measures.style import R2Summary, ReadingSummary, ShapeReading, StyleSummary
+from dafnet_core.evaluation.measures.surface_distance import SurfaceSummary
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.metrics.paired import Paired
 
@@ -109,6 +111,16 @@ def test_each_number_that_speaks_against_a_model_is_one_sentence(clean, field, v
     (said,) = weaknesses(replace(clean, **{field: value}))
     assert words in said
     assert said.endswith(".")
+
+
+def test_distances_of_surfaces_stand_below_dice_where_they_are_known(clean):
+    by_kind = {"single": SurfaceSummary(4.125, 1.25, 2), "copy": SurfaceSummary(12.5, 3.75, 2)}
+    masks = {"cine": {"single": DiceSummary(0.9)}}
+    text = "\n".join(numbers(replace(clean, segmentation=masks, surface={"cine": by_kind})))
+    for title, row in (("HD95, mm", "4.125 | 12.500"), ("ASSD, mm", "1.250 | 3.750")):
+        assert f"| {title} | single | the other's mask, undeformed |\n|---|---|---|\n| cine | {row} |" in text
+    for unknown in (None, {"cine": {"single": SurfaceSummary(), "copy": SurfaceSummary()}}):
+        assert "HD95" not in "\n".join(numbers(replace(clean, segmentation=masks, surface=unknown)))
 
 
 def test_measures_that_were_not_taken_or_have_no_value_are_left_out(clean):

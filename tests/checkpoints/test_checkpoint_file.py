@@ -116,7 +116,8 @@ def test_a_shipped_checkpoint_is_small_judged_and_what_its_card_says(path):
     assert path.stat().st_size < 8e6
     assert found.training.option("seed") < EVALUATION_SEED
     assert found.metrics
-    assert all(m.n_subjects >= 10 for m in found.metrics.values())
+    least = 3 if found.training.data == "CHAOS MR" else 10  # its folds have as many test patients
+    assert all(m.n_subjects >= least for m in found.metrics.values())
     assert path.with_suffix(".md").read_text() == card(found, path.name)
 
 

@@ -1,5 +1,7 @@
 """One physical frame for a subject: any grid, orientation, tilt and field of view; what cannot be brought together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,26 @@ def overlap(study):
     pairs = list(matched_slices(study.positions))
     first, second = (np.stack([study.masks[i][pair[i]] for pair in pairs]) for i in range(2))
     return [dice(first, second, label) for label in (LEFT, FRONT)]
+
+
+@pytest.mark.parametrize("spacing", [2.0, 3.0, None])
+def test_the_size_of_the_grid_s_pixels_is_known_in_mm(spacing):
+    other = grid(**THICK, turn=rotation("x", 10) @ rotation("z", 25))
+    fits = 96 * 2.0 / 64  # the first modality's picture on the grid
+    first, second = study_of(grid(**THICK), other, spacing=spacing, size=64).spacing
+    assert first == pytest.approx((spacing or fits,) * 2, rel=1e-4)
+    # one that is tilted is seen along the frame's normal, and its own slices are a little larger
+    assert np.linalg.norm(second) == pytest.approx(np.linalg.norm(first), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "spacing", "expected"),
+    [((1.5, 2.0), 96, 2.0, 2.0), ((2.0, 2.0), 48, None, 4.0), (None, 96, 2.0, None)],
+)
+def test_without_a_position_it_follows_the_size_in_the_header(header, size, spacing, expected):
+    scan = replace(scans_of(grid(**THICK))[0][0], affine=None, spacing=header)
+    (stack,) = prepare_stacks([scan], [None], Preparation(size, size, spacing), TABLE)
+    assert stack.spacing == (None if expected is None else pytest.approx((expected, expected)))
 
 
 @pytest.mark.parametrize(("order", "signs"), orders())

@@ -36,6 +36,7 @@ def test_the_spacing_has_the_order_of_the_array(tmp_path, ending, slices):
     folder = pictures(tmp_path / "set", ending, slices, imagesTr=spacing, labelsTr=spacing)
     (study,) = folder.read(size=64, spacing=1.0).studies
     assert study.images[0].shape == (1, slices, 64, 64)
+    assert study.spacing == ((1.0, 1.0), (1.0, 1.0))
     rows, columns = np.nonzero(study.masks[0][0])
     assert np.ptp(rows) + 1 == 10  # 5 rows of 2 mm
     assert np.ptp(columns) + 1 == 6  # 6 columns of 1 mm
@@ -48,6 +49,7 @@ def test_the_spacing_has_the_order_of_the_array(tmp_path, ending, slices):
 def test_without_a_sidecar_the_spacing_stays_unknown(tmp_path):
     folder = pictures(tmp_path / "set")
     with_spacing, without = (folder.read(size=48, spacing=spacing).studies[0] for spacing in (1.0, None))
+    assert with_spacing.spacing == without.spacing == (None, None)
     assert np.array_equal(with_spacing.images[0], without.images[0])
 
 

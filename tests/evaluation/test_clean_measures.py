@@ -110,7 +110,7 @@ def measured(measure, leaky):
     both, picture = {0: TRUTH, 1: TRUTH}, (slice(None), slice(None))
     rows = [
         measure.observe(
-            ScoredSlice(method, name, 0, images, both, estimate, places, {}, frozenset((0, 1)), picture, both)
+            ScoredSlice(method, name, 0, images, both, estimate, places, {}, frozenset((0, 1)), picture, both, {})
         )
         for name in ("p0", "p1")
     ]

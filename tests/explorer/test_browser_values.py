@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dafnet_core.analysis.editing import ERASE, Edit, Stroke
+from dafnet_core.analysis.editing import Edit
 from dafnet_core.analysis.misregistration import Range
+from dafnet_core.analysis.painting import ERASE, MAX_GROWTH, MAX_MOVE, Reset, Reshape, Stroke
 from dafnet_core.drawing import rgb
 from dafnet_core.geometry import identity_pixels
 from dafnet_explorer import components
@@ -12,16 +13,22 @@ from dafnet_explorer.figures.align import FOLD, breaking_points, jacobian_pixels
 from dafnet_explorer.figures.edit import edit_rows
 from dafnet_explorer.figures.texts import channel_titles
 
-GOOD = {"channel": 2, "radius": 3, "points": [[1, 2], [3, 4]]}
+GOOD = {"kind": "stroke", "channel": 2, "radius": 3, "points": [[1, 2], [3, 4]]}
+MOVED = {"kind": "reshape", "channel": 1, "grow": -2, "dx": 3, "dy": -4}
 
 
-def test_strokes_come_as_they_were_made():
-    state = {"owner": "x", "strokes": [GOOD, GOOD | {"channel": ERASE}], "undone": []}
-    assert components.strokes_of(state, 4) == (Stroke(2, 3, ((1, 2), (3, 4))), Stroke(ERASE, 3, ((1, 2), (3, 4))))
+def test_actions_come_as_they_were_made():
+    state = {"owner": "x", "actions": [GOOD, GOOD | {"channel": ERASE}, MOVED, {"kind": "reset"}], "undone": []}
+    assert components.actions_of(state, 4) == (
+        Stroke(2, 3, ((1, 2), (3, 4))),
+        Stroke(ERASE, 3, ((1, 2), (3, 4))),
+        Reshape(1, -2, 3, -4),
+        Reset(),
+    )
 
 
 @pytest.mark.parametrize(
-    "strokes",
+    "actions",
     [
         None,
         7,
@@ -35,10 +42,17 @@ def test_strokes_come_as_they_were_made():
         [GOOD | {"points": [[1]]}],
         [GOOD | {"points": "ab"}],
         [GOOD | {"points": [[1, 2]] * (components.MAX_POINTS + 1)}],
+        [MOVED | {"channel": 4}],
+        [MOVED | {"channel": ERASE}],
+        [MOVED | {"grow": MAX_GROWTH + 1}],
+        [MOVED | {"dx": -MAX_MOVE - 1}],
+        [MOVED | {"dy": None}],
+        [{"kind": "reshape", "channel": 1}],
+        [MOVED] * 201,  # each takes as long as a hundred points
     ],
 )
-def test_strokes_that_no_canvas_of_ours_sends_are_none(strokes):
-    assert components.strokes_of({"strokes": strokes}, 4) == ()
+def test_actions_that_no_canvas_of_ours_sends_are_none(actions):
+    assert components.actions_of({"actions": actions}, 4) == ()
 
 
 @pytest.mark.parametrize(
@@ -73,4 +87,4 @@ def test_an_edit_s_table_leaves_out_channels_that_were_never_there():
     nothing = np.zeros((2, 2))
     made = Edit(pixels, nothing > 0, nothing[None], nothing[None], (1.0, 1.0), 0.1, 0.0)
     rows = edit_rows(made, ["a", "b", "c"])
-    assert [(row["channel"], row["change"]) for row in rows] == [("a", -6), ("c", 6)]
+    assert [(row["channel"], row["change (pixels)"]) for row in rows] == [("a", -6), ("c", 6)]

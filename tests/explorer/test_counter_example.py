@@ -124,7 +124,11 @@ def entry(modalities=HEART, decoder="film", data="hearts", digest=""):
     config = ModelConfig.compact(modalities, ("background", "organ"), decoder=decoder)
     model = SimpleNamespace(encode_modality=None)
     return SimpleNamespace(
-        config=config, digest=digest or f"{modalities}{decoder}{data}", training=SimpleNamespace(data=data), model=model
+        config=config,
+        digest=digest or f"{modalities}{decoder}{data}",
+        training=SimpleNamespace(data=data),
+        model=model,
+        method_name="dafnet",
     )
 
 

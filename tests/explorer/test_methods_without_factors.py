@@ -39,6 +39,8 @@ def test_every_page_of_factors_says_that_there_are_none(app, other):
     app.switch_page("pages/checkpoints.py").run()
     assert not app.exception
     assert app.metric[0].value == "Masks only"
+    app.switch_page("pages/benchmark.py").run()
+    assert not app.exception
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def test_own_options_exist_and_presets_are_options_that_the_method_may_be_given(
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_recipe_changes_the_weights_of_another_method(name):
     plain, *others = (TrainConfig.of(method=name, recipe=r) for r in ("plain", "clean", "paper"))
-    assert all(replace(other.losses, dice=plain.losses.dice) == plain.losses for other in others)
+    assert all(replace(other.losses, dice=plain.losses.dice, ce=plain.losses.ce) == plain.losses for other in others)
 
 
 @pytest.mark.parametrize("name", trainable())
@@ -44,7 +44,7 @@ def test_a_term_is_refused_where_there_is_none_of_it(name):
 def test_an_option_given_comes_on_top_of_the_method_s():
     config = TrainConfig.of(method="translation", recipe="clean", w_cycle=3.0)
     assert (config.losses.cycle, config.losses.rec, config.schedule.lr) == (3.0, 10.0, 1.5e-3)
-    assert config.in_words()["recipe clean"] == "dice every, lr 0.0015"
+    assert config.in_words()["recipe clean"] == "dice every, ce 0.2, lr 0.0015"
     assert config.in_words()["method translation"].startswith("w_adv_image 1, w_rec 10, rec_phase1 10, ")
     assert "w_cycle 3" in config.in_words()["method translation"]
     first, last = config.weights_at(0), config.final_weights  # without a ramp

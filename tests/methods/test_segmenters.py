@@ -164,7 +164,7 @@ def test_options_of_other_methods_are_refused_and_left_out_of_recipes():
     config = TrainConfig.of(method="unet-multi", recipe="clean")
     assert (config.losses.dice, config.schedule.lr) == ("every", 1.5e-3)
     assert config.final_weights.invariance == 0
-    assert config.in_words() == {"recipe clean": "dice every, lr 0.0015"}
+    assert config.in_words() == {"recipe clean": "dice every, ce 0.2, lr 0.0015"}
     assert TrainConfig.of(method="unet-augmented").data.intensity == "convolutions"
     assert TrainConfig.of(method="unet-augmented", intensity="mild").data.intensity == "mild"
     assert TrainConfig.from_dict(config.to_dict()) == config

@@ -17,6 +17,7 @@ from dafnet_explorer.cli import streamlit_arguments
             ["--server.port=8600"],
             ["--data", "A", "--data", "chaos:B"],
         ),
+        (["--results", "R", "--data=A"], [], ["--data", "A", "--results", "R"]),
     ],
 )
 def test_options_of_streamlit_come_before_those_of_the_app(given, streamlit, app):

@@ -62,7 +62,7 @@ def test_the_wheel_holds_two_packages_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     metadata = {name for name in names if ".dist-info/" in name}
     shipped = {path for path in files("checkpoints") if path.startswith("checkpoints/cardiac-")}
-    moved = {"app.py", ".streamlit/config.toml", "docs/icon.png"} | files("pages") | shipped
+    moved = {"app.py", ".streamlit/config.toml", "docs/icon.png"} | files("pages", "experiments") | shipped
     assert names - metadata == files("dafnet_core", "dafnet_explorer") | {f"dafnet_explorer/{name}" for name in moved}
     assert {name.rpartition("/")[2] for name in metadata} == {
         "METADATA",
@@ -118,4 +118,6 @@ def test_the_installed_app_shows_a_checkpoint_from_any_folder_under_the_project_
         visitor.open("probe")
         data = next(box for box in visitor.elements("selectbox") if box.label == "Data")
         assert list(data.options) == ["phantom", "mine"]
+        visitor.open("benchmark")  # which imports the experiments' tables
+        assert not visitor.problems
         visitor.close()

@@ -15,6 +15,7 @@ from dafnet_core.data.phantom.constants import CLASSES, FIELD_OF_VIEW_MM, MODALI
 from dafnet_core.data.phantom.difficulty import DIFFICULTIES, MIXTURES, VERSIONS, kinds_of
 from dafnet_core.data.phantom.generator import PhantomPair, generate
 from dafnet_core.data.phantom.study import Kept, PhantomStudy
+from dafnet_core.data.phantom.tissue import TISSUES
 from dafnet_core.data.prepare import MULTIPLE, PERCENTILES, Preparation, scale_intensity, sides
 from dafnet_core.data.samples import Sample, SampleSet, SampleSlices, nearest_slices
 from dafnet_core.data.splits import Split
@@ -169,6 +170,7 @@ class PhantomSlices:
             masks={n: pair.masks[i] for n, i in enumerate(order)},
             sampling={(a, b): pair.sampling(order[a], order[b]) for a, b in permutations(range(len(order)), 2)},
             tissues={n: pair.tissues[i] for n, i in enumerate(order)},
+            tissue_names=TISSUES,
             around=around,
         )
 

@@ -88,6 +88,13 @@ class PhantomStudy:
         self.masks = tuple(_Lazy(self, i, (slices, size, size)) for i in range(2))
         self.frame_masks = (_LazyFrameMasks(self, (phases, slices, size, size)), None)
 
+    @property
+    def spacing(self) -> tuple[tuple[float, float], ...]:
+        """mm between rows and columns of each modality, as `Study.spacing` describes them; of this subject if wide."""
+        seed, subject, size, _, difficulty = self._key[:5]
+        side = draw_subject(seed, subject, difficulty).view.field_of_view / size
+        return ((side, side),) * len(MODALITIES)
+
     def pair(self, position: int) -> PhantomPair:
         """The pair with its ground truth, generated on each call: slices are kept without it."""
         return self._generate(position)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from dafnet_core.analysis.scores import mask_overlaps
+import numpy as np
+
 from dafnet_core.evaluation.base import Context, ScoredSlice, difference
 from dafnet_core.methods.base import SliceInput, predict_all
 from dafnet_core.methods.copy import Copy
-from dafnet_core.metrics.segmentation import dice_by_subject, nanmean, number, summarise
+from dafnet_core.metrics.segmentation import (
+    dice_by_subject,
+    nanmean,
+    number,
+    overlap_counts,
+    summarise,
+    volume_dice_by_subject,
+)
 
 COMPARED = (
     *(("fused", "single"), ("deformed", "single"), ("fused", "copy"), ("single", "copy")),
@@ -57,6 +65,17 @@ class CopySummary:
     dice_volume_mean: float | None = None
 
 
+def scored_masks(seen: ScoredSlice) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
+    """(kind, modality, mask, truth) of every mask that is scored, labels (H, W) of the picture; Copy's too."""
+    method, masks = seen.method, seen.estimate.masks
+    if "copy" not in method.kinds:
+        given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
+        masks += predict_all(Copy(method.modalities, method.classes), given).masks
+    for kind, i, _, labels in masks:
+        if i in seen.truth and i in seen.own:
+            yield kind, i, labels[seen.picture], seen.truth[i][seen.picture]
+
+
 class Segmentation:
     """Dice of a method's masks and of Copy, which every method is compared with."""
 
@@ -70,15 +89,10 @@ class Segmentation:
     }
 
     def observe(self, seen: ScoredSlice) -> list[tuple[str, int, str, Any]]:
-        method, classes = seen.method, len(seen.method.classes)
-        truth = {i: mask[seen.picture] for i, mask in seen.truth.items()}
-        masks = list(seen.estimate.masks)
-        if "copy" not in method.kinds:
-            given = SliceInput(seen.images, tuple(range(len(seen.images))), seen.truth)
-            masks += predict_all(Copy(method.modalities, method.classes), given).masks
-        overlaps = mask_overlaps((replace(m, labels=m.labels[seen.picture]) for m in masks), truth, classes)
-        known = [("truth", i, seen.subject, None) for i in truth if i in seen.own]
-        return known + [(kind, i, seen.subject, counts) for kind, i, _, counts in overlaps if i in seen.own]
+        classes = len(seen.method.classes)
+        known = [("truth", i, seen.subject, None) for i in seen.truth if i in seen.own]
+        scored = scored_masks(seen)
+        return [*known, *((kind, i, seen.subject, overlap_counts(m, truth, classes)) for kind, i, m, truth in scored)]
 
     def summarise(self, rows: list[Any], context: Context) -> dict[str, Any]:
         method, counts, known_masks = context.method, defaultdict(list), set()
@@ -90,6 +104,7 @@ class Segmentation:
         for (name, kind), slices in counts.items():
             path = f"copy.{name}" if kind == "copy" else f"segmentation.{name}.{kind}"
             context.by_subject[f"{path}.dice_mean"] = dice_by_subject(slices, context.subjects)
+            context.by_subject[f"{path}.dice_volume"] = volume_dice_by_subject(slices, context.subjects)
 
         def of(name: str, kind: str) -> DiceSummary:
             values = summarise(counts[name, kind], method.classes)

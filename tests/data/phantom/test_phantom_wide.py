@@ -186,6 +186,7 @@ def test_a_study_knows_the_displacements_and_truth_of_its_pairs():
     assert np.array_equal(study.displacements(2), pair.displacement)
     assert np.array_equal(study.truth(2)[0][CINE, LGE], pair.sampling(CINE, LGE))
     assert study.ground_truth(2) == known_factors(3, 1, 2, "wide")
+    assert study.spacing == ((pair.spacing, pair.spacing),) * 2
 
 
 def test_a_source_tells_the_version_of_its_generator():

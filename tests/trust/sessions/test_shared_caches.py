@@ -116,7 +116,9 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_decomposition": megabytes(found),
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
-        "_frames": megabytes(traverse_one(model, s, z, 0, steps_between(count=33))),
+        "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
+        "_kept": 0.001,
+        "_directions": 0.001,
         "_question": megabytes(ask(model, found, 0, 0, None)),
         "_realigned": megabytes(realign(model, found, 0, found.offsets[0])),
         "_misregistered": megabytes(misregister(model, subject.images, (0, 1), (0, 1), reference, 6.0)),
@@ -130,6 +132,11 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "named": 0.001,
         "_opened": 0.5,  # names and files of some hundred cases
         "_slices": 200 * 2 * 128 * 128 * 5 / 2**20,  # both modalities of a volume of 200 slices, float32, and masks
+        "named_results": 0.001,
+        "_tables": 10.0,  # records of a hundred cells with their evaluations
+        "_differing": 0.2,  # names of two thousand slices
+        "_subjects": 0.01,
+        "_scene": 256 * 256 * 5 / 2**20,  # an image, float32, and its mask
         "_thumbnail": subject.images[0].nbytes / 2**20,
         "_freeze": 0.001,
         "_readers": 0.001,
@@ -156,6 +163,8 @@ KEPT_APART = {
     "_estimate",
     "_traversal",
     "_frames",
+    "_kept",
+    "_directions",
     "_question",
     "_realigned",
     "_misregistered",
