@@ -97,7 +97,7 @@ def test_nothing_of_an_upload_is_left_when_its_session_has_ended(server):
     visitor.set("checkpoint", "cardiac-spade")
     assert not visitor.problems
     before = held()
-    assert min(before[kind] for kind in ("texts with its name", "Scan", "UploadedFile", "Subject", "Decomposition")) > 0
+    assert min(before[kind] for kind in ("texts with its name", "Scan", "Subject", "Decomposition")) > 0
     visitor.close()
     end = time.monotonic() + 60
     while (after := held()) and time.monotonic() < end:
