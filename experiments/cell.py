@@ -181,7 +181,9 @@ def _with_numbers(record: Record, evaluation: Evaluation, method: Any) -> Record
     for modality in method.modalities:
         for kind in method.kinds:
             path = f"copy.{modality}" if kind == "copy" else f"segmentation.{modality}.{kind}"
-            known = {name: evaluation.by_subject.get(f"{path}.{key}") for name, key in BY_SUBJECT.items()}
+            distances = f"surface.{modality}.{kind}"
+            paths = {n: f"{distances if n.endswith('_mm') else path}.{key}" for n, key in BY_SUBJECT.items()}
+            known = {name: evaluation.by_subject.get(where) for name, where in paths.items()}
             found = {n: tuple(number(v) for v in values) for n, values in known.items() if values is not None}
             if found:
                 numbers.setdefault(modality, {})[kind] = found
