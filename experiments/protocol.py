@@ -206,7 +206,14 @@ class Setting:
             + ("after each epoch" if schedule.epochs else f"every {schedule.validate_every} steps")
             + " by volume Dice of the validation masks that the run may use",
         ]
-        return f"Protocol {self.protocol}: {', '.join(parts)}."
+        recipe = config.schedule.recipe
+        theirs = "--recipe paper" if recipe == "paper" else "--recipe plain --w-fused 0 --dice paper"
+        return (
+            f"Protocol {self.protocol}: {', '.join(parts)}. "
+            f"DAFNet has the paper's terms ({theirs}), DAFNet clean those of "
+            "--recipe clean, other methods the weights of their own papers; all else is as --recipe "
+            f"{recipe} has it."
+        )
 
     def arguments(self) -> list[str]:
         """The command line that gives this setting."""
