@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.machine import machine
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.sources import evaluation_data, public_name, training_data
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
@@ -166,11 +165,15 @@ def _judged_untrained(cell: Cell, setting: Setting, record: Record) -> Record:
     evaluation = evaluate_method(method, slices, each=masks.add)
     masks.write(cell.masks(setting))
     named = replace(evaluation.result, data=setting.judged, version=dict(source.version))
-    return replace(_with_numbers(record, replace(evaluation, result=named), method), machine=machine())
+    return replace(
+        _with_numbers(record, replace(evaluation, result=named), method), machine=_processor(torch.device("cpu"))
+    )
 
 
 def _processor(device: torch.device) -> str:
     """The name of what computes."""
+    from benchmarks.machine import machine  # here: the installed app reads records and has no benchmarks
+
     return torch.cuda.get_device_name(device) if device.type == "cuda" else machine()
 
 
@@ -181,7 +184,9 @@ def _with_numbers(record: Record, evaluation: Evaluation, method: Any) -> Record
     for modality in method.modalities:
         for kind in method.kinds:
             path = f"copy.{modality}" if kind == "copy" else f"segmentation.{modality}.{kind}"
-            known = {name: evaluation.by_subject.get(f"{path}.{key}") for name, key in BY_SUBJECT.items()}
+            distances = f"surface.{modality}.{kind}"
+            paths = {n: f"{distances if n.endswith('_mm') else path}.{key}" for n, key in BY_SUBJECT.items()}
+            known = {name: evaluation.by_subject.get(where) for name, where in paths.items()}
             found = {n: tuple(number(v) for v in values) for n, values in known.items() if values is not None}
             if found:
                 numbers.setdefault(modality, {})[kind] = found

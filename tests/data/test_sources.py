@@ -40,3 +40,15 @@ def test_what_data_are_called():
         training_data(DataConfig(source="/no/such/folder"), 0)
     with pytest.raises(ValueError, match="expected train, val, test or all"):
         evaluation_data("phantom", "best", modalities=())
+
+
+def test_one_subject_alone_has_the_slices_that_it_has_among_all():
+    spec, modalities = "phantom:subjects=3", ("cine", "LGE")
+    _, every = evaluation_data(spec, "all", modalities=modalities)
+    name = every.subjects[1]
+    _, alone = evaluation_data(spec, "all", modalities=modalities, only=name)
+    assert alone.subjects == (name,)
+    among = next(every[n] for n in range(len(every)) if every[n].subject == name)
+    assert (alone[0].images == among.images).all()
+    with pytest.raises(ValueError, match="has no subject nobody"):
+        evaluation_data(spec, "all", modalities=modalities, only="nobody")

@@ -165,8 +165,8 @@ def test_a_link_opens_the_same_picture_in_a_fresh_browser(server, browser, page)
     sheet = "Rows of images of LGE"
     assert source(fresh, yours) == moved
     assert source(fresh, sheet) == source(page, sheet)
-    pictures = [p.get_by_alt_text(yours).first.screenshot() for p in (page, fresh)]
-    assert pictures[0] == pictures[1]
+    for shown in (page, fresh):
+        expect_picture(shown, yours)
     context.close()
 
 

@@ -53,6 +53,7 @@ pytestmark = pytest.mark.trust
         ({"metrics": []}, "metrics is "),
         ({"metrics": {"x": {}}}, "metrics.x.data is missing"),
         ({"metrics": {"<b>": {}}}, "a key of metrics"),
+        ({"metrics": {"x": {"data": "x", "surface": {"x": {}}}}}, "metrics.x.surface, by its keys"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused(good, changes, words):
