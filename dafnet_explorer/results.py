@@ -120,7 +120,7 @@ def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, direction: Dire
     return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), vector, count, checkpoint.model, s)
 
 
-@cached(16, "Encoding the images again")
+@cached(16)
 def _kept(
     digest: str,
     anatomy: str,

@@ -142,8 +142,7 @@ st.caption(
     "subjects (also on the card). Effect: mean absolute change from the first to the last step. KL in nats, of this "
     "image."
 )
-own_share, kept = results.kept_channels(checkpoint, decomposition, i, moved)
-st.markdown(kept_sentence(own_share, kept))
+positions = [(st.empty(), checkpoint, decomposition, moved)]  # filled last, since encoding takes a while
 if second:
     beside = results.decomposition_of(second[1], subject)
     other = results.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
@@ -155,7 +154,9 @@ if second:
     st.subheader(titles[1][0])
     with st.container(key="sheet_beside"):
         controls.image(sheets[1], alt)
-    st.markdown(kept_sentence(*results.kept_channels(second[1], beside, i, other)))
+    positions.append((st.empty(), second[1], beside, other))
+for place, *_ in positions:
+    place.markdown("Do positions stay? The images are being encoded again.")
 if along:
     st.subheader("Directions of the samples")
     sheets.append(directions_sheet(along, found, effects[len(z_own) :], theme))
@@ -179,20 +180,14 @@ def all_sheets() -> bytes:
     return png(stack(sheets, [name for name, _ in titles], theme), about | dict(titles))
 
 
-with st.container(horizontal=True):
-    name = f"z of {modality}"
+downloads = st.container(horizontal=True)
+name = f"z of {modality}"
+with downloads:
     controls.download("This sheet (PNG)", all_sheets, controls.file_name("traverse", subject, "png", name))
     controls.download(
         "Its arrays (NPZ)",
         lambda: traverse_numbers(moved, s, z_own, about),
         controls.file_name("traverse", subject, "npz", name),
-    )
-    effects_table = effect_rows(moved, rows[: len(z_own)], regions, kept)
-    effects_table += effect_rows(along, found, regions, None) if along else []
-    controls.download(
-        "Effects (CSV)",
-        lambda: table_csv(effects_table, about),
-        controls.file_name("traverse", subject, "csv", name),
     )
 
 
@@ -327,3 +322,13 @@ def show_combinations() -> None:
 inspect_tile()
 set_z()
 show_combinations()
+shares = [results.kept_channels(model, parts, i, traversed) for _, model, parts, traversed in positions]
+for (place, *_), (own_share, kept) in zip(positions, shares, strict=True):
+    place.markdown(kept_sentence(own_share, kept))
+table = effect_rows(moved, rows[:n_z], regions, shares[0][1]) + (
+    effect_rows(along, found, regions, None) if along else []
+)
+with downloads:
+    controls.download(
+        "Effects (CSV)", lambda: table_csv(table, about), controls.file_name("traverse", subject, "csv", name)
+    )
