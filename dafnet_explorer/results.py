@@ -17,6 +17,7 @@ from dafnet_core.analysis.decompose import channel_classes
 from dafnet_core.analysis.directions import Direction, dimensions, modality_directions, principal_directions
 from dafnet_core.analysis.editing import Realigned, realign
 from dafnet_core.analysis.halftone import Halftone, halftone
+from dafnet_core.analysis.lost import Lost
 from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
 from dafnet_core.analysis.quiz import Question, ask
 from dafnet_core.analysis.traversal import Traversal, kept_share, steps_between, traverse, traverse_one
@@ -28,6 +29,7 @@ from dafnet_core.metrics.dependence import Dependence, anatomy_distances, depend
 from dafnet_explorer import data_sets, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.catalogue import counterpart
+from dafnet_explorer.figures.errors import own_loss, swap_loss
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.subjects import Subject
 
@@ -60,6 +62,23 @@ def _estimate(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subje
 def estimate_of(checkpoint: Checkpoint, subject: Subject) -> Estimate:
     """The estimate of a checkpoint's method, with or without factors."""
     return _estimate(checkpoint.digest, subject.digest, checkpoint, subject)
+
+
+@cached(16)
+def _without_noise(images: str, _subject: Subject) -> np.ndarray | None:
+    return _subject.without_noise() if _subject.without_noise else None
+
+
+def losses_of(checkpoint: Checkpoint, subject: Subject) -> list[Lost]:
+    """What the reconstruction of each image of a subject loses."""
+    decomposition, clean = decomposition_of(checkpoint, subject), _without_noise(subject.digest, subject)
+    return [own_loss(decomposition, subject, i, clean) for i in range(len(subject.images))]
+
+
+def swap_losses_of(checkpoint: Checkpoint, subject: Subject) -> list[tuple[np.ndarray, Lost] | None]:
+    """`swap_loss` of each pair of a subject's images."""
+    decomposition, clean = decomposition_of(checkpoint, subject), _without_noise(subject.digest, subject)
+    return [swap_loss(decomposition, subject, pair, clean) for pair in range(len(decomposition.pairs))]
 
 
 def _digest(s: np.ndarray) -> str:

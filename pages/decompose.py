@@ -116,7 +116,7 @@ st.markdown(
 )
 show(
     "reconstructions",
-    reconstruction_sheet(decomposition, subject.truth, theme),
+    reconstruction_sheet(decomposition, subject.truth, subject.scars, theme),
     "Own and crosswise reconstructions and their absolute errors",
 )
 
@@ -144,7 +144,7 @@ facts = provenance.about_subject(checkpoint, subject, classes=classes, versions=
 
 
 def all_pictures() -> bytes:
-    return png(download_sheet(decomposition, subject.truth, kinds, classes, mask_colours, theme), facts)
+    return png(download_sheet(decomposition, subject.truth, kinds, classes, mask_colours, subject.scars, theme), facts)
 
 
 def all_numbers() -> bytes:

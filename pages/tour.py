@@ -155,7 +155,7 @@ STATIONS = (
         "A decoder g renders the anatomy in the style **z**, and the result is compared with the image. "
         f"{style_sentence} This needs no annotation, so images without masks train the model too.",
         gathered(r"y_i = g(s_i, z_i), \qquad L_{rec} = \lVert x_i - g(s_i, z_i) \rVert_1", modulation),
-        lambda: parts_sheet(decomposition, colours, theme),
+        lambda: parts_sheet(decomposition, subject.scars, colours, theme),
         "Outlines and grey levels are reconstructed; what neither factor encodes, such as noise, is in the error.",
         ("decompose", "compare"),
         f"Here L_rec is the mean over pixels, of intensities in [-1, 1].{plus_one}",
@@ -171,7 +171,7 @@ STATIONS = (
             r"L_{rec}^z = \lVert z - f_{modality}(y, f_{anatomy}(y)) \rVert_1, \quad z \sim \mathcal{N}(\mathbf{0}, "
             r"\mathbf{I})",
         ),
-        lambda: swap_sheet(decomposition, theme),
+        lambda: swap_sheet(decomposition, results.swap_losses_of(checkpoint, subject), theme),
         "The third picture has the outlines of the first and the greys of the last.",
         ("mix",),
         "Training swaps with an aligned anatomy, so there is a real image to compare with: "
