@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from dafnet_core.analysis.decompose import overlaps, registration_errors
+from dafnet_core.analysis.decompose import overlaps
 from dafnet_core.analysis.lost import Lost
 from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, overlay, sheet
 from dafnet_core.methods.decomposition import Decomposition
@@ -124,14 +124,3 @@ def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, t
         for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}"))
     ]
     return sheet([row], side=300, theme=theme)
-
-
-def registration_text(
-    decomposition: Decomposition, truth: Mapping[int, np.ndarray], sampling: Mapping[tuple[int, int], np.ndarray]
-) -> str:
-    """Registration error of each pair where the true warp is known, as a sentence; "" where it is not."""
-    parts = [
-        f"{decomposition.names[j]} onto {decomposition.names[i]}: {a:.2f} pixels before, {b:.2f} after"
-        for i, j, a, b in registration_errors(decomposition, truth, sampling)
-    ]
-    return f" Error over the organs here: {'; '.join(parts)}." if parts else ""
