@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from page_visits import ROOT, open_app, page_text
 
+from dafnet_core.analysis.encodings import Encoded, Encodings
+from dafnet_core.analysis.mixing import Mixed, mix_rows
 from dafnet_core.checkpoints.file import load
 from dafnet_core.methods.decomposition import decompose
 from dafnet_core.metrics.segmentation import dice_per_class
 from dafnet_explorer import subjects
 from dafnet_explorer.figures import errors, findings
+from dafnet_explorer.figures.mix import mixture_text
 
 CHECKPOINTS = "cardiac-film", "cardiac-film-leaky"
 SAMPLES = [(0, 3, "standard"), (1, 1, "standard"), (2, 3, "hard"), (3, 5, "wide")]
@@ -182,3 +185,27 @@ def test_decompose_says_what_it_computed_beside_each_sheet(made, name):
     assert findings.fused_mask_text(d, subject.truth, 4) in text
     for i, modality in enumerate(d.names):
         assert errors.loss_text(modality, errors.own_loss(d, subject, i, clean)) in text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mix_says_apart_what_own_foreign_and_random_z_keep(made, case):
+    checkpoint, _, d = made(*case)
+    config = checkpoint.config
+    encodings = Encodings(d.names, config.classes, config.channels, [Encoded.of(d, "", 0)])
+    mixed = mix_rows(checkpoint.model, encodings, None, [0, 1], [0, 1])
+    text = mixture_text(mixed, (d.names, d.names), ([0, 1], [0, 1]))
+    own, other = text.splitlines()[:2]
+    assert own.startswith("Mean over 2 with z of the same image")
+    assert numbers_after(own, "unchanged ") == pytest.approx(np.diag(mixed.made.agreement).mean(), abs=6e-4)
+    again = [decompose(checkpoint.model, d.own[i][None], (i,)) for i in range(2)]
+    kept = [(again[i].s[0].argmax(0) == d.s[i].argmax(0)).mean() for i in range(2)]
+    assert numbers_after(own, "unchanged ") == pytest.approx(np.mean(kept), abs=0.03)  # rounded otherwise in a batch
+    assert other.startswith("Mean over 2 with z of other images")
+    assert numbers_after(other, "kept ") == pytest.approx(
+        np.mean([mixed.made.dice[0, 1], mixed.made.dice[1, 0]]), abs=6e-4
+    )
+    assert numbers_after(text, "Least kept: ") == pytest.approx(mixed.made.dice.min(), abs=6e-4)
+    random = Mixed(mixed.made, (0, 1), np.array([[0.9, 0.5], [0.7, 0.1]]), mixed.z)
+    parts = mixture_text(random, (d.names, ("cine", "random z 1")), ([0, 1], [0, -1])).splitlines()
+    assert ["same image" in parts[0], "other images" in parts[1], "2 with random z" in parts[2]] == [True] * 3
+    assert [numbers_after(part, "reached ") for part in parts[:3]] == [0.9, 0.7, 0.3]
