@@ -30,8 +30,8 @@ st.markdown(
     "Rows are anatomies, columns are modality factors, cells are **g(s, z)**. Each image is re-encoded and scored "
     "twice: *kept* is the Dice of its mask with that of the row's anatomy, the percentage is the probe's probability "
     "of the column's modality. If content and style are disentangled, the z of another image keeps about as much as "
-    "the z of the same image does, and reaches its modality. A random z need not be of any modality, so its percentage may be "
-    "low."
+    "the z of the same image does, and reaches its modality. A random z need not be of any modality, so its "
+    "percentage may be low."
 )
 sidebar.stop_without_factors(checkpoint)
 several = background_evaluation.has_data(checkpoint)

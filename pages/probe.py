@@ -32,7 +32,7 @@ st.markdown(
     "Find out whether a linear classifier can predict the modality from **z**, and whether **s** reveals it where "
     "it should not. "
     "If **z** encodes appearance, logistic regression predicts the *modality* from it. If **s** encodes structure "
-    "only, the same classifier is no more accurate on s than on true masks. Cross-validation is by subject: no "
+    "only, the same classifier is hardly more accurate on s than on true masks. Cross-validation is by subject: no "
     "classifier is tested on subjects that it was trained on."
 )
 sidebar.stop_without_factors(checkpoint)

@@ -10,7 +10,7 @@ from dafnet_explorer.figures.texts import DECODERS
 
 NAMES = {"z": "one dimension of z", "anatomy": "the anatomy s", "warp": "the warp", "decoder": "the decoder"}
 HINTS = {
-    "z": "Same structures, same positions, different appearance.",
+    "z": "The anatomy is the same, the appearance is different.",
     "anatomy": "A structure was removed and filled from its surroundings.",
     "warp": "All structures are present, but displaced.",
     "decoder": "The same image, reconstructed by another model.",
@@ -24,7 +24,8 @@ st.caption(subject.title)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "*Before* is an image reconstructed from its own **s** and **z**. *After*, **one** factor was changed. Which? "
-    "If content and style are disentangled, it is visible."
+    "If content and style are disentangled, a change of **z** moves no structure, and any other change makes no tissue "
+    "brighter or darker."
 )
 with st.container(horizontal=True):
     seed = st.number_input(

@@ -1,16 +1,23 @@
 """What pages say of a picture is true of what they show: for several samples, the clean and the leaky checkpoint."""
 
+import json
+
 import numpy as np
 import pytest
 from page_visits import ROOT, open_app, page_text
 
+from dafnet_core.analysis.editing import realign
 from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.mixing import Mixed, mix_rows
 from dafnet_core.checkpoints.file import load
+from dafnet_core.geometry import nearest_offsets
 from dafnet_core.methods.decomposition import decompose
+from dafnet_core.metrics.dependence import dependence, euclidean_distances
 from dafnet_core.metrics.segmentation import dice_per_class
 from dafnet_explorer import subjects
 from dafnet_explorer.figures import errors, findings
+from dafnet_explorer.figures.align import true_warp_text, warp_rows
+from dafnet_explorer.figures.independence import WHY_NULL_IS_NOT_0, unseen_text
 from dafnet_explorer.figures.mix import mixture_text
 
 CHECKPOINTS = "cardiac-film", "cardiac-film-leaky"
@@ -209,3 +216,62 @@ def test_mix_says_apart_what_own_foreign_and_random_z_keep(made, case):
     parts = mixture_text(random, (d.names, ("cine", "random z 1")), ([0, 1], [0, -1])).splitlines()
     assert ["same image" in parts[0], "other images" in parts[1], "2 with random z" in parts[2]] == [True] * 3
     assert [numbers_after(part, "reached ") for part in parts[:3]] == [0.9, 0.7, 0.3]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_true_spline_is_called_worse_exactly_where_it_is(made, case):
+    checkpoint, subject, d = made(*case)
+    for pair, (i, j) in enumerate(d.pairs):
+        true = subject.sampling[i, j]
+        offsets = {"predicted": d.offsets[pair], "true": nearest_offsets(true, checkpoint.config.control_points)}
+        warps = {name: realign(checkpoint.model, d, pair, o) for name, o in offsets.items()}
+        text = true_warp_text(warp_rows(d, pair, warps, subject.truth, 4, true))
+        dice = {
+            name: [np.nanmean(dice_per_class(m, subject.truth[i], 4)) for m in (w.deformed_mask, w.fused_mask)]
+            for name, w in warps.items()
+        }
+        worse = [a < b - findings.SAME_DICE for a, b in zip(dice["true"], dice["predicted"], strict=True)]
+        assert ["deformed" in text, "fused" in text] == worse
+        if any(worse):
+            inside = subject.truth[i] > 0
+            left = np.linalg.norm(warps["true"].positions - true, axis=-1)[inside].mean()
+            predicted = np.linalg.norm(warps["predicted"].positions - true, axis=-1)[inside].mean()
+            assert numbers_after(text, "up to ") == pytest.approx(left, abs=6e-3)
+            assert left < predicted  # so it is nearer to the truth although it scores less
+
+
+def factors(rng, *, place, modality):
+    """Two independent factors of 12 subjects with 8 images each, which follow the place or the modality or neither."""
+    subjects_of, n = np.repeat(np.arange(12), 8), np.arange(96) % 8
+    pair = []
+    for _ in range(2):
+        pair.append(rng.normal(size=(96, 3)) + place * (n // 2)[:, None] + modality * (n % 2)[:, None])
+    return *(euclidean_distances(x) for x in pair), subjects_of
+
+
+def test_the_bias_corrected_null_is_0_but_for_what_a_permutation_of_subjects_keeps():
+    rng = np.random.default_rng(0)
+    null = {}
+    for name, options in {"neither": (0, 0), "place": (1, 0), "modality": (0, 5)}.items():
+        a, b, owners = factors(rng, place=options[0], modality=options[1])
+        found = dependence(a, b, owners, permutations=99)
+        null[name] = np.mean(found.null_dcor_squared_unbiased)
+        # both factors tell the modality, and the test of independence between subjects does not see it
+        assert found.p_value > 0.05
+        assert np.mean(found.null_dcor) > 0.1
+    assert abs(null["neither"]) < 0.02
+    assert min(null["place"], null["modality"]) > 0.2
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_independence_says_what_its_permutation_cannot_see(name):
+    result = next(iter(load(ROOT / "checkpoints" / f"{name}.safetensors").metrics.values()))
+    text = unseen_text(result)
+    assert numbers_after(text, "with accuracy ") == pytest.approx(result.leakage.pooled.accuracy, abs=6e-4)
+    app = open_app()
+    app.query_params["checkpoint"] = name
+    app.run().switch_page("pages/independence.py").run()
+    assert not app.exception
+    assert text in page_text(app)
+    assert "permuted subjects keep their modality" in page_text(app)
+    assert WHY_NULL_IS_NOT_0 in json.loads(app.dataframe[0].proto.columns)["subjects permuted²"]["help"]
