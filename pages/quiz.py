@@ -24,8 +24,8 @@ st.caption(subject.title)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "*Before* is an image reconstructed from its own **s** and **z**. *After*, **one** factor was changed. Which? "
-    "If content and style are disentangled, a change of **z** moves no structure, and any other change makes no tissue "
-    "brighter or darker."
+    "If content and style are disentangled, a change of **z** moves no structure, and a change of **s** or of the warp "
+    "leaves every tissue as bright as it was."
 )
 with st.container(horizontal=True):
     seed = st.number_input(
