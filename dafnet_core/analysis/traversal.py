@@ -6,11 +6,15 @@ since the prior of z is N(0, I), the coordinate of z along it has standard devia
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
+from dafnet_core.config import ModelConfig
 from dafnet_core.methods.base import FactorModel
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
@@ -66,8 +70,17 @@ def steps_between(limit: float = LIMIT, count: int = 7) -> np.ndarray:
     return np.linspace(-limit, limit, count)
 
 
+class Renderer(Protocol):
+    """The part of `FactorModel` that renders images of an anatomy."""
+
+    config: ModelConfig
+    decoder: Any
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
 @torch.inference_mode()
-def render(model: FactorModel, s: np.ndarray, z: np.ndarray) -> np.ndarray:
+def render(model: Renderer, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Images of one anatomy under many z, from ONE `condition(s)`.
 
     Args:
@@ -98,7 +111,7 @@ def _moved(z: np.ndarray, direction: np.ndarray, values: np.ndarray) -> np.ndarr
 
 
 def traverse_one(
-    model: FactorModel, s: np.ndarray, z: np.ndarray, direction: np.ndarray, values: np.ndarray
+    model: Renderer, s: np.ndarray, z: np.ndarray, direction: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
     """Images of one anatomy while z moves along one direction.
 
@@ -115,7 +128,7 @@ def traverse_one(
 
 
 def traverse(
-    model: FactorModel,
+    model: Renderer,
     s: np.ndarray,
     z: np.ndarray,
     values: np.ndarray | None = None,
@@ -166,13 +179,13 @@ def kept_share(model: FactorModel, images: np.ndarray, modality: int, s: np.ndar
     return same.double().mean((1, 2)).numpy()
 
 
-def interpolate(model: FactorModel, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
+def interpolate(model: Renderer, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
     """Images (steps, H, W) of one anatomy for z interpolated linearly from `start` to `end` (n_z,), both included."""
     return render(model, s, np.linspace(start, end, steps))
 
 
 def sheet(
-    model: FactorModel, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
+    model: Renderer, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
 ) -> np.ndarray:
     """Images over two dimensions of z at once: [a, b] has values[a] in the first, values[b] in the second.
 
