@@ -6,8 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.directions import dimensions
-from dafnet_core.analysis.style_codes import StyleMixture, StyleRenderer, content_change, mix_styles
-from dafnet_core.analysis.traversal import Traversal, steps_between, traverse
+from dafnet_core.analysis.style_codes import StyleMixture, content_change, mix_styles
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import Theme, png
 from dafnet_core.methods.base import Estimate
@@ -21,18 +20,21 @@ from dafnet_explorer.subjects import Subject
 RANDOM = 2  # styles from N(0, I) of each modality on Mix
 
 
-@cached(16, "Traversing the style")
-def _traversal(
-    digest: str, images: str, modality: int, steps: int, _networks: MunitNetworks, _content: np.ndarray, _z: np.ndarray
-) -> tuple[Traversal, np.ndarray]:
-    """A traversal of each dimension of the style, and how much of the content its ends change, (n_z, 2)."""
-    moved = traverse(StyleRenderer(_networks, modality), _content, _z, steps_between(count=steps))
-    ends = moved.images[:, [0, -1]].reshape(-1, *moved.images.shape[2:])
-    return moved, content_change(_networks, ends, modality, _content).reshape(-1, 2)
+@cached(16)
+def _style_changes(
+    digest: str,
+    images: str,
+    modality: int,
+    steps: int,
+    _networks: MunitNetworks,
+    _content: np.ndarray,
+    _made: np.ndarray,
+) -> np.ndarray:
+    return content_change(_networks, _made, modality, _content)
 
 
-@cached(16, "Mixing content and styles")
-def _mixture(
+@cached(4, "Mixing content and styles")
+def _style_mixture(
     digest: str, images: str, seed: int, _networks: MunitNetworks, _estimate: Estimate, modalities: tuple[int, ...]
 ) -> StyleMixture:
     return mix_styles(_networks, _estimate.content, _masks(_estimate), _styles(_estimate, seed, modalities), modalities)
@@ -86,20 +88,20 @@ def traverse_instead(checkpoint: Checkpoint, subject: Subject, theme: Theme) -> 
             help="Images per dimension, from -3 to 3",
         )
     i = names.index(modality)
-    content, z = estimate.content[i], estimate.style[i]
-    place = checkpoint.digest, subject.digest, subject.modalities[i], steps
-    moved, changes = _traversal(*place, checkpoint.model, content, z)
+    moved = results.style_traversal(checkpoint, subject, i, steps)
     regions = subject.tissues.get(i), subject.tissue_names
     if regions[0] is None or not regions[1]:
         regions = subject.truth.get(i, _masks(estimate)[i]), checkpoint.config.classes
-    picture = directions_sheet(moved, dimensions(len(z)), effect_names(moved, regions), theme)
+    picture = directions_sheet(moved, dimensions(len(moved.z)), effect_names(moved, regions), theme)
     with st.container(key="sheet_style"):
         controls.image(picture, f"Rows of images of {modality}, one row per dimension of the style")
     own = next(image.pixels for image in estimate.images if (image.kind, image.fixed) == ("own", i))
-    (still,) = content_change(checkpoint.model, own[None], subject.modalities[i], content)
+    made = np.concatenate([own[None], *moved.images[:, [0, -1]]])
+    place = checkpoint.digest, subject.digest, subject.modalities[i], steps
+    still, *changes = _style_changes(*place, checkpoint.model, estimate.content[i], made)
     st.caption(
         f"Does the content stay? Encoded again, that of the image's reconstruction differs by {still:.0%} of its size, "
-        f"and that of the images at -3 and 3 by {changes.mean():.0%} on average, {changes.max():.0%} at most."
+        f"and that of the images at -3 and 3 by {np.mean(changes):.0%} on average, {max(changes):.0%} at most."
     )
     about = provenance.about_subject(checkpoint, subject, modality=modality, steps=steps)
     controls.download("This sheet (PNG)", lambda: png(picture, about), controls.file_name("traverse", subject, "png"))
@@ -126,7 +128,7 @@ def mix_instead(checkpoint: Checkpoint, subject: Subject | None, theme: Theme) -
     names = [checkpoint.config.modalities[m] for m in subject.modalities]
     modalities = subject.modalities + tuple(np.repeat(subject.modalities, RANDOM).tolist())
     drawn = [f"random {n + 1}, {name}" for name in names for n in range(RANDOM)]
-    mixed = _mixture(checkpoint.digest, subject.digest, seed, checkpoint.model, estimate, modalities)
+    mixed = _style_mixture(checkpoint.digest, subject.digest, seed, checkpoint.model, estimate, modalities)
     picture = style_mixture_sheet(mixed, subject.images, names, [*names, *drawn], theme)
     with st.container(key="sheet_styles"):
         controls.image(picture, "Images of every content with every style, with scores")

@@ -5,7 +5,7 @@ import streamlit as st
 
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.analysis.directions import dimensions
-from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render, steps_between
+from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
@@ -267,7 +267,7 @@ def set_z() -> None:
                 help=f"Added to z along this direction ({direction.about})",
             )
     with picture:
-        made = render(checkpoint.model, s, z[None])[0]
+        made = results.rendered(checkpoint, s, z)
         tiles = [
             Tile(grey(decomposition.images[i]), "image x"),
             Tile(grey(decomposition.own[i]), "g(s, own z)"),

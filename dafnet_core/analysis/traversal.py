@@ -80,6 +80,33 @@ class Renderer(Protocol):
 
 
 @torch.inference_mode()
+def condition(model: Renderer, s: np.ndarray) -> Any:
+    """The part of decoding an anatomy (C, H, W) that no z changes, for `render_conditioned`.
+
+    Raises:
+        ValueError: s does not fit the model.
+    """
+    if s.ndim != 3 or len(s) != model.config.channels:
+        raise ValueError(f"s is {s.shape}; expected ({model.config.channels}, H, W) for this model")
+    return model.decoder.condition(torch.from_numpy(np.array(s))[None].to(next(iter(model.parameters()))))
+
+
+@torch.inference_mode()
+def render_conditioned(model: Renderer, conditioning: Any, z: np.ndarray) -> np.ndarray:
+    """Images (N, H, W) in [-1, 1] of a conditioned anatomy under z (N, n_z), of the model's precision.
+
+    Raises:
+        ValueError: z does not fit the model.
+    """
+    weight = next(iter(model.parameters()))
+    if z.ndim != 2 or z.shape[1] != model.config.z_dim:
+        raise ValueError(f"z is {z.shape}; expected (N, {model.config.z_dim}) for this model")
+    styles = torch.from_numpy(np.array(z)).to(weight)
+    batch = BATCH if weight.device.type == "cpu" else 64
+    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(batch)]
+    return torch.cat(parts).numpy()
+
+
 def render(model: Renderer, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Images of one anatomy under many z, from ONE `condition(s)`.
 
@@ -93,16 +120,7 @@ def render(model: Renderer, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: s or z does not fit the model.
     """
-    config, weight = model.config, next(iter(model.parameters()))
-    if s.ndim != 3 or len(s) != config.channels or z.ndim != 2 or z.shape[1] != config.z_dim:
-        raise ValueError(
-            f"s is {s.shape}, z {z.shape}; expected ({config.channels}, H, W) and (N, {config.z_dim}) for this model"
-        )
-    conditioning = model.decoder.condition(torch.from_numpy(np.array(s))[None].to(weight))
-    styles = torch.from_numpy(np.array(z)).to(weight)
-    batch = BATCH if weight.device.type == "cpu" else 64
-    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(batch)]
-    return torch.cat(parts).numpy()
+    return render_conditioned(model, condition(model, s), z)
 
 
 def _moved(z: np.ndarray, direction: np.ndarray, values: np.ndarray) -> np.ndarray:
