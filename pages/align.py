@@ -5,7 +5,7 @@ import streamlit as st
 
 from dafnet_core.analysis.editing import realign
 from dafnet_core.drawing import DARK
-from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer import components, controls, glossary, provenance, results, sidebar
 from dafnet_explorer.figures.align import (
     breaking_points,
     candidates_sheet,
@@ -34,7 +34,7 @@ points = checkpoint.config.control_points**2
 
 st.title("Align")
 st.markdown("Find out how well the model aligns one modality with the other, and how much misalignment it can correct.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 if not decomposition.pairs:
     sidebar.say_one_modality("there is nothing to align")

@@ -5,7 +5,7 @@ from PIL import Image
 
 from dafnet_core.analysis.decompose import CHANNEL_IS_CLASS
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import content_section, controls, provenance, results, sidebar, whole_study
+from dafnet_explorer import content_section, controls, glossary, provenance, results, sidebar, whole_study
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
@@ -46,11 +46,11 @@ st.markdown(
     "Find out what the model computes from one slice: anatomy channels, modality factors, warps, masks and "
     "reconstructions, with their errors."
 )
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 
 st.subheader("Anatomy factors s")
-st.markdown(
+glossary.markdown(
     "Columns are channels, shared by all modalities; in an image's own anatomy, every pixel is in exactly one of them. "
     f"Coloured channels are those of which the segmentor maps {CHANNEL_IS_CLASS:.0%} or more to one class."
 )
@@ -62,7 +62,7 @@ show(
 st.caption(channels_text(decomposition, subject.truth, subject.tissues, len(classes)), help=WHAT_SPECKS_ARE)
 
 st.subheader("Modality factors z")
-st.markdown("The image's appearance: posterior mean and standard deviation of each dimension.")
+glossary.markdown("The image's appearance: posterior mean and standard deviation of each dimension.")
 st.plotly_chart(
     z_figure(decomposition, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality"
 )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, controls, provenance, sidebar, state
+from dafnet_explorer import background_evaluation, controls, glossary, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.independence import (
@@ -63,7 +63,7 @@ columns = {key: st.column_config.TextColumn(label, help=why) for key, (label, wh
 for title, _, evaluation, result in parts:
     if result is None:
         continue
-    st.subheader(title)
+    st.subheader(title, help=glossary.explain(title))
     if evaluation is None:
         st.caption(
             f"{'Until then, from' if request else 'From'} the checkpoint's card: {result.n_subjects} subjects of "

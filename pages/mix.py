@@ -9,6 +9,7 @@ from dafnet_explorer import (
     background_evaluation,
     components,
     controls,
+    glossary,
     mixing,
     next_steps,
     sidebar,
@@ -57,7 +58,7 @@ def images_of(model: Checkpoint) -> mixing.Mixable | None:
 
 
 if own:
-    st.caption(subject.title)
+    glossary.subject_caption(subject.title, [checkpoint.config.modalities[m] for m in subject.modalities])
     sidebar.show_domain_notice(checkpoint, subject)
     if len(subject.images) < 2:
         sidebar.say_one_modality("there is nothing to mix")
@@ -140,7 +141,7 @@ for n, (title, model, images) in enumerate(shown):
         theme,
     )
     if len(shown) > 1:
-        st.subheader(f"{sidebar.short_title(model)} ({title})")
+        st.subheader(f"{sidebar.short_title(model)} ({title})", help=glossary.explain(sidebar.short_title(model)))
     alt = "Images of every selected anatomy with every selected modality factor, with scores"
     if n:
         with st.container(key="sheet_beside"):

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dafnet_explorer import controls, provenance, results, sidebar
+from dafnet_explorer import controls, glossary, provenance, results, sidebar
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.quiz import quiz_answer_sheet, quiz_rows, quiz_sheet
@@ -15,12 +15,12 @@ HINTS = {
     "warp": "All structures are present, but displaced.",
     "decoder": "The same image, reconstructed by another model.",
 }
-checkpoint, subject, _, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 
 st.title("Quiz")
 st.markdown("Find out whether you can see which factor of an image was changed.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "*Before* is an image reconstructed from its own **s** and **z**. *After*, **one** factor was changed. Which? "

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dafnet_explorer import background_evaluation, controls, provenance, results, sidebar, state
+from dafnet_explorer import background_evaluation, controls, glossary, provenance, results, sidebar, state
 from dafnet_explorer.report.archive import report
 from dafnet_explorer.report.page import CONTENTS
 
@@ -15,7 +15,7 @@ st.title("Report")
 st.markdown(
     "Get all pictures, arrays and numbers of the selected slice in one file, with the settings that reproduce them."
 )
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The ZIP holds an HTML page that opens in any browser without this app or a network, with pictures, numbers, "

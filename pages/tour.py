@@ -6,7 +6,7 @@ from PIL import Image
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import controls, counter_example, results, sidebar
+from dafnet_explorer import controls, counter_example, glossary, results, sidebar
 from dafnet_explorer.figures.decompose import channel_sheet, fusion_sheet, warp_sheet
 from dafnet_explorer.figures.errors import WHY_NOT_ZERO, loss_text
 from dafnet_explorer.figures.findings import (
@@ -302,13 +302,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.page_link("pages/start.py", label="Skip the tour")
 station = STATIONS[n - 1]
 st.header(f"{n}. {station.title}")
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 left, right = st.columns(2)
 with left:
-    st.markdown(station.text)
+    glossary.markdown(station.text)
 with right:
     st.latex(station.equation)
-    st.caption(f"{station.section}. {station.note}")
+    glossary.caption(f"{station.section}. {station.note}")
 
 needs_samples = station.picture is distances  # needs more than this slice
 cheats = station.picture is cheating
@@ -331,10 +332,11 @@ else:
 if picture:
     with st.container(key=f"sheet_tour{n}"):
         controls.image(picture, f"{station.title}: what the equation gives on the selected slice")
-    st.caption(f"{subject.title}. {counter_example.legend(checkpoint)}" if cheats else subject.title)
-    st.markdown(f"**What to look for.** {station.look}")
+    if cheats:
+        st.caption(counter_example.legend(checkpoint))
+    glossary.markdown(f"**What to look for.** {station.look}")
     if found := station.found():
-        st.markdown(f"**On this slice.** {found}", help=station.asked or None)
+        glossary.markdown(f"**On this slice.** {found}", help=station.asked)
     if cheats:
         i = decomposition.names.index(st.session_state["halftone-of"])
         st.markdown(f"**Verdict.** {counter_example.verdict(checkpoint, subject, i)}")

@@ -9,7 +9,7 @@ from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, steps_betw
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import components, controls, provenance, results, sidebar, style_section
+from dafnet_explorer import components, controls, glossary, provenance, results, sidebar, style_section
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.traverse import (
@@ -33,14 +33,15 @@ from dafnet_explorer.figures.traverse import (
 VALUES = steps_between(count=25)  # of the animation along one direction; those of 5, 7 and 9 steps are among them
 
 theme = sidebar.theme()
-style_section.traverse_instead(*sidebar.current_subject(), theme)
-checkpoint, subject, decomposition, _ = sidebar.current()
+checkpoint, subject = sidebar.current_subject()
+style_section.traverse_instead(checkpoint, subject, theme)
+decomposition, _ = sidebar.decomposed(checkpoint, subject)
 dark = theme is DARK
 
 
 st.title("Traverse")
 st.markdown("Find out what each dimension of the modality factor **z** changes in an image.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The anatomy **s** is fixed, and one dimension of **z** at a time varies from -3 to 3, three standard deviations "
@@ -135,10 +136,10 @@ second = controls.pick_other(checkpoint, "beside", needed=False)
 sheets = [traverse_sheet(moved, kl, accuracies, sort, theme, effects[: len(z_own)])]
 titles = [(f"{sidebar.short_title(checkpoint)} (checkpoint A)", checkpoint.digest)]
 if second:
-    st.subheader(titles[0][0])
+    st.subheader(titles[0][0], help=glossary.explain(titles[0][0]))
 alt = f"Rows of images of {modality}, one row per dimension of z, with correlation and difference maps"
 components.tiles(sheets[0], alt, marked(order), key="tile", on_change=lambda r, c: select(order[r], c))
-st.caption(
+glossary.caption(
     "Click a tile to inspect it. Probe: accuracy of the modality classified from this dimension alone, on held-out "
     "subjects (also on the card). Effect: mean absolute change from the first to the last step. KL in nats, of this "
     "image."
@@ -152,7 +153,7 @@ if second:
     shown = effect_names(other, regions_beside)
     sheets.append(traverse_sheet(other, kl_per_dimension(beside)[i], accuracies_beside, sort, theme, shown))
     titles.append((f"{sidebar.short_title(second[1])} ({second[0]})", second[1].digest))
-    st.subheader(titles[1][0])
+    st.subheader(titles[1][0], help=glossary.explain(titles[1][0]))
     with st.container(key="sheet_beside"):
         controls.image(sheets[1], alt)
     positions.append((st.empty(), second[1], beside, other))
