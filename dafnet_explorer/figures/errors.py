@@ -10,7 +10,7 @@ from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures.pixels import ERROR_LIMIT
 from dafnet_explorer.subjects import Subject
 
-ERROR_BAR = Bar("Reds", "0", f"{ERROR_LIMIT:g} and more", "error")
+ERROR_BAR = Bar("Reds", "0", f"{ERROR_LIMIT:g}+", "error")
 SCAR_COLOUR = "#00e5ff"  # of no class, and far from the red of errors
 VISIBLE = 0.2  # least contrast of a scar, in intensities of [-1, 1], that is worth keeping
 GONE, KEPT = 0.25, 0.75  # shares of a scar's contrast below which it is lost, and from which it is kept
