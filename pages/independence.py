@@ -24,8 +24,8 @@ st.title("Independence")
 st.markdown(
     "Find out whether **s** and **z** are statistically dependent, and how much of the estimate is bias. "
     "If content and style are disentangled, **s** and **z** carry no information about each other. The paper measures "
-    "this by *distance correlation*: 0 for independent factors, 1 if each determines the other. Estimated from few "
-    "images it is **far from 0 for independent factors too**, so it is shown with its null distribution."
+    "this by *distance correlation*: 0 for independent factors, 1 if their distances are proportional. Estimated from "
+    "few images it is **far from 0 for independent factors too**, so it is shown with its null distribution."
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)

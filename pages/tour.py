@@ -87,8 +87,9 @@ STATIONS = (
     Station(
         "Two images of one subject",
         "Sec. I, III-A",
-        "These are images of the same slice of the same body in two *modalities*. They show the same structures, but "
-        "**look different**, and the structures may be **at other positions**, since organs move between two images. "
+        "These are images of the same slice of the same body in two *modalities*. They **look different**: what is "
+        "clear in one may be hidden in the other. Structures may be **at other positions**, since organs move between "
+        "two images. "
         "Masks are drawn by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
         lambda: pair_sheet(decomposition, subject.truth, len(classes), mask_colours, theme),
@@ -234,8 +235,8 @@ STATIONS = (
         "Are s and z independent?",
         "Sec. V-H.1, V-H.3",
         "If s and z are independent, images that are similar in one need not be similar in the other. "
-        "*Distance correlation* compares the two distance matrices: 0 for independent factors, 1 for factors that "
-        "determine each other. From few images it is **far from 0 for independent factors too**, so compare it with "
+        "*Distance correlation* compares the two distance matrices: 0 for independent factors, 1 if the distances "
+        "are proportional. From few images it is **far from 0 for independent factors too**, so compare it with "
         "its value after permuting the subjects of one matrix.",
         gathered(
             r"dCor(s, z) = \frac{dCov(s, z)}{\sqrt{dVar(s)\, dVar(z)}}",
@@ -263,7 +264,7 @@ STATIONS = (
             r"\lVert x - g(s', z) \rVert_1 \overset{?}{=} \lVert x - g(s, z) \rVert_1",
         ),
         cheating,
-        "Dots inside one tissue: what are they for? Shuffle them, and compare the decoded images and their errors.",
+        "Are there dots inside one tissue? Shuffle them, and compare the decoded images and their errors.",
         ("edit", "probe", "checkpoints"),
         "Such codes were found in the images of CycleGAN (Chu, Zhmoginov and Sandler 2017). π is a permutation of the "
         "pixels of a cell; errors are means over the whole image.",

@@ -275,3 +275,13 @@ def test_independence_says_what_its_permutation_cannot_see(name):
     assert text in page_text(app)
     assert "permuted subjects keep their modality" in page_text(app)
     assert WHY_NULL_IS_NOT_0 in json.loads(app.dataframe[0].proto.columns)["subjects permuted²"]["help"]
+
+
+def test_dcor_is_1_for_proportional_distances_and_less_for_a_factor_that_determines_the_other():
+    rng = np.random.default_rng(0)
+    a, owners = rng.normal(size=(40, 1)), np.repeat(np.arange(10), 4)
+    proportional, determined = (
+        dependence(euclidean_distances(a), euclidean_distances(b), owners, permutations=9).dcor for b in (3 * a, a**3)
+    )
+    assert proportional == pytest.approx(1)
+    assert determined < 0.95
