@@ -74,20 +74,17 @@ def estimate_of(checkpoint: Checkpoint, subject: Subject) -> Estimate:
     return _estimate(checkpoint.digest, subject.digest, checkpoint, subject)
 
 
-@cached(16)
-def _without_noise(images: str, _subject: Subject) -> np.ndarray | None:
-    return _subject.without_noise() if _subject.without_noise else None
-
-
 def losses_of(checkpoint: Checkpoint, subject: Subject) -> list[Lost]:
     """What the reconstruction of each image of a subject loses."""
-    decomposition, clean = decomposition_of(checkpoint, subject), _without_noise(subject.digest, subject)
+    decomposition = decomposition_of(checkpoint, subject)
+    clean = subject.without_noise() if subject.without_noise else None
     return [own_loss(decomposition, subject, i, clean) for i in range(len(subject.images))]
 
 
 def swap_losses_of(checkpoint: Checkpoint, subject: Subject) -> list[tuple[np.ndarray, Lost] | None]:
     """`swap_loss` of each pair of a subject's images."""
-    decomposition, clean = decomposition_of(checkpoint, subject), _without_noise(subject.digest, subject)
+    decomposition = decomposition_of(checkpoint, subject)
+    clean = subject.without_noise() if subject.without_noise else None
     return [swap_loss(decomposition, subject, pair, clean) for pair in range(len(decomposition.pairs))]
 
 

@@ -114,7 +114,6 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         / 2**20
         * 2,  # and memory that torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
-        "_without_noise": megabytes(subject.without_noise()),
         "_decomposition": megabytes(found),
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
@@ -167,7 +166,6 @@ KEPT_APART = {
     "_style_mixture",
     "_sample",
     "_decomposition",
-    "_without_noise",
     "_estimate",
     "_traversal",
     "_frames",
