@@ -298,7 +298,7 @@ def directions(checkpoint: Checkpoint) -> tuple[Direction, ...]:
     return _directions(checkpoint.digest, *_samples_key(checkpoint), checkpoint)
 
 
-@cached(24)
+@cached(16)
 def _realigned(
     digest: str,
     images: str,
