@@ -152,7 +152,6 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)
-    print(round(own))
     assert own < 80  # of one session that brought files
 
 
