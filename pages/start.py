@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from dafnet_explorer import controls, next_steps, sidebar
+from dafnet_explorer import controls, glossary, next_steps, sidebar
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.start import start_sheet
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
 st.title("What an image shows, and how it looks")
-st.markdown(
+glossary.markdown(
     "Find out, on one slice, how DAFNet separates what an image shows from how it looks. "
     "Two MR images of one subject **show the same things** but **look different**. "
     "DAFNet decomposes each image into an *anatomy* **s** (where things are, as one-hot channels) and a "
@@ -16,7 +16,7 @@ st.markdown(
     "Decode an anatomy with the other image's **z**, and its modality changes while structures stay in place."
 )
 sidebar.show_domain_notice(checkpoint, subject)
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 colours = channel_colours(kinds, checkpoint.colours)
 with st.container(key="sheet_start"):
     controls.image(
@@ -26,7 +26,7 @@ with st.container(key="sheet_start"):
             "with the other modality's factor"
         ),
     )
-st.caption(
+glossary.caption(
     "Anatomy: each colour is one channel; channels that the segmentor uses for one class have that class's colour. "
     "z: bars are posterior means from -3 to 3, whiskers one standard deviation."
 )

@@ -45,9 +45,9 @@ class Sample:
             (H, W, 2) xy in pixels; {} where unknown.
         tissues: (H, W) labels of the true tissues of each image, by position; {} where unknown.
         tissue_names: of these labels; () where unknown.
-        without_noise: gives (M, H, W) the same images without their noise, in the same units; None where unknown.
         around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
         notes: what was assumed when its files were read, each a plain sentence.
+        without_noise: gives (M, H, W) the same images without their noise, in the same units; None where unknown.
     """
 
     title: str
@@ -57,8 +57,8 @@ class Sample:
     tissues: dict[int, np.ndarray] = field(default_factory=dict)
     tissue_names: tuple[str, ...] = ()
     around: Callable[[int], np.ndarray] | None = None
-    without_noise: Callable[[], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
+    without_noise: Callable[[], np.ndarray] | None = None
 
 
 class SampleSlices(Protocol):
