@@ -22,7 +22,7 @@ from dafnet_core.evaluation.measures.dependence import factor_distances
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
-from dafnet_explorer import data_sets, next_steps, provenance, session_lifetime, state, subjects
+from dafnet_explorer import data_sets, glossary, next_steps, provenance, session_lifetime, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
@@ -139,14 +139,16 @@ def about(checkpoint: Checkpoint, request: EvaluationRequest, **settings: object
 
 def _pick_samples(source: DataSource, key: str, first: int) -> str:
     """Argument of `evaluate --data` for some subjects of a built-in source."""
+    label = f"{source.kind.capitalize()} subjects"
+    what = f"{source.samples.slices} slices each, not used in training; more subjects: slower, narrower intervals"
     subject_count = st.segmented_control(
-        f"{source.kind.capitalize()} subjects",
+        label,
         POPULATIONS,
         default=POPULATIONS[first],
         required=True,
         key=key,
         bind="query-params",
-        help=f"{source.samples.slices} slices each, not used in training; more subjects: slower, narrower intervals",
+        help=glossary.explain(label, what),
     )
     variant = st.segmented_control(
         "of difficulty",
@@ -186,7 +188,9 @@ def _pick_z() -> int | None:
             required=True,
             key="z-is",
             bind="query-params",
-            help="The mean is the z of all other pages; a sample has the noise of the posterior",
+            help=glossary.explain(
+                "posterior", "The mean is the z of all other pages; a sample has the posterior's noise"
+            ),
         )
     ]
 

@@ -56,10 +56,8 @@ if known:
     st.caption(
         "Grey: null distribution from permuting the subjects of one factor. It removes dependence between subjects; "
         "dependence on modality or slice position alone remains. Line: observed value. Shaded: 95 % jackknife interval "
-        "over subjects.",
-        help=WHY_NULL_IS_NOT_0,
+        "over subjects."
     )
-columns = {key: st.column_config.TextColumn(label, help=why) for key, (label, why) in COLUMN_LABELS.items()}
 for title, _, evaluation, result in parts:
     if result is None:
         continue
@@ -78,10 +76,12 @@ for title, _, evaluation, result in parts:
             f"{d.n or 'n/a'} images of {d.n_subjects or 'n/a'} subjects."
         )
     else:
-        st.dataframe(dependence_rows(d), hide_index=True, column_config=columns)
+        st.dataframe(dependence_rows(d), hide_index=True, column_config=COLUMN_LABELS)
     if text := unseen_text(result):
         st.markdown(text)
 
+if any(result and result.dependence for *_, result in parts):
+    st.caption(WHY_NULL_IS_NOT_0)
 st.subheader("Interpretation")
 st.markdown(
     "A small p indicates dependence beyond what the number of subjects explains; a large p is no evidence of "

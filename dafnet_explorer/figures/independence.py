@@ -21,9 +21,9 @@ WHY_NULL_IS_NOT_0 = (
     "the estimate, not dependence. A permuted image keeps its modality and its place between base and apex, and both "
     "factors depend on these: that dependence is left. Single permutations also scatter about their mean."
 )
-COLUMN_LABELS = {  # label and help for display; CSV downloads keep the keys
-    "subjects permuted": ("dCor, subjects permuted", "Mean over permutations: far above 0, since few images bias dCor"),
-    "subjects permuted²": ("dCor², subjects permuted", WHY_NULL_IS_NOT_0),
+COLUMN_LABELS = {  # for display; CSV downloads keep the keys
+    "subjects permuted": "dCor, subjects permuted",
+    "subjects permuted²": "dCor², subjects permuted",
 }
 
 
