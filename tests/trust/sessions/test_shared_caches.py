@@ -16,7 +16,7 @@ from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
-from dafnet_core.analysis.traversal import steps_between, traverse, traverse_one
+from dafnet_core.analysis.traversal import interpolate, steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
@@ -117,6 +117,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
+        "_between": megabytes(interpolate(model, s, z, z, 21)),
         "_kept": 0.001,
         "_directions": 0.001,
         "_question": megabytes(ask(model, found, 0, 0, None)),
@@ -163,6 +164,7 @@ KEPT_APART = {
     "_estimate",
     "_traversal",
     "_frames",
+    "_between",
     "_kept",
     "_directions",
     "_question",
