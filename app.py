@@ -94,16 +94,18 @@ def _select(place: DeltaGenerator, top: DeltaGenerator) -> tuple[Checkpoint, Sub
     loading.load()
     from dafnet_explorer import bar, links, sidebar, subject_picker
 
-    links.begin()
-    bar.clear()
-    with st.sidebar:
-        checkpoint = sidebar.pick_checkpoint()
-        subject = subject_picker.pick_subject(checkpoint, top)
-    with place:
-        bar.show()
-    with top:
-        sidebar.warn_of_other_checkpoint(checkpoint)
-        links.warn()
+    context = get_script_run_ctx()  # these are widgets of this file, not of the page: they keep their values on others
+    with context.run_with_active_hash(context.pages_manager.main_script_hash):
+        links.begin()
+        bar.clear()
+        with st.sidebar:
+            checkpoint = sidebar.pick_checkpoint()
+            subject = subject_picker.pick_subject(checkpoint, top)
+        with place:
+            bar.show()
+        with top:
+            sidebar.warn_of_other_checkpoint(checkpoint)
+            links.warn()
     return checkpoint, subject
 
 

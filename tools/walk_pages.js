@@ -54,10 +54,13 @@
     return known.get(colour);
   };
   const over = ([r, g, b, a], below) => [r, g, b].map((value, i) => value * a + below[i] * (1 - a));
-  const background = (element) => {
+  /** What lies behind a point; ancestors that do not reach it, as that of a label beside its box, are left out. */
+  const background = (element, x, y) => {
     if (!element) return [255, 255, 255];
-    const colour = rgba(getComputedStyle(element).backgroundColor);
-    return colour[3] === 1 ? colour.slice(0, 3) : over(colour, background(parent(element)));
+    const box = element.getBoundingClientRect(), colour = rgba(getComputedStyle(element).backgroundColor);
+    const reaches = element === document.body || (box.left <= x && x <= box.right && box.top <= y && y <= box.bottom);
+    if (!reaches || colour[3] === 0) return background(parent(element), x, y);
+    return colour[3] === 1 ? colour.slice(0, 3) : over(colour, background(parent(element), x, y));
   };
   const luminance = (colour) => {
     const [r, g, b] = colour.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
@@ -71,7 +74,9 @@
     const text = [...element.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.data).join("");
     if (!text.trim() || isSkipped(element) || !visible(element)) continue;
     const style = getComputedStyle(element), isSvg = element.namespaceURI.endsWith("svg");
-    const own = rgba(isSvg ? style.fill : style.color), below = background(element);
+    const box = element.getBoundingClientRect();
+    const own = rgba(isSvg ? style.fill : style.color);
+    const below = background(element, box.left + box.width / 2, box.top + box.height / 2);
     const shown = over([...own.slice(0, 3), own[3] * opacity(element)], below);
     const [light, dark] = [luminance(shown), luminance(below)].sort((a, b) => b - a);
     const ratio = (light + 0.05) / (dark + 0.05);

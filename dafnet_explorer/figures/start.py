@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from dafnet_core.drawing import Bar, Theme, Tile, bars, coloured, grey, sheet
+from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.components import Block
-from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map
+from dafnet_explorer.figures.pixels import ERROR_BAR, ERROR_LIMIT, anatomy_map
 
 
 def start_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
@@ -26,7 +26,7 @@ def start_sheet(decomposition: Decomposition, colours: Sequence[str], theme: The
             Tile(
                 coloured(error, 0, ERROR_LIMIT),
                 f"error |x - g(s, z)|, mean {error.mean():.3f}",
-                bar=Bar("Viridis", "0", f"{ERROR_LIMIT:g}", "intensity"),
+                bar=ERROR_BAR,
             ),
         ]
         for p, (a, b) in enumerate(decomposition.pairs):

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from dafnet_core.analysis.decompose import overlaps, registration_errors
-from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, overlay, sheet
+from dafnet_core.drawing import Bar, Theme, Tile, bars, coloured, grey, overlay, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
-from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map
+from dafnet_explorer.figures.pixels import ERROR_BAR, ERROR_LIMIT, anatomy_map
 from dafnet_explorer.figures.texts import dice_text
 
 
@@ -73,7 +73,7 @@ def parts_sheet(decomposition: Decomposition, colours: Sequence[str], theme: The
                 Tile(bars(decomposition.z_mean[i], decomposition.z_std[i], theme), "modality factor z"),
                 Tile(grey(decomposition.own[i]), "y = g(s, z)"),
                 Tile(grey(decomposition.images[i]), "image x"),
-                Tile(coloured(error, 0, ERROR_LIMIT), f"|x - y|, 0 to {ERROR_LIMIT}", f"mean {error.mean():.3f}"),
+                Tile(coloured(error, 0, ERROR_LIMIT), "|x - y|", f"mean {error.mean():.3f}", ERROR_BAR),
             ]
         )
     return sheet(rows, decomposition.names, side=170, theme=theme)
@@ -103,10 +103,11 @@ def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, t
         dcor: distance correlation of both, in [0, 1].
         permuted: its mean with subjects permuted.
     """
-    row = [
-        Tile(coloured(d, 0, max(float(d.max()), 1e-12)), f"distances of {name}", text)
-        for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}"))
-    ]
+    row = []
+    for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}")):
+        most = max(float(d.max()), 1e-12)
+        bar = Bar("Viridis", "0", f"{most:.3g}", "distance")
+        row.append(Tile(coloured(d, 0, most), f"distances of {name}", text, bar))
     return sheet([row], side=300, theme=theme)
 
 

@@ -16,7 +16,7 @@ from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
-from dafnet_core.analysis.traversal import interpolate, steps_between, traverse, traverse_one
+from dafnet_core.analysis.traversal import condition, interpolate, steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
@@ -26,6 +26,7 @@ from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.trust
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "dafnet_explorer").rglob("*.py"))]
+SPADE = ROOT / "checkpoints" / "cardiac-spade.safetensors"
 MOST = 1500  # MB that all caches may hold at worst
 
 
@@ -103,23 +104,20 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     around = subject.neighbour_images()
     one = Encoded.of(found, "1", 3, masks=np.stack([subject.truth[0], subject.truth[1]]))
     encodings = Encodings(checkpoint.config.modalities, checkpoint.config.classes, 8, [one])
-    assert (
-        encodings.images.size + encodings.anatomies.size + encodings.masks.size
-    )  # pages ask for them in one piece as well
+    assert all(part.size for part in (encodings.images, encodings.anatomies, encodings.masks))  # pages ask for all
     reference = subject.truth[0]
     small = 0.5  # MB: tables, a picture, a module's handle
     sizes = {
-        "_checkpoint": sum(p.nbytes for p in model.parameters())
-        / 2**20
-        * 2,  # and memory that torch needs besides weights
+        "_checkpoint": 2 * sum(p.nbytes for p in model.parameters()) / 2**20,  # and what torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
         "_decomposition": megabytes(found),
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
         "_between": megabytes(interpolate(model, s, z, z, 21)),
-        "_kept": 0.001,
-        "_directions": 0.001,
+        "_conditioning": sum(t.nbytes for t in condition(load(SPADE).model, s)) / 2**20,
+        "_style_mixture": 2 * 6 * subject.images[0].nbytes / 2**20,  # two contents, two styles and four random ones
+        **dict.fromkeys(("_kept", "_directions", "_style_changes"), 0.001),
         "_question": megabytes(ask(model, found, 0, 0, None)),
         "_realigned": megabytes(realign(model, found, 0, found.offsets[0])),
         "_misregistered": megabytes(misregister(model, subject.images, (0, 1), (0, 1), reference, 6.0)),
@@ -159,6 +157,9 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
 
 
 KEPT_APART = {
+    "_conditioning",
+    "_style_changes",
+    "_style_mixture",
     "_sample",
     "_decomposition",
     "_estimate",
