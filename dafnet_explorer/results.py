@@ -25,6 +25,7 @@ from dafnet_core.analysis.style_codes import StyleRenderer
 from dafnet_core.analysis.traversal import (
     Traversal,
     condition,
+    interpolate,
     kept_share,
     render_conditioned,
     steps_between,
@@ -165,6 +166,25 @@ def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, direction: Dire
     """Images (count, H, W) over many steps of z along a direction with an anatomy (C, H, W)."""
     vector = tuple(map(float, direction.vector))
     return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), vector, count, checkpoint.model, s)
+
+
+@cached(16)
+def _between(
+    digest: str,
+    anatomy: str,
+    start: tuple[float, ...],
+    end: tuple[float, ...],
+    count: int,
+    _model: FactorModel,
+    _s: np.ndarray,
+) -> np.ndarray:
+    return interpolate(_model, _s, np.array(start), np.array(end), count)
+
+
+def between(checkpoint: Checkpoint, s: np.ndarray, start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+    """Images (count, H, W) of an anatomy (C, H, W) with z from `start` to `end` (n_z,), both included."""
+    ends = tuple(map(float, start)), tuple(map(float, end))
+    return _between(checkpoint.digest, _digest(s), *ends, count, checkpoint.model, s)
 
 
 @cached(16)
