@@ -32,7 +32,7 @@ with st.container(key="held-sheet"):
 caption = st.empty()
 loading.load()  # after the first paint
 
-from dafnet_explorer import components, controls, next_steps, results, sidebar  # noqa: E402
+from dafnet_explorer import components, controls, next_steps, sidebar, traversals  # noqa: E402
 from dafnet_explorer.figures.pixels import channel_colours  # noqa: E402
 from dafnet_explorer.figures.start import between_labels, model_blocks, start_sheet  # noqa: E402
 
@@ -45,7 +45,7 @@ with slider.container():
     if decomposition.pairs:
         a, b = decomposition.names[:2]
         components.scrub(
-            results.between(checkpoint, decomposition.s[0], *decomposition.z_mean[:2], FRAMES),
+            traversals.between(checkpoint, decomposition.s[0], *decomposition.z_mean[:2], FRAMES),
             between_labels(a, b, FRAMES),
             0,
             title=f"The anatomy of {a}, decoded with z from that of {a} to that of {b}",
