@@ -42,7 +42,7 @@ def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> 
     return _sample(checkpoint.digest, checkpoint, number, position, variant)
 
 
-@cached(32, "Decomposing the images")
+@cached(24, "Decomposing the images")
 def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
 
