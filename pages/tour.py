@@ -6,7 +6,7 @@ from PIL import Image
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import controls, counter_example, glossary, results, sidebar
+from dafnet_explorer import controls, counter_example, glossary, results, sidebar, traversals
 from dafnet_explorer.figures.decompose import channel_sheet, fusion_sheet, warp_sheet
 from dafnet_explorer.figures.errors import WHY_NOT_ZERO, loss_text
 from dafnet_explorer.figures.findings import (
@@ -37,7 +37,7 @@ card_result = next(iter(checkpoint.metrics.values()), None)
 
 
 def traversed() -> Image.Image:
-    moved = results.traversal(checkpoint, decomposition.s[0], decomposition.z_mean[0], 5)
+    moved = traversals.traversal(checkpoint, decomposition.s[0], decomposition.z_mean[0], 5)
     return traverse_sheet(moved, kl[0], probe_accuracies(checkpoint.metrics), "effect", theme)
 
 

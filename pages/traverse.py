@@ -9,7 +9,7 @@ from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, steps_betw
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import components, controls, glossary, provenance, results, sidebar, style_section
+from dafnet_explorer import components, controls, glossary, provenance, results, sidebar, style_section, traversals
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.traverse import (
@@ -93,9 +93,9 @@ try:
 except ValueError as error:
     st.info(f"No directions of samples: {error}.")
 regions = regions_of(subject, decomposition, i, checkpoint.config.classes)
-moved = results.traversal(checkpoint, s, z_own, steps)
+moved = traversals.traversal(checkpoint, s, z_own, steps)
 found = rows[len(z_own) :]
-along = results.traversal(checkpoint, s, z_own, steps, found) if found else None
+along = traversals.traversal(checkpoint, s, z_own, steps, found) if found else None
 effects = effect_names(moved, regions) + (effect_names(along, regions) if along else [])
 kl, accuracies = kl_per_dimension(decomposition)[i], probe_accuracies(checkpoint.metrics)
 order = traverse_order(moved, kl, accuracies, sort)
@@ -147,7 +147,7 @@ glossary.caption(
 positions = [(st.empty(), checkpoint, decomposition, moved)]  # filled last, since encoding takes a while
 if second:
     beside = results.decomposition_of(second[1], subject)
-    other = results.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
+    other = traversals.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
     regions_beside = regions_of(subject, beside, i, second[1].config.classes)
     accuracies_beside = probe_accuracies(second[1].metrics)
     shown = effect_names(other, regions_beside)
@@ -209,7 +209,7 @@ def inspect_tile() -> None:
         )
         title, at = rows[d].name, chosen_value()
         st.markdown(f"**{title}: {effects[d]}**")
-        frames = results.frames(checkpoint, s, z_own, rows[d], len(VALUES))
+        frames = traversals.frames(checkpoint, s, z_own, rows[d], len(VALUES))
         labels = [f"{title} = {value:+.2f}" for value in VALUES]
         components.scrub(
             frames,
@@ -268,7 +268,7 @@ def set_z() -> None:
                 help=f"Added to z along this direction ({direction.about})",
             )
     with picture:
-        made = results.rendered(checkpoint, s, z)
+        made = traversals.rendered(checkpoint, s, z)
         tiles = [
             Tile(grey(decomposition.images[i]), "image x"),
             Tile(grey(decomposition.own[i]), "g(s, own z)"),
@@ -324,7 +324,7 @@ def show_combinations() -> None:
 inspect_tile()
 set_z()
 show_combinations()
-shares = [results.kept_channels(model, parts, i, traversed) for _, model, parts, traversed in positions]
+shares = [traversals.kept_channels(model, parts, i, traversed) for _, model, parts, traversed in positions]
 for (place, *_), (own_share, kept) in zip(positions, shares, strict=True):
     place.markdown(kept_sentence(own_share, kept))
 table = effect_rows(moved, rows[:n_z], regions, shares[0][1]) + (

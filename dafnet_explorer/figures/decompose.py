@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from dafnet_core.analysis.decompose import reconstruction_errors
-from dafnet_core.drawing import Theme, Tile, channel, grey, sheet, stack, warp_lines
+from dafnet_core.drawing import DARK, LIGHT, Theme, Tile, channel, grey, sheet, stack, warp_lines
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer.figures.charts import linked_heatmaps
+from dafnet_explorer.figures.charts import COLOURS, apply_style, linked_heatmaps
 from dafnet_explorer.figures.downloads import npz
 from dafnet_explorer.figures.errors import error_tile
 from dafnet_explorer.figures.masks import mask_sheet
@@ -114,10 +114,8 @@ def reconstruction_sheet(
 
 def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
     """Modality factors: mean of every dimension, whiskers of one posterior standard deviation."""
-    figure, ink = go.Figure(), "#f2f2f2" if dark else "#1a1a1a"
-    for i, (name, colour) in enumerate(
-        zip(decomposition.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
-    ):
+    figure, ink = go.Figure(), (DARK if dark else LIGHT).ink
+    for i, (name, colour) in enumerate(zip(decomposition.names, COLOURS, strict=False)):
         figure.add_bar(
             name=name,
             x=[f"z{d + 1}" for d in range(decomposition.z_mean.shape[1])],
@@ -126,17 +124,9 @@ def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
             marker_color=colour,
             hovertemplate="%{x} = %{y:.2f} ± %{error_y.array:.2f}",
         )
-    figure.update_layout(
-        height=280,
-        margin=dict(l=0, r=0, t=10, b=0),
-        legend=dict(orientation="h", y=1.12),
-        barmode="group",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font_color=ink,
-        yaxis_title="posterior mean",
-    )
-    return figure
+    layout = dict(margin=dict(l=0, r=0, t=10, b=0), legend=dict(orientation="h", y=1.12), barmode="group")
+    titles = dict(xaxis_title="dimension of z", yaxis_title="posterior mean")
+    return apply_style(figure, 300, dark, **layout, **titles)
 
 
 def inspection(

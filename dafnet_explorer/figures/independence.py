@@ -63,8 +63,9 @@ def dependence_figure(statistics: Sequence[tuple[str, Dependence]], dark: bool) 
                 value, line_color=COLOURS[1], line_width=3, annotation_text=f"{value:.2f}", row=row, col=column
             )
     for row, low in ((1, 0.0), (2, -0.2)):  # including 0 makes the bias of the null distribution visible
-        figure.update_xaxes(range=[low, 1], row=row)
+        figure.update_xaxes(range=[low, 1], title_text="dCor" if row == 1 else "dCor²", row=row)
     figure.update_yaxes(showticklabels=False)
+    figure.update_yaxes(title_text="permutations", col=1)
     return apply_style(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
 
 
@@ -91,6 +92,8 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
                 )
     figure.update_xaxes(title="subjects")
     figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(title_text="dCor", col=1)
+    figure.update_yaxes(title_text="dCor²", col=2)
     legend = dict(orientation="h", y=1.12, yanchor="bottom")
     return apply_style(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
 

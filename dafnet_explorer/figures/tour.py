@@ -9,7 +9,7 @@ from PIL import Image
 
 from dafnet_core.analysis.decompose import overlaps
 from dafnet_core.analysis.lost import Lost
-from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, overlay, sheet
+from dafnet_core.drawing import Bar, Theme, Tile, bars, coloured, grey, overlay, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer.figures.errors import error_tile
@@ -119,8 +119,9 @@ def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, t
         dcor: distance correlation of both, in [0, 1].
         permuted: its mean with subjects permuted.
     """
-    row = [
-        Tile(coloured(d, 0, max(float(d.max()), 1e-12)), f"distances of {name}", text)
-        for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}"))
-    ]
+    row = []
+    for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}")):
+        most = max(float(d.max()), 1e-12)
+        bar = Bar("Viridis", "0", f"{most:.3g}", "distance")
+        row.append(Tile(coloured(d, 0, most), f"distances of {name}", text, bar))
     return sheet([row], side=300, theme=theme)
