@@ -51,7 +51,7 @@ def page(
     title = f"DAFNet report: {settings['data']}"
     parts = [
         *_introduction(title, decomposition, settings),
-        *_factors(checkpoint, decomposition, kinds, settings, tables["z"]),
+        *_factors(checkpoint, subject, decomposition, kinds, settings, tables["z"]),
         *_masks(checkpoint, subject, decomposition, settings, tables["dice"]),
         *_reconstructions(subject, decomposition, settings, tables["reconstruction"]),
         *_traversals(decomposition, traversals, numbers, settings),
@@ -81,6 +81,7 @@ def _introduction(title: str, decomposition: Decomposition, settings: Mapping[st
 
 def _factors(
     checkpoint: Checkpoint,
+    subject: Subject,
     decomposition: Decomposition,
     kinds: Sequence[int | None],
     settings: Mapping[str, Any],
@@ -95,7 +96,9 @@ def _factors(
             "reconstruction, and the same anatomy with the other's z (Sec. III-A, III-D)."
         ),
         picture(
-            start_sheet(decomposition, colours, LIGHT), "Images, anatomies, modality factors, reconstructions", settings
+            start_sheet(decomposition, subject.scars, colours, LIGHT),
+            "Images, anatomies, modality factors, reconstructions",
+            settings,
         ),
         table(z_rows),
         "<h2>Anatomy channels</h2>",
