@@ -21,7 +21,7 @@ with right:
     st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
     st.page_link("pages/decompose.py", label="**Decompose this slice →**")
     glossary.markdown(
-        "Two MR images of one subject **show the same things** but **look different**. DAFNet encodes where things "
+        "Two MR images of one subject **show the same body** but **look different**. DAFNet encodes where things "
         "are in **s**, as channels, one at each pixel, and how they look in **z**, a few numbers.\n\n"
         "Move the slider: one anatomy is decoded with the style of one image, of the other, and of all between.\n\n"
         "Click a block of the model: the tour explains it."
