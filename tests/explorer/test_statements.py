@@ -283,3 +283,15 @@ def test_dcor_is_1_for_proportional_distances_and_less_for_a_factor_that_determi
     )
     assert proportional == pytest.approx(1)
     assert determined < 0.95
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_start_says_what_its_reconstructions_lose(made, name):
+    app = open_app()
+    app.query_params["checkpoint"] = name
+    app.run()
+    assert not app.exception
+    _, subject, d = made(name, 0, 3, "standard")
+    clean = subject.without_noise()
+    for i, modality in enumerate(d.names):
+        assert errors.loss_text(modality, errors.own_loss(d, subject, i, clean)) in page_text(app)
