@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from threading import Thread
+from zlib import crc32
 
 import numpy as np
 import streamlit as st
@@ -22,8 +23,14 @@ from dafnet_explorer.subjects import Subject
 
 
 def image(picture: Image.Image, alt: str) -> None:
-    """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time."""
-    st.image(png(picture), alt=alt, output_format="PNG")
+    """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time.
+
+    Its space is there before it, so that what follows does not move when the browser has loaded it.
+    """
+    width, height = picture.size
+    with st.container(key=f"held-{crc32(f'{alt} {width}'.encode()):08x}"):
+        st.html(f'<div class="room" style="width: min(100%, {width}px); aspect-ratio: {width} / {height}"></div>')
+        st.image(png(picture), alt=alt, output_format="PNG")
 
 
 FORMATS = {  # of downloads: media type and description
