@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import png
-from dafnet_explorer import background_evaluation, catalogue, controls, provenance, results, sidebar, state
+from dafnet_explorer import background_evaluation, catalogue, controls, glossary, provenance, results, sidebar, state
 from dafnet_explorer.figures.compare import compare_sheet, comparison
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.pixels import CHANGE_LIMIT
@@ -14,7 +14,7 @@ theme = sidebar.theme()
 
 st.title("Compare")
 st.markdown("Find out how two checkpoints differ, on the selected slice and on a whole data set.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, [checkpoint.config.modalities[m] for m in subject.modalities])
 sidebar.show_domain_notice(checkpoint, subject)
 picked = controls.pick_other(checkpoint, "against", needed=True, factors=False)
 if picked is None:
@@ -28,7 +28,7 @@ def sheet() -> Image.Image:
 
 if catalogue.has_factors(other):
     decomposition_b = results.decomposition_of(other, subject)
-    st.markdown(
+    glossary.markdown(
         f"Checkpoint A (**sidebar**) and B (**{name}**) on the same slice. Their channels have no common order: only "
         "channels that the segmentor uses for one class have that class's colour in both."
     )

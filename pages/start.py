@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dafnet_explorer import loading
+from dafnet_explorer import glossary, loading
 
 st.title("DAFNet Explorer")
 st.markdown(
@@ -20,7 +20,7 @@ with middle, st.container(key="held-model"):
 with right:
     st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
     st.page_link("pages/decompose.py", label="**Decompose this slice →**")
-    st.markdown(
+    glossary.markdown(
         "Two MR images of one subject **show the same things** but **look different**. DAFNet encodes where things "
         "are in **s**, as channels, one at each pixel, and how they look in **z**, a few numbers.\n\n"
         "Move the slider: one anatomy is decoded with the style of one image, of the other, and of all between.\n\n"
@@ -32,7 +32,7 @@ with st.container(key="held-sheet"):
 caption = st.empty()
 loading.load()  # after the first paint
 
-from dafnet_explorer import components, controls, next_steps, results, sidebar  # noqa: E402
+from dafnet_explorer import components, controls, next_steps, sidebar, traversals  # noqa: E402
 from dafnet_explorer.figures.pixels import channel_colours  # noqa: E402
 from dafnet_explorer.figures.start import between_labels, model_blocks, start_sheet  # noqa: E402
 
@@ -45,7 +45,7 @@ with slider.container():
     if decomposition.pairs:
         a, b = decomposition.names[:2]
         components.scrub(
-            results.between(checkpoint, decomposition.s[0], *decomposition.z_mean[:2], FRAMES),
+            traversals.between(checkpoint, decomposition.s[0], *decomposition.z_mean[:2], FRAMES),
             between_labels(a, b, FRAMES),
             0,
             title=f"The anatomy of {a}, decoded with z from that of {a} to that of {b}",
@@ -68,10 +68,12 @@ with sheet.container(), st.container(key="sheet_start"):
             "same anatomy with the other modality's factor"
         ),
     )
-caption.caption(
-    f"{subject.title}. Anatomy: each colour is one channel; channels that the segmentor uses for one class have that "
-    "class's colour. z: bars are posterior means from -3 to 3, whiskers one standard deviation."
-)
+with caption:
+    glossary.caption(
+        f"{subject.title}. Modalities: {' and '.join(decomposition.names)}. Anatomy: each colour is one channel; "
+        "channels that the segmentor uses for one class have that class's colour. z: bars are posterior means from "
+        "-3 to 3, whiskers one standard deviation."
+    )
 st.subheader("Why decompose images?")
 st.markdown(
     "- Anatomies of all modalities share **one representation**, so one can be **aligned** to the other and **fused** "

@@ -47,6 +47,7 @@ class Sample:
         tissue_names: of these labels; () where unknown.
         around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
         notes: what was assumed when its files were read, each a plain sentence.
+        without_noise: gives (M, H, W) the same images without their noise, in the same units; None where unknown.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Sample:
     tissue_names: tuple[str, ...] = ()
     around: Callable[[int], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
+    without_noise: Callable[[], np.ndarray] | None = None
 
 
 class SampleSlices(Protocol):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
 from dafnet_core.analysis.decompose import reconstruction_errors
-from dafnet_core.drawing import DARK, LIGHT, Theme, Tile, channel, coloured, grey, sheet, stack, warp_lines
+from dafnet_core.drawing import DARK, LIGHT, Theme, Tile, channel, grey, sheet, stack, warp_lines
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures.charts import COLOURS, apply_style, linked_heatmaps
 from dafnet_explorer.figures.downloads import npz
+from dafnet_explorer.figures.errors import error_tile
 from dafnet_explorer.figures.masks import mask_sheet
-from dafnet_explorer.figures.pixels import ERROR_BAR, ERROR_LIMIT, anatomy_map, channel_colours
+from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map, channel_colours
 from dafnet_explorer.figures.texts import channel_title
 from dafnet_explorer.subjects import Native
 
@@ -86,8 +87,14 @@ def warp_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Them
     return sheet(rows, names, side=200, theme=theme)
 
 
-def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarray], theme: Theme) -> Image.Image:
-    """Own and crosswise reconstructions with their absolute errors."""
+def reconstruction_sheet(
+    decomposition: Decomposition, truth: dict[int, np.ndarray], scars: Mapping[int, np.ndarray], theme: Theme
+) -> Image.Image:
+    """Own and crosswise reconstructions with their errors over the image.
+
+    Args:
+        scars: (H, W) bool of images with a scar, which is outlined.
+    """
     rows = []
     errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(decomposition, truth)}
     for i, _ in enumerate(decomposition.names):
@@ -100,13 +107,7 @@ def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarr
             everywhere, inside = errors[kind, i, j]
             text = "n/a" if np.isnan(inside) else f"{inside:.3f}"
             row.append(Tile(grey(image), title, f"L1 {everywhere:.3f}, organs {text}"))
-            row.append(
-                Tile(
-                    coloured(np.abs(image - decomposition.images[i]), 0, ERROR_LIMIT),
-                    "absolute error",
-                    bar=ERROR_BAR,
-                )
-            )
+            row.append(error_tile(image, decomposition.images[i], scars.get(i), "error over x"))
         rows.append(row)
     return sheet(rows, decomposition.names, side=200, theme=theme)
 
@@ -156,6 +157,7 @@ def download_sheet(
     kinds: Sequence[int | None],
     classes: Sequence[str],
     mask_colours: Sequence[str],
+    scars: Mapping[int, np.ndarray],
     theme: Theme,
 ) -> Image.Image:
     """All sheets of the page Decompose in one picture."""
@@ -168,7 +170,7 @@ def download_sheet(
             for i, name in enumerate(decomposition.names)
         ]
     parts.append(("Masks", mask_sheet(decomposition, truth, classes, mask_colours, theme)))
-    parts.append(("Reconstructions", reconstruction_sheet(decomposition, truth, theme)))
+    parts.append(("Reconstructions", reconstruction_sheet(decomposition, truth, scars, theme)))
     return stack([picture for _, picture in parts], [title for title, _ in parts], theme)
 
 

@@ -10,14 +10,20 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dafnet_core.evaluation.measures.dependence import DependenceStatistics, DependenceSummary
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.metrics.dependence import Curve, Dependence
 from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.texts import cell, span
 
-COLUMN_LABELS = {  # for display; CSV downloads keep the keys
-    "subjects permuted": "dCor, subjects permuted",
-    "subjects permuted²": "dCor², subjects permuted",
+WHY_NULL_IS_NOT_0 = (
+    "Why is the bias-corrected value not 0 with subjects permuted? Bias correction takes away what few images add to "
+    "the estimate, not dependence. A permuted image keeps its modality and its place between base and apex, and both "
+    "factors depend on these: that dependence is left. Single permutations also scatter about their mean."
+)
+COLUMN_LABELS = {  # label and help for display; CSV downloads keep the keys
+    "subjects permuted": ("dCor, subjects permuted", "Mean over permutations: far above 0, since few images bias dCor"),
+    "subjects permuted²": ("dCor², subjects permuted", WHY_NULL_IS_NOT_0),
 }
 
 
@@ -110,6 +116,18 @@ def dependence_rows(summary: DependenceSummary) -> list[dict[str, str]]:
         }
         for between, d in parts
     ]
+
+
+def unseen_text(result: EvaluationResult) -> str:
+    """What the permutation of subjects cannot show of a model, from its leakage; "" where that was not measured."""
+    if result.leakage is None or result.leakage.pooled.accuracy is None:
+        return ""
+    found = result.leakage.pooled
+    beside = "" if found.truth_accuracy is None else f", from true masks with {found.truth_accuracy:.3f}"
+    return (
+        "**Not seen here:** permuting subjects keeps the modality of every image, so p says nothing about what s tells "
+        f"about the modality. From s it is classified with accuracy {found.accuracy:.3f}{beside} (page *Probe*)."
+    )
 
 
 def with_nulls(evaluation: Evaluation) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from page_visits import ROOT, choose_own_files, drop, npy_file, page_text
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import results, subjects
+from dafnet_explorer import subjects, traversals
 from dafnet_explorer.figures.start import between_labels, model_blocks
 from dafnet_explorer.style import STYLE, Styled
 from tools.screenshots import GROUPS, PAGES
@@ -104,7 +104,7 @@ def test_start_shows_name_sentence_and_skeleton_before_anything_slow_is_imported
 
 def test_start_s_slider_goes_from_one_reconstruction_to_the_swap(checkpoint):
     found = decompose(checkpoint.model, subjects.sample(checkpoint, 0, 3, "standard").images)
-    images = results.between(checkpoint, found.s[0], *found.z_mean[:2], 5)
+    images = traversals.between(checkpoint, found.s[0], *found.z_mean[:2], 5)
     assert images.shape == (5, 128, 128)
     np.testing.assert_allclose(images[0], found.own[0], atol=1e-4)
     np.testing.assert_allclose(images[-1], found.swapped[found.pairs.index((0, 1))], atol=1e-4)

@@ -21,7 +21,7 @@ from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import background_evaluation, caches, results, subjects
+from dafnet_explorer import background_evaluation, caches, results, subjects, traversals
 from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.trust
@@ -198,7 +198,7 @@ def arrays(found):
 def test_what_all_share_cannot_be_changed(checkpoint, subject):
     found = results.decomposition_of(checkpoint, subject)
     assert results.decomposition_of(checkpoint, subject) is found
-    moved = results.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
+    moved = traversals.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
     shared = list(arrays([found, moved, results.warps(checkpoint, subject, found, 0)]))
     assert len(shared) > 20
     assert not any(a.flags.writeable for a in shared)
