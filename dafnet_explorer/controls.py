@@ -18,7 +18,7 @@ from dafnet_core.analysis.traversal import LIMIT
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import png
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer import catalogue, provenance, state
+from dafnet_explorer import catalogue, components, provenance, state
 from dafnet_explorer.subjects import Subject
 
 
@@ -27,9 +27,8 @@ def image(picture: Image.Image, alt: str) -> None:
 
     Its space is there before it, so that what follows does not move when the browser has loaded it.
     """
-    width, height = picture.size
-    with st.container(key=f"held-{crc32(f'{alt} {width}'.encode()):08x}"):
-        st.html(f'<div class="room" style="width: min(100%, {width}px); aspect-ratio: {width} / {height}"></div>')
+    width, _ = picture.size
+    with components.room(f"held-{crc32(f'{alt} {width}'.encode()):08x}", picture.size, f"width: min(100%, {width}px)"):
         st.image(png(picture), alt=alt, output_format="PNG")
 
 
