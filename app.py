@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dafnet_core.checkpoints.file import Checkpoint
     from dafnet_explorer.subjects import Subject
 
-LARGE = "<style>html {font-size: 22px !important;}</style>"  # of the lecture mode; Streamlit's own has 16
+NORMAL, LARGE = 16, 22  # pixels: size of type, as in Streamlit, and in the lecture mode
 
 
 def _pages() -> dict[str, list[StreamlitPage]]:
@@ -64,8 +64,7 @@ def _pages() -> dict[str, list[StreamlitPage]]:
 
 def main() -> None:
     st.set_page_config("DAFNet Explorer", page_icon=ICON, layout="wide")
-    if _lecture():
-        st.html(LARGE)
+    st.html(f"<style>html {{font-size: {LARGE if _lecture() else NORMAL}px !important;}}</style>")
     page = st.navigation(_pages(), position="top")
     st.session_state[state.PAGE] = page.title
     st.sidebar.caption("What all pages show")  # at once, as the bar: when the pickers come, the page keeps its place

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from threading import Thread
+from zlib import crc32
 
 import numpy as np
 import streamlit as st
@@ -17,13 +18,18 @@ from dafnet_core.analysis.traversal import LIMIT
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import png
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer import catalogue, provenance, state
+from dafnet_explorer import catalogue, components, provenance, state
 from dafnet_explorer.subjects import Subject
 
 
 def image(picture: Image.Image, alt: str) -> None:
-    """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time."""
-    st.image(png(picture), alt=alt, output_format="PNG")
+    """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time.
+
+    Its space is there before it, so that what follows does not move when the browser has loaded it.
+    """
+    width, _ = picture.size
+    with components.room(f"held-{crc32(f'{alt} {width}'.encode()):08x}", picture.size, f"width: min(100%, {width}px)"):
+        st.image(png(picture), alt=alt, output_format="PNG")
 
 
 FORMATS = {  # of downloads: media type and description

@@ -105,6 +105,7 @@ legend = " · ".join(
     f"<span style='color:{colour}'>■</span> {name}" for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
 )
 st.html(f"<div>{legend}</div>")
+st.markdown("Dice of each mask with the ground truth, by class:")
 st.dataframe(
     dice_table(decomposition, subject.truth, classes, subject.why_no_truth),
     hide_index=True,

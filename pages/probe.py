@@ -121,7 +121,7 @@ if evaluation is None or evaluation.statistics is None:
 
 e = evaluation.statistics.encodings
 if probe and probe.confusion:
-    with st.expander("Confusion matrix"):
+    with st.expander("Confusion matrix: numbers of images"):
         st.dataframe(confusion_rows(probe, names), hide_index=True)
 
 st.subheader("Every image's z")

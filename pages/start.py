@@ -11,11 +11,12 @@ st.markdown(
 )
 notice = st.container()
 left, middle, right = st.columns([4, 4, 3], gap="medium")
+# containers have their size and colour by style.css, so that nothing moves; they are drawn once they hold anything
 with left, st.container(key="held-slider"):
-    st.html('<div class="space slider"></div>')
+    st.html("<div></div>")
     slider = st.empty()
 with middle, st.container(key="held-model"):
-    st.html('<div class="space model"></div>')
+    st.html("<div></div>")
     model = st.empty()
 with right:
     st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
@@ -27,7 +28,7 @@ with right:
         "Click a block of the model: the tour explains it."
     )
 with st.container(key="held-sheet"):
-    st.html('<div class="space sheet"></div>')
+    st.html("<div></div>")
     sheet = st.empty()
 caption = st.empty()
 loading.load()  # after the first paint

@@ -69,10 +69,10 @@
   const opacity = (element) => (element ? Number(getComputedStyle(element).opacity) * opacity(parent(element)) : 1);
   const skipped = "script, style, noscript, [aria-hidden=true], [data-testid=stIconMaterial], :disabled, [aria-disabled=true]";
   const isSkipped = (element) => element !== null && (element.matches(skipped) || isSkipped(parent(element)));
-  const told = new Set();
+  const told = new Set(); // only of text with letters or digits: others are graphics, such as swatches of a legend
   for (const element of elements()) {
     const text = [...element.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.data).join("");
-    if (!text.trim() || isSkipped(element) || !visible(element)) continue;
+    if (!/[\p{L}\p{N}]/u.test(text) || isSkipped(element) || !visible(element)) continue;
     const style = getComputedStyle(element), isSvg = element.namespaceURI.endsWith("svg");
     const box = element.getBoundingClientRect();
     const own = rgba(isSvg ? style.fill : style.color);

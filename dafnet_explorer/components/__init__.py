@@ -8,7 +8,8 @@ sent to Python when the pointer is released; Python stores it by image, so that 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,7 @@ MAX_POINTS = 20_000  # of all strokes on one image; more than manual drawing nee
 POINTS_OF_RESHAPE = 100  # as many points of strokes a reshaped channel counts as, for its time
 MAX_NAMES = 16  # that a tab remembers
 LEVELS = 255
+SCROLLED = 820  # pixels: narrower contact sheets are not shrunk but scroll (common.css)
 
 
 def source(*names: str) -> str:
@@ -65,6 +67,20 @@ def _state(key: str, owner: str) -> Mapping[str, Any] | None:
     return stored.get(owner)
 
 
+@contextmanager
+def room(key: str, size: tuple[int, int], style: str) -> Iterator[None]:
+    """A container that has the space of a picture before the picture is drawn, so that what follows does not move.
+
+    Args:
+        key: of the container, beginning with "held", by which style.css lays the picture over its space.
+        size: (width, height) of the picture.
+        style: CSS of the space, but for its proportion.
+    """
+    with st.container(key=key):
+        st.html(f'<div class="room" style="{style}; aspect-ratio: {size[0]} / {size[1]}"></div>')
+        yield
+
+
 def tiles(
     picture: Image.Image, alt: str, marked: tuple[int, int] | None, *, key: str, on_change: Callable[[int, int], None]
 ) -> None:
@@ -81,18 +97,16 @@ def tiles(
         if tile in ([r, c] for r, c, *_ in picture.info["tiles"]):
             on_change(*tile)
 
-    data = base64.b64encode(png(picture)).decode()
-    _component("tiles")(
-        key=key,
-        on_tile_change=clicked,
-        data={
-            "picture": f"data:image/png;base64,{data}",
-            "alt": alt,
-            "tiles": picture.info["tiles"],
-            "size": picture.size,
-            "marked": marked,
-        },
-    )
+    data = {
+        "picture": f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}",
+        "alt": alt,
+        "tiles": picture.info["tiles"],
+        "size": picture.size,
+        "marked": marked,
+    }
+    least = SCROLLED * picture.height / picture.width
+    with room(f"held-{key}", picture.size, f"width: 100%; min-height: {least:.0f}px"):
+        _component("tiles")(key=key, on_tile_change=clicked, data=data)
 
 
 def scrub(

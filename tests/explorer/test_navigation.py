@@ -89,7 +89,7 @@ import streamlit as st
 from dafnet_explorer import loading
 loading.load = st.stop  # all that comes after it is not run
 app = AppTest.from_file("app.py").run()
-print(app.title[0].value, "torch" in sys.modules, sum("space" in h.proto.body for h in app.get("html")), sep="|")
+print(app.title[0].value, "torch" in sys.modules, sum("<div>" in h.proto.body for h in app.get("html")), sep="|")
 print(app.markdown[0].value)
 """
 

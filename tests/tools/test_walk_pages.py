@@ -77,6 +77,7 @@ def test_each_kind_of_fault_is_found(browser, tmp_path, kind):
 def test_a_page_without_fault_has_none(browser, tmp_path):
     fine = (
         "<p style='color: #767676; background: #fff'>just enough</p>"
+        "<p style='color: #F0E442; background: #fff'>■</p>"
         "<button disabled style='color: #ccc'>disabled</button><p style='display: none; color: #fff'>hidden</p>"
         "<div style='background: #000'><p style='color: rgb(255 255 255 / 60%)'>light on dark</p></div>"
     )
