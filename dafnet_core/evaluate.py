@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
+from dafnet_core.checkpoints.weights import weight_differences
 from dafnet_core.data.dataset import PAIRINGS
 from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source, tuning_data
-from dafnet_core.evaluation.base import difference
+from dafnet_core.evaluation.comparison import compare
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, evaluate_method
 from dafnet_core.files import atomic_write, check_writable, describe_os_error
@@ -214,11 +215,10 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
                 f"the {options.split} parts of the two checkpoints differ (in {', '.join(strange[:3])}), because their "
                 "splits do; compare checkpoints of one split, or use data that neither was trained on"
             )
-        theirs = other.by_subject
-        shared = {k: difference(v, theirs[k]) for k, v in evaluated.by_subject.items() if k in theirs}
         numbers["against"] = {
             "checkpoint": Path(options.against).name,
-            "difference": {k: to_json(v) for k, v in shared.items() if v is not None},
+            "difference": {k: to_json(v.paired) | {"p_holm": v.p_holm} for k, v in compare(evaluated, other).items()},
+            "weights": {d.module: to_json(d) for d in weight_differences(*checkpoints)},
         }
     return numbers
 

@@ -19,6 +19,7 @@ from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.source import DataSource
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.measures.dependence import factor_distances
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
@@ -223,6 +224,17 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
     except (ValueError, OSError) as error:
         st.error(f"These data cannot be used: {data_sets.without_path(request.data, error)}")
         return None
+
+
+def stored_on_the_same(a: Checkpoint, b: Checkpoint) -> list[EvaluationResult]:
+    """The numbers that the cards of two checkpoints hold of the same data, those with most subjects; [] without any."""
+    pairs = [
+        [ours, theirs]
+        for ours in a.metrics.values()
+        for theirs in b.metrics.values()
+        if (ours.data, ours.split, ours.n_subjects) == (theirs.data, theirs.split, theirs.n_subjects)
+    ]
+    return max(pairs, key=lambda pair: pair[0].n_subjects, default=[])
 
 
 def finished_evaluations(checkpoint: Checkpoint) -> dict[EvaluationRequest, Evaluation]:

@@ -137,12 +137,26 @@ def scrub(
     )
 
 
-def compare(before: np.ndarray, after: np.ndarray, *, title: str, key: str) -> None:
-    """Two images (H, W) in [-1, 1] over each other: the first left of a line that the user moves, the second right."""
-    height, width = after.shape
+def compare(
+    before: np.ndarray, after: np.ndarray, *, title: str, key: str, ends: tuple[str, str] = ("before", "after")
+) -> None:
+    """Two pictures over each other: the first left of a line that the user moves, the second right.
+
+    Args:
+        before, after: (H, W) in [-1, 1], or (H, W, 3) uint8; of one size.
+        ends: what they are called below the line's ends.
+    """
+    height, width = after.shape[:2]
     _component("compare")(
         key=key,
-        data={"title": title, "before": _grey(before), "after": _grey(after), "height": height, "width": width},
+        data={
+            "title": title,
+            "before": _base64(before) if before.ndim == 3 else _grey(before),
+            "after": _base64(after) if after.ndim == 3 else _grey(after),
+            "ends": list(ends),
+            "height": height,
+            "width": width,
+        },
     )
 
 

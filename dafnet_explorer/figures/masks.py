@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,32 @@ from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer.figures.texts import dice_text
 from dafnet_explorer.subjects import Native
+
+ERRORS = {  # where a mask and the truth agree or differ, and colours that differ for any colour vision
+    "agreement": "#d9d9d9",
+    "over-segmented": "#E69F00",
+    "missed": "#0072B2",
+    "another class": "#CC79A7",
+}
+
+
+def error_map(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Where labels (H, W) and the truth differ: 0 background in both, and from 1 on the number of a name in ERRORS."""
+    conditions = [
+        (labels > 0) & (labels == truth),
+        (labels > 0) & (truth == 0),
+        (labels == 0) & (truth > 0),
+        (labels > 0) & (truth > 0),
+    ]
+    return np.select(conditions, range(1, len(ERRORS) + 1), 0)
+
+
+def names_beside(colours: Mapping[str, str]) -> str:
+    """Names beside their colours, as HTML."""
+    return " &ensp; ".join(
+        f'<span style="white-space: nowrap"><span style="color: {escape(colour[:7])}">■</span> {escape(name)}</span>'
+        for name, colour in colours.items()
+    )
 
 
 def mask_sheet(

@@ -67,18 +67,6 @@ def test_independence_never_shows_a_statistic_without_its_null_and_n(app, few, e
     assert np.mean(nulls) == pytest.approx(found.null_dcor_mean)
 
 
-def test_compare_has_every_number_of_both_with_paired_differences(app, few, evaluation):
-    app.run().switch_page("pages/compare.py").run()
-    wait_for_jobs(app)
-    assert not app.exception
-    table = app.dataframe[-1].value.set_index("number")
-    fused = table.loc["segmentation.LGE.fused.dice_mean"]
-    assert fused["chosen"] == pytest.approx(evaluation.result.segmentation["LGE"]["fused"].dice_mean)
-    assert fused["difference"] == pytest.approx(fused["chosen"] - fused["beside"])
-    assert 0 < fused["p"] <= 1
-    assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
-
-
 def test_mix_scores_every_cell_and_compares_with_another_decoder(app, few):
     app.run().switch_page("pages/mix.py").run()
     wait_for_jobs(app)
