@@ -34,7 +34,7 @@ def evaluate_checkpoint(
     Args:
         split, warp_seed: of `evaluation_data`.
         pairing: by default that of the checkpoint's training.
-        options: limit, sample_z, progress of `evaluate_method`.
+        options: limit, brief, sample_z, progress of `evaluate_method`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes.
@@ -174,7 +174,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="of the slices; by default that of the checkpoint's training, expert for methods without one",
     )
     parser.add_argument(
-        "--measures", default="default", choices=("default", "all"), help="all: also those that take minutes"
+        "--measures",
+        default="default",
+        choices=("brief", "default", "all"),
+        help="brief: without leakage and dependence; all: also those that take minutes",
     )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
@@ -200,6 +203,7 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
         sample_z=options.sample_z,
         pairing=options.pairing,
         slow=options.measures == "all",
+        brief=options.measures == "brief",
     )
     if options.checkpoint in set(METHODS) - set(trainable()):
         arguments["like"] = load(options.like) if options.like else None

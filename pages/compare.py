@@ -124,7 +124,6 @@ if compared:
     st.caption(correction_note(compared))
 if results_of:
     rows = comparison(*results_of, compared)
-    file = f"dafnet-compare-{st.session_state[state.CHECKPOINT]}-against-{name}-{results_of[0].n_subjects}-subjects.csv"
     with st.expander("All numbers of both"):
         st.markdown(
             f"{results_of[0].n_subjects} subjects, {results_of[0].n_slices} slices. *difference*: A minus B, paired by "
@@ -133,7 +132,11 @@ if results_of:
         )
         labels = {"chosen": "checkpoint A", "beside": "checkpoint B"}  # the CSV keeps its columns
         st.dataframe(rows, hide_index=True, height=520, column_config=labels, column_order=list(rows[0])[1:])
-    controls.download("All numbers (CSV)", lambda: table_csv(rows, about), file.replace("/", "-"))
+    controls.download(
+        "All numbers (CSV)",
+        lambda: table_csv(rows, about),
+        controls.file_name("compare", request.name if compared else results_of[0].data, "csv", "against", name),
+    )
 if request:
     st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {request.command}`")
 

@@ -152,5 +152,5 @@ def all_numbers() -> bytes:
 
 
 with st.container(horizontal=True):
-    controls.download("All pictures (PNG)", all_pictures, "dafnet-decompose.png")
-    controls.download("All numbers (NPZ)", all_numbers, "dafnet-decompose.npz")
+    controls.download("All pictures (PNG)", all_pictures, controls.file_name("decompose", subject, "png"))
+    controls.download("All numbers (NPZ)", all_numbers, controls.file_name("decompose", subject, "npz"))

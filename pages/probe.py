@@ -21,6 +21,7 @@ from dafnet_explorer.figures.probe import (
     z_csv,
 )
 from dafnet_explorer.figures.texts import cell
+from dafnet_explorer.figures.truth import truth_rows
 
 EARLIER = "this card is of an earlier version"
 checkpoint = sidebar.current_checkpoint()
@@ -166,12 +167,18 @@ if readings:
 
 st.subheader("Downloads")
 with st.container(horizontal=True):
-    controls.download("All numbers (JSON)", lambda: as_json(result.to_json(), about), "dafnet-numbers.json")
-    controls.download("z of every image (CSV)", lambda: z_csv(e, about), "dafnet-z.csv")
+    controls.download(
+        "All numbers (JSON)",
+        lambda: as_json(result.to_json(), about),
+        controls.file_name("probe", request.name, "json", "numbers"),
+    )
+    controls.download(
+        "z of every image (CSV)", lambda: z_csv(e, about), controls.file_name("probe", request.name, "csv", "z")
+    )
     if readings:
         controls.download(
             "Properties (CSV)",
-            lambda: table_csv(reading_rows(readings), about),
-            "dafnet-known.csv",
+            lambda: table_csv(truth_rows(readings), about),
+            controls.file_name("probe", request.name, "csv", "properties"),
         )
 st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`")

@@ -11,12 +11,16 @@ import numpy as np
 from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.evaluation.base import Context, Measure, ScoredSlice
+from dafnet_core.evaluation.measures.dependence import FactorDependence
+from dafnet_core.evaluation.measures.leakage import ModalityLeakage
 from dafnet_core.evaluation.result import EvaluationResult, KnownWarp, unknown
 from dafnet_core.methods.base import Method, SliceInput, predict_all
 from dafnet_core.metrics.dependence import Dependence
 from dafnet_core.metrics.probe import Leakage, Probe
 from dafnet_core.typed_json import to_json
 
+LENGTHY = ModalityLeakage, FactorDependence  # once all slices are there: networks are trained, subjects permuted
+SLICES = 0.6  # share of the time that slices take where these follow
 WHY = {"warp": "these data are not registered: no known warp is applied"}
 
 
@@ -61,6 +65,7 @@ def evaluate_method(
     limit: int | None = None,
     statistics: bool = True,
     slow: bool = False,
+    brief: bool = False,
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
     each: Callable[[ScoredSlice], None] = lambda seen: None,
@@ -73,18 +78,20 @@ def evaluate_method(
         data: all slices, or the first `limit`.
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
         slow: also measures that take minutes: prior, iob, style.
+        brief: without leakage and dependence, which take longer than all slices.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress, each: called with the share done, in [0, 1], and with every slice; may raise, to cancel.
         result: which measures there are.
     """
-    measures = _wanted(result, statistics, slow)
+    measures = _wanted(result, statistics, slow, brief)
     rows: dict[Measure, list[Any]] = {m: [] for m in measures}
     lacking: dict[Measure, str] = {}
     encoded: list[Encoded] = []
     subjects: list[str] = []
     count = len(data) if limit is None else min(limit, len(data))
+    share_of_slices = SLICES if any(isinstance(m, LENGTHY) for m in measures) else 0.95
     for index in range(count):
-        progress(0.95 * index / count)
+        progress(share_of_slices * index / count)
         seen = _scored(method, data, index)
         each(seen)
         subjects.append(seen.subject)
@@ -97,7 +104,8 @@ def evaluate_method(
                 rows[measure].append(measure.observe(seen))
     context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
     values: dict[str, Any] = {}
-    for measure, names in measures.items():
+    for done, (measure, names) in enumerate(measures.items()):
+        progress(share_of_slices + (1 - share_of_slices) * done / len(measures))
         context.reasons |= dict.fromkeys(names, lacking[measure]) if measure in lacking else dict(measure.why)
         values |= {} if measure in lacking else measure.summarise(rows[measure], context)
     progress(1.0)
@@ -116,10 +124,13 @@ def evaluate_method(
     return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects)
 
 
-def _wanted(result: type[EvaluationResult], statistics: bool, slow: bool) -> dict[Measure, tuple[str, ...]]:
+def _wanted(
+    result: type[EvaluationResult], statistics: bool, slow: bool, brief: bool
+) -> dict[Measure, tuple[str, ...]]:
     """Measures to take, and the fields that each fills."""
     every = result.measures().items()
-    return {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
+    asked = {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
+    return {m: names for m, names in asked.items() if not (brief and isinstance(m, LENGTHY))}
 
 
 def encode(method: Method, data: PairedSlices, *, sample_z: int | None = None) -> Encodings:

@@ -185,12 +185,13 @@ def download_sheet(
 def numbers(
     decomposition: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
 ) -> bytes:
-    """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
-    arrays = {name: value for name, value in vars(decomposition).items() if isinstance(value, np.ndarray)}
-    arrays |= {f"truth_{decomposition.names[i]}": labels for i, labels in truth.items()}
+    """Every array of the modalities that are served, as an .npz that opens without pickles; `about` is JSON text."""
+    served = decomposition.only_served()
+    arrays = {name: value for name, value in vars(served).items() if isinstance(value, np.ndarray)}
+    arrays |= {f"truth_{decomposition.names[i]}": truth[i] for i in decomposition.served if i in truth}
     arrays |= {
         f"native_fused_mask_{decomposition.names[i]}": own.placement.back(decomposition.fused_masks[i], labels=True)
         for i, own in enumerate(native)
         if i in decomposition.served
     }
-    return npz(arrays, {"modalities": decomposition.names, "pairs_fixed_moving": decomposition.pairs, **facts})
+    return npz(arrays, {"modalities": served.names, "pairs_fixed_moving": served.pairs, **facts})

@@ -69,33 +69,40 @@ def mask_sheet(
     return sheet(rows, decomposition.names, side=200, theme=theme)
 
 
-def dice_table(
-    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
-) -> list[dict[str, str]]:
-    """Dice of every mask and class as rows of text; n/a with the reason."""
+def dice_rows(
+    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str]
+) -> list[dict[str, str | float | None]]:
+    """Dice of every mask and class, a row a mask; None where there is no truth, or it lacks the class."""
     counts = {(kind, i, j): c for kind, i, j, c in overlaps(decomposition, truth, len(classes))}
     wanted = [(kind, i, j) for kind, i, j, _ in masks_of(decomposition)] + [
         ("copy", i, j) for i, j in decomposition.pairs
     ]
-    rows = []
+    rows: list[dict[str, str | float | None]] = []
     for kind, i, j in sorted(wanted, key=lambda key: key[1]):
         source = {"deformed": "deformed from", "copy": "truth, undeformed, of"}.get(kind, kind)
-        row = {
-            "modality": decomposition.names[i],
-            "mask": source if j is None else f"{source} {decomposition.names[j]}",
-        }
         counted = counts.get((kind, i, j))
-        if counted is None:
-            reason = f"n/a: {why_no_truth}"
-            rows.append(row | {name: reason for name in (*classes[1:], "mean")})
-            continue
-        dice = dice_from_counts(counted)
-        absent = "n/a: not in this slice's truth"
-        cells = [absent if np.isnan(v) else f"{v:.3f}" for v in dice]
-        mean = nanmean(dice)
+        dice = np.full(len(classes) - 1, np.nan) if counted is None else dice_from_counts(counted)
+        numbers = zip([*classes[1:], "mean"], [*dice, nanmean(dice)], strict=True)
         rows.append(
-            row | dict(zip(classes[1:], cells, strict=True)) | {"mean": absent if np.isnan(mean) else f"{mean:.3f}"}
+            {
+                "modality": decomposition.names[i],
+                "mask": source if j is None else f"{source} {decomposition.names[j]}",
+                **{f"{name} (Dice)": None if np.isnan(value) else float(value) for name, value in numbers},
+                "without": "truth" if counted is None else "",
+            }
         )
+    return rows
+
+
+def dice_table(
+    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
+) -> list[dict[str, str]]:
+    """`dice_rows` as text; n/a with the reason."""
+    rows = []
+    for row in dice_rows(decomposition, truth, classes):
+        why = f"n/a: {why_no_truth}" if row.pop("without") else "n/a: not in this slice's truth"
+        texts = {k.removesuffix(" (Dice)"): why if v is None else v for k, v in row.items()}
+        rows.append({k: f"{v:.3f}" if isinstance(v, float) else v for k, v in texts.items()})
     return rows
 
 

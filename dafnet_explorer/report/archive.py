@@ -22,9 +22,9 @@ from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures import decompose, traverse
 from dafnet_explorer.figures.downloads import as_json, table_csv
-from dafnet_explorer.figures.masks import dice_table
+from dafnet_explorer.figures.masks import dice_rows, dice_table
 from dafnet_explorer.report.page import page
-from dafnet_explorer.report.tables import error_rows, evaluate_rows, z_rows
+from dafnet_explorer.report.tables import error_rows, evaluate_csv_rows, z_rows
 from dafnet_explorer.subjects import Subject
 
 
@@ -47,7 +47,7 @@ def report(
             checkpoint.
         facts: `provenance.about` of the subject by `provenance.data_name`, with "checkpoint_file", its name in
             commands.
-        link: address in the app that opens the same page; None for the user's files.
+        link: absolute address that opens the same page of the app; None for the user's files.
 
     Raises:
         ValueError: a link to the user's files, or a traversal of a modality that the subject does not have.
@@ -68,11 +68,15 @@ def report(
         "licence_of_the_data": checkpoint.training.data_licence,
     }
     numbers = checkpoint.metrics if metrics is None else metrics
-    tables = {
-        "dice": dice_table(decomposition, subject.truth, checkpoint.config.classes, subject.why_no_truth),
+    classes = checkpoint.config.classes
+    tables = {  # on the page; the files hold numbers alone
+        "dice": dice_table(decomposition, subject.truth, classes, subject.why_no_truth),
         "reconstruction": error_rows(decomposition, subject),
         "z": z_rows(decomposition),
-        "evaluate": [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_rows(n)],
+    }
+    files = tables | {
+        "dice": dice_rows(decomposition, subject.truth, classes),
+        "evaluate": [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_csv_rows(n)],
     }
     members = {
         "report.html": page(checkpoint, subject, decomposition, kinds, traversals, metrics, settings, tables).encode(),
@@ -85,7 +89,7 @@ def report(
         about = {**facts, "modality": name}
         safe = re.sub(r"[^\w.+-]", "_", name)  # names of modalities in a checkpoint are arbitrary
         members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, s, z, about)
-    members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in tables.items()}
+    members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in files.items()}
     return _zip(members)
 
 
