@@ -19,15 +19,14 @@ from dafnet_core.data.formats.scan import clean_name
 from dafnet_core.metrics.paired import Paired, paired
 from experiments import aligner, decoders, factors, table1, table2, table3, table4
 from experiments.cell import NOT_APPLICABLE, has_target
+from experiments.grids import Grid
 from experiments.protocol import RESULTS
 from experiments.record import Record, read
-from experiments.table import FEWEST, LEVEL, Row, values_by_subject
+from experiments.table import DIGITS, FEWEST, LEVEL, LOWER_IS_BETTER, Row, leaders, values_by_subject
 from experiments.table import Table as Definition
 
 DEFINITIONS = tuple(module.TABLE for module in (table1, table2, table3, table4, aligner, factors, decoders))
 Stamp = tuple[tuple[str, int, int], ...]  # path, time of the last change and size of files
-LOWER_IS_BETTER = ("hd95_mm", "assd_mm")
-TIE = {"dice": 3, "dice_volume": 3, "hd95_mm": 1, "assd_mm": 1}  # digits of what a table shows as different
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,19 @@ def ranked(table: Table, column: Column, metric: str) -> list[Row]:
 
 def best(table: Table, column: Column, metric: str) -> tuple[frozenset[Row], bool]:
     """The best learned rows as tables show their means, and whether a single one differs from the second best."""
-    rows = [row for row in ranked(table, column, metric) if row.learned and table.numbers(row, column, metric)]
-    numbers = [table.numbers(row, column, metric) for row in rows]
-    shown = [round(float(np.mean(list(values.values()))), TIE[metric]) for values in numbers]
-    winners = frozenset(row for row, value in zip(rows, shown, strict=True) if value == shown[0])
-    return winners, len(winners) == 1 < len(rows) and is_significant(compare(*numbers[:2]))
+    learned = {row: n for row in table.rows if row.learned and (n := table.numbers(row, column, metric))}
+    means = {row: float(np.mean(list(numbers.values()))) for row, numbers in learned.items()}
+    order, winners = leaders(means, metric, DIGITS[metric] + (metric not in LOWER_IS_BETTER))
+    return winners, len(winners) == 1 < len(order) and is_significant(compare(*(learned[row] for row in order[:2])))
+
+
+def second_grid(table: Table) -> tuple[str, Grid] | None:
+    """Title and rows of a table's further grid, of its first column; None where it has none."""
+    if table.definition.second is None or not table.columns:
+        return None
+    title, make = table.definition.second
+    records = {row: list(table.cells.get((row, table.columns[0]), ())) for row in table.rows}
+    return f"{title} ({table.columns[0].title})", make(records)
 
 
 def provenance(table: Table, results: str, metric: str) -> dict[str, object]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, from_bytes, load
+from dafnet_core.networks.translation import MunitNetworks
 from dafnet_explorer import state
 from dafnet_explorer.paths import CHECKPOINTS, RUNS
 
@@ -79,6 +80,11 @@ def name_of(checkpoint: Checkpoint) -> str:
 def has_factors(checkpoint: Checkpoint) -> bool:
     """Whether its networks encode anatomy and modality factors, as `methods.base.FactorModel` describes them."""
     return hasattr(checkpoint.model, "encode_modality")
+
+
+def has_content(checkpoint: Checkpoint) -> bool:
+    """Whether its networks have a continuous content code and a style code in place of factors, as MUNIT has."""
+    return isinstance(checkpoint.model, MunitNetworks)
 
 
 @dataclass(frozen=True)

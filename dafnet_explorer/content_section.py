@@ -13,11 +13,9 @@ from dafnet_explorer.subjects import Subject
 
 def show_instead(checkpoint: Checkpoint, subject: Subject, theme: Theme) -> None:
     """Show the content code of a subject and stop the page; nothing for methods with factors, or without content."""
-    if catalogue.has_factors(checkpoint):
+    if not catalogue.has_content(checkpoint):
         return
     estimate = results.estimate_of(checkpoint, subject)
-    if estimate.content is None:
-        return
     title = checkpoint.method.title
     st.title("Decompose")
     st.markdown("Find out what the model computes from one slice: its content code, masks and reconstructions.")
@@ -33,7 +31,7 @@ def show_instead(checkpoint: Checkpoint, subject: Subject, theme: Theme) -> None
     with st.container(key="sheet_content"):
         controls.image(picture, "Each image, principal components of its content, its mask and its reconstruction")
     st.info(
-        f"{title} has no anatomy channels that could be painted or compared, and a style code for each modality's own "
-        "decoder: the other pages of factors leave it out."
+        f"{title} has a style code for each modality's own decoder, which Traverse, Mix and Probe show. It has no "
+        "anatomy channels that could be painted or compared: the other pages of factors leave it out."
     )
     st.stop()

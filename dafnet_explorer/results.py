@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -19,7 +20,16 @@ from dafnet_core.analysis.editing import Realigned, realign
 from dafnet_core.analysis.halftone import Halftone, halftone
 from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
 from dafnet_core.analysis.quiz import Question, ask
-from dafnet_core.analysis.traversal import Traversal, kept_share, steps_between, traverse, traverse_one
+from dafnet_core.analysis.style_codes import StyleRenderer
+from dafnet_core.analysis.traversal import (
+    Traversal,
+    condition,
+    kept_share,
+    render_conditioned,
+    steps_between,
+    traverse,
+    traverse_one,
+)
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.geometry import nearest_offsets
 from dafnet_core.methods.base import Estimate, FactorModel, SliceInput
@@ -80,6 +90,17 @@ def halftone_of(checkpoint: Checkpoint, subject: Subject, i: int) -> Halftone:
     return _halftone(checkpoint.digest, subject.digest, i, checkpoint.model, decomposition, subject.tissues[i])
 
 
+@cached(4)
+def _conditioning(digest: str, anatomy: str, _model: FactorModel, _s: np.ndarray) -> Any:
+    return condition(_model, _s)
+
+
+def rendered(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Image (H, W) of an anatomy (C, H, W) with z (n_z,); what does not depend on z is computed once."""
+    conditioning = _conditioning(checkpoint.digest, _digest(s), checkpoint.model, s)
+    return render_conditioned(checkpoint.model, conditioning, z[None])[0]
+
+
 @cached(16, "Traversing z")
 def _traversal(
     digest: str,
@@ -99,6 +120,16 @@ def traversal(
     """Traversal of z (n_z,) with an anatomy (C, H, W), along every dimension unless directions are given."""
     vectors = tuple(tuple(map(float, d.vector)) for d in directions or dimensions(len(z)))
     return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, vectors, checkpoint.model, s)
+
+
+def style_traversal(checkpoint: Checkpoint, subject: Subject, i: int, steps: int) -> Traversal:
+    """Traversal of the style code of image i, for methods that have content and style in place of factors."""
+    estimate, modality = estimate_of(checkpoint, subject), subject.modalities[i]
+    z = tuple(map(float, estimate.style[i]))
+    vectors = tuple(tuple(map(float, d.vector)) for d in dimensions(len(z)))
+    decoder = StyleRenderer(checkpoint.model, modality)
+    place = f"{checkpoint.digest} {modality}", subject.digest
+    return _traversal(*place, z, steps, vectors, decoder, estimate.content[i])
 
 
 @cached(16)

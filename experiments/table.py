@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from experiments.record import Record
 
 FEWEST = 6  # subjects of a test: of five differences with one sign p is 2 / 2^5, more than LEVEL
 LEVEL = 0.05
+Key = TypeVar("Key")
+LOWER_IS_BETTER = ("hd95_mm", "assd_mm")
+DIGITS = {"dice": 2, "dice_volume": 2, "hd95_mm": 1, "assd_mm": 1}  # of a mean as tables print it, Dice from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,9 @@ class Entry:
 
     Attributes:
         mean, deviation: over subjects, in the metric's unit; None where unknown. n: subjects.
-        best: whether it is the best learned method of its column.
-        p: of the paired permutation test of the best against the second best; None for others and for too few subjects.
+        best: whether it is the best learned method of its column, or prints the same number as the best.
+        p: of the paired permutation test of the best against the second best; None for others, for several that print
+            the same and for too few subjects.
         said: in place of a number; paper: the paper's number; "" for none.
     """
 
@@ -140,7 +144,7 @@ class Table:
                 entry = replace(entry, paper=self.paper_number(row, target, share, scope.setting.data))
             entries.append(entry)
             values.append(by_subject if row.learned else {})
-        return marked(entries, values, smaller=metric.endswith("_mm"))
+        return marked(entries, values, metric)
 
 
 def without_number(failure: str | None) -> str:
@@ -168,19 +172,25 @@ def summary(by_subject: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def marked(entries: Sequence[Entry], values: Sequence[Mapping[str, float]], smaller: bool) -> list[Entry]:
-    """Entries with the best one marked, and tested against the second best on the subjects of both.
+def leaders(means: Mapping[Key, float], metric: str, digits: int) -> tuple[list[Key], frozenset[Key]]:
+    """Keys of means in order, the best first, and those whose mean is the best one with so many digits."""
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    order = sorted(means, key=lambda key: sign * means[key])
+    return order, frozenset(key for key in order if round(means[key], digits) == round(means[order[0]], digits))
+
+
+def marked(entries: Sequence[Entry], values: Sequence[Mapping[str, float]], metric: str) -> list[Entry]:
+    """Entries with the best ones marked; a single best one is tested against the second best on the subjects of both.
 
     Args:
         values: by subject, of each entry; {} for those that do not compete.
-        smaller: whether smaller values are better.
     """
     means = {n: float(np.mean([*v.values()])) for n, v in enumerate(values) if v}
-    order = sorted(means, key=lambda n: means[n] if smaller else -means[n])
+    order, best = leaders(means, metric, DIGITS[metric])
     p = None
-    if len(order) > 1:
+    if len(best) == 1 < len(order):
         first, second = (values[n] for n in order[:2])
         shared = sorted(set(first) & set(second))
         if len(shared) >= FEWEST:
             p = paired(np.array([first[s] for s in shared]), np.array([second[s] for s in shared])).p_value
-    return [replace(entry, best=True, p=p) if [n] == order[:1] else entry for n, entry in enumerate(entries)]
+    return [replace(entry, best=True, p=p) if n in best else entry for n, entry in enumerate(entries)]

@@ -53,6 +53,10 @@ metric = chosen[2].selectbox(
 with st.container(key="benchmark-table"):
     st.table(figures.table_rows(table, metric), hide_index=True, border="horizontal")
 st.caption(figures.explanation(table, metric))
+if second := benchmark.second_grid(table):
+    title, (head, *body) = second
+    st.markdown(f"**{title}**")
+    st.table([dict(zip(head, line, strict=True)) for line in body], hide_index=True, border="horizontal")
 about = benchmark.provenance(table, name, metric)
 shown_table = f"{name} {st.session_state['table']}"
 

@@ -6,7 +6,16 @@ from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import DARK, png
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import background_evaluation, components, controls, mixing, next_steps, sidebar, state
+from dafnet_explorer import (
+    background_evaluation,
+    components,
+    controls,
+    mixing,
+    next_steps,
+    sidebar,
+    state,
+    style_section,
+)
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.mix import hover_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
 from dafnet_explorer.figures.pixels import channel_colours
@@ -17,6 +26,7 @@ RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
 
 checkpoint, subject = sidebar.current_selection()
 theme = sidebar.theme()
+style_section.mix_instead(checkpoint, subject, theme)
 
 st.title("Mix")
 st.markdown(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, controls, provenance, sidebar, state
+from dafnet_explorer import background_evaluation, catalogue, controls, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.probe import (
@@ -36,7 +36,14 @@ st.markdown(
     "only, the same classifier is no more accurate on s than on true masks. Cross-validation is by subject: no "
     "classifier is tested on subjects that it was trained on."
 )
-sidebar.stop_without_factors(checkpoint)
+if catalogue.has_content(checkpoint):
+    st.info(
+        f"{checkpoint.method.title} has a style code in place of z, from an encoder of each modality's own, and a "
+        "continuous content code, whose leakage is not measured. Encoders that differ can be told apart even where "
+        "styles cannot."
+    )
+else:
+    sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
 evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
 result = evaluation.result if evaluation else next(iter(checkpoint.metrics.values()), None)

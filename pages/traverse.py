@@ -5,11 +5,11 @@ import streamlit as st
 
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.analysis.directions import dimensions
-from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, render, steps_between
+from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer import components, controls, provenance, results, sidebar, style_section
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.traverse import (
@@ -32,8 +32,9 @@ from dafnet_explorer.figures.traverse import (
 
 VALUES = steps_between(count=25)  # of the animation along one direction; those of 5, 7 and 9 steps are among them
 
-checkpoint, subject, decomposition, _ = sidebar.current()
 theme = sidebar.theme()
+style_section.traverse_instead(*sidebar.current_subject(), theme)
+checkpoint, subject, decomposition, _ = sidebar.current()
 dark = theme is DARK
 
 
@@ -266,7 +267,7 @@ def set_z() -> None:
                 help=f"Added to z along this direction ({direction.about})",
             )
     with picture:
-        made = render(checkpoint.model, s, z[None])[0]
+        made = results.rendered(checkpoint, s, z)
         tiles = [
             Tile(grey(decomposition.images[i]), "image x"),
             Tile(grey(decomposition.own[i]), "g(s, own z)"),

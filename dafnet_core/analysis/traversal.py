@@ -6,11 +6,15 @@ since the prior of z is N(0, I), the coordinate of z along it has standard devia
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
+from dafnet_core.config import ModelConfig
 from dafnet_core.methods.base import FactorModel
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
@@ -66,8 +70,44 @@ def steps_between(limit: float = LIMIT, count: int = 7) -> np.ndarray:
     return np.linspace(-limit, limit, count)
 
 
+class Renderer(Protocol):
+    """The part of `FactorModel` that renders images of an anatomy."""
+
+    config: ModelConfig
+    decoder: Any
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
 @torch.inference_mode()
-def render(model: FactorModel, s: np.ndarray, z: np.ndarray) -> np.ndarray:
+def condition(model: Renderer, s: np.ndarray) -> Any:
+    """The part of decoding an anatomy (C, H, W) that no z changes, for `render_conditioned`.
+
+    Raises:
+        ValueError: s does not fit the model.
+    """
+    if s.ndim != 3 or len(s) != model.config.channels:
+        raise ValueError(f"s is {s.shape}; expected ({model.config.channels}, H, W) for this model")
+    return model.decoder.condition(torch.from_numpy(np.array(s))[None].to(next(iter(model.parameters()))))
+
+
+@torch.inference_mode()
+def render_conditioned(model: Renderer, conditioning: Any, z: np.ndarray) -> np.ndarray:
+    """Images (N, H, W) in [-1, 1] of a conditioned anatomy under z (N, n_z), of the model's precision.
+
+    Raises:
+        ValueError: z does not fit the model.
+    """
+    weight = next(iter(model.parameters()))
+    if z.ndim != 2 or z.shape[1] != model.config.z_dim:
+        raise ValueError(f"z is {z.shape}; expected (N, {model.config.z_dim}) for this model")
+    styles = torch.from_numpy(np.array(z)).to(weight)
+    batch = BATCH if weight.device.type == "cpu" else 64
+    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(batch)]
+    return torch.cat(parts).numpy()
+
+
+def render(model: Renderer, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Images of one anatomy under many z, from ONE `condition(s)`.
 
     Args:
@@ -80,16 +120,7 @@ def render(model: FactorModel, s: np.ndarray, z: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: s or z does not fit the model.
     """
-    config, weight = model.config, next(iter(model.parameters()))
-    if s.ndim != 3 or len(s) != config.channels or z.ndim != 2 or z.shape[1] != config.z_dim:
-        raise ValueError(
-            f"s is {s.shape}, z {z.shape}; expected ({config.channels}, H, W) and (N, {config.z_dim}) for this model"
-        )
-    conditioning = model.decoder.condition(torch.from_numpy(np.array(s))[None].to(weight))
-    styles = torch.from_numpy(np.array(z)).to(weight)
-    batch = BATCH if weight.device.type == "cpu" else 64
-    parts = [model.decoder.render(conditioning, part)[:, 0].cpu() for part in styles.split(batch)]
-    return torch.cat(parts).numpy()
+    return render_conditioned(model, condition(model, s), z)
 
 
 def _moved(z: np.ndarray, direction: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -98,7 +129,7 @@ def _moved(z: np.ndarray, direction: np.ndarray, values: np.ndarray) -> np.ndarr
 
 
 def traverse_one(
-    model: FactorModel, s: np.ndarray, z: np.ndarray, direction: np.ndarray, values: np.ndarray
+    model: Renderer, s: np.ndarray, z: np.ndarray, direction: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
     """Images of one anatomy while z moves along one direction.
 
@@ -115,7 +146,7 @@ def traverse_one(
 
 
 def traverse(
-    model: FactorModel,
+    model: Renderer,
     s: np.ndarray,
     z: np.ndarray,
     values: np.ndarray | None = None,
@@ -166,13 +197,13 @@ def kept_share(model: FactorModel, images: np.ndarray, modality: int, s: np.ndar
     return same.double().mean((1, 2)).numpy()
 
 
-def interpolate(model: FactorModel, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
+def interpolate(model: Renderer, s: np.ndarray, start: np.ndarray, end: np.ndarray, steps: int = 7) -> np.ndarray:
     """Images (steps, H, W) of one anatomy for z interpolated linearly from `start` to `end` (n_z,), both included."""
     return render(model, s, np.linspace(start, end, steps))
 
 
 def sheet(
-    model: FactorModel, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
+    model: Renderer, s: np.ndarray, z: np.ndarray, dimensions: tuple[int, int], values: np.ndarray | None = None
 ) -> np.ndarray:
     """Images over two dimensions of z at once: [a, b] has values[a] in the first, values[b] in the second.
 

@@ -117,8 +117,8 @@ class Measure(Protocol):
     """One or more numbers of a method on a data set.
 
     Attributes:
-        needs: of "masks" (a truth), "images", "positions" and "factors": required parts of the estimate; without
-            them the measure is skipped.
+        needs: of "masks" (a truth), "images", "positions", "factors" and "modality factor" (z or a style code):
+            required parts of the estimate; without them the measure is skipped.
         costly: whether it is left out while training.
         slow: whether it is left out of the default evaluation too (`--measures all`).
         why: the reason for each unknown number, by dotted path; the longest path that fits counts.

@@ -187,8 +187,14 @@ def _encoded(data: PairedSlices, index: int, seen: ScoredSlice) -> Encoded:
 
 def _available(seen: ScoredSlice) -> set[str]:
     estimate = seen.estimate
-    has = {"masks": seen.truth, "images": estimate.images, "positions": estimate.positions}
-    return {name for name, value in has.items() if value} | ({"factors"} if estimate.factors is not None else set())
+    has = {
+        "masks": bool(seen.truth),
+        "images": bool(estimate.images),
+        "positions": bool(estimate.positions),
+        "factors": estimate.factors is not None,
+        "modality factor": estimate.factors is not None or estimate.style is not None,
+    }
+    return {name for name, there in has.items() if there}
 
 
 def _reasons(result: EvaluationResult, asked: set[str], reasons: Mapping[str, str]) -> dict[str, str]:

@@ -80,6 +80,7 @@ class Estimate:
         probabilities: (n, L, H, W) float32 of the classes, which sum to 1, behind the masks of the last kind; those of
             images without a mask mean nothing; None for methods without any.
         content: (n, C, h, w) float32 continuous content codes, for methods that have them in place of channels.
+        style: (n, n_z) float32 style codes, for methods that have them in place of a modality factor.
     """
 
     masks: tuple[PredictedMask, ...]
@@ -88,6 +89,7 @@ class Estimate:
     factors: Decomposition | None = None
     probabilities: np.ndarray | None = None
     content: np.ndarray | None = None
+    style: np.ndarray | None = None
 
 
 @runtime_checkable

@@ -97,14 +97,17 @@ class Translation:
         return {"translates to": self.config.target, **style} if self.config.target else style
 
     def predict(self, given: SliceInput) -> Estimate:
-        """Masks, own reconstructions and content of all images."""
+        """Masks, own reconstructions, content and style of all images."""
         device = next(self.networks.parameters()).device
         x = torch.from_numpy(np.array(given.images[:, 0], np.float32, order="C"))[None].to(device)
-        probs, own, content = (values[:, 0].float().cpu() for values in self.networks.predict(x, given.modalities))
-        labels = probs.argmax(1).to(torch.uint8).numpy()
+        found = self.networks.predict(x, given.modalities)
+        probs, own, content, style = (
+            values[:, 0].float().cpu().numpy() for values in (found.probs, found.own, found.content, found.style)
+        )
+        labels = probs.argmax(1).astype(np.uint8)
         masks = tuple(PredictedMask("single", i, None, mask) for i, mask in enumerate(labels))
-        images = tuple(PredictedImage("own", i, None, image) for i, image in enumerate(own.numpy()))
-        return Estimate(masks, images, probabilities=probs.numpy(), content=content.numpy())
+        images = tuple(PredictedImage("own", i, None, image) for i, image in enumerate(own))
+        return Estimate(masks, images, probabilities=probs, content=content, style=style)
 
     def noise(
         self, streams: Sequence[np.random.Generator], size: tuple[int, int], weights: LossWeights, share: float

@@ -50,6 +50,23 @@ class MunitOutputs:
     labelled: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class MunitPrediction:
+    """Results for n images of each of B slices.
+
+    Attributes:
+        probs: (n, B, L, H, W) of the classes.
+        own: (n, B, H, W) reconstructions in [-1, 1].
+        content: (n, B, C, H / 4, W / 4).
+        style: (n, B, n_z).
+    """
+
+    probs: Tensor
+    own: Tensor
+    content: Tensor
+    style: Tensor
+
+
 class MunitNetworks(nn.Module):
     """MUNIT's encoders and decoder of each modality, and a segmentor of maps of `segmented` channels."""
 
@@ -98,11 +115,8 @@ class MunitNetworks(nn.Module):
     @torch.inference_mode()
     def predict(
         self, images: Tensor, modalities: Sequence[int] | None = None, *, precision: str = "auto"
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> MunitPrediction:
         """Results for images (B, n, H, W) in [-1, 1].
-
-        Returns:
-            Class probabilities (n, B, L, H, W), own reconstructions (n, B, H, W), content (n, B, C, H / 4, W / 4).
 
         Raises:
             ValueError: a size that does not fit the poolings, an unknown modality or precision.
@@ -113,8 +127,9 @@ class MunitNetworks(nn.Module):
             each = [(images[:, n, None], m) for n, m in enumerate(known)]
             probs = [self.segment(x, m).softmax(1) for x, m in each]
             content = [self.content[m](x) for x, m in each]
-            own = [self.decoder[m](c, self.style[m](x))[:, 0] for c, (x, m) in zip(content, each, strict=True)]
-        return torch.stack(probs), torch.stack(own), torch.stack(content)
+            style = [self.style[m](x) for x, m in each]
+            own = [self.decoder[m](c, z)[:, 0] for c, z, (_, m) in zip(content, style, each, strict=True)]
+        return MunitPrediction(torch.stack(probs), torch.stack(own), torch.stack(content), torch.stack(style))
 
 
 class TranslationNetworks(MunitNetworks):

@@ -14,13 +14,13 @@ from dafnet_core.data.formats.scan import clean_name
 from dafnet_core.drawing import Theme, Tile, grey, overlay, sheet
 from dafnet_core.metrics.paired import Paired
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
-from dafnet_explorer.benchmark import LOWER_IS_BETTER, Column, Table, best, compare, is_significant
+from dafnet_explorer.benchmark import Column, Table, best, compare, is_significant
 from dafnet_explorer.benchmark_masks import Place, Scene
 from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.masks import ERRORS, error_map, names_beside
 from dafnet_explorer.figures.texts import dice_text
 from experiments.record import METRICS, Record
-from experiments.table import FEWEST, Row, summary
+from experiments.table import FEWEST, LOWER_IS_BETTER, Row, summary
 
 TITLES = {"dice": "Dice per slice", "dice_volume": "Dice per volume", "hd95_mm": "HD95", "assd_mm": "ASSD"}
 UNITS = {"dice": "%", "dice_volume": "%", "hd95_mm": "mm", "assd_mm": "mm"}

@@ -1,4 +1,4 @@
-"""The page Decompose for methods with a continuous content code in place of anatomy channels."""
+"""Pages for methods with a continuous content code in place of anatomy channels, and with a style code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from PIL import Image
 
 from dafnet_core.analysis.content import principal_maps
 from dafnet_core.analysis.scores import mask_overlaps
+from dafnet_core.analysis.style_codes import StyleMixture
 from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
 from dafnet_core.methods.base import Estimate
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
@@ -54,3 +55,26 @@ def content_sheet(
         row += [Tile(grey(y.pixels), "reconstruction") for y in estimate.images if (y.kind, y.fixed) == ("own", i)]
         rows.append(row)
     return sheet(rows, names, side=180, theme=theme)
+
+
+def style_mixture_sheet(
+    mixture: StyleMixture, images: np.ndarray, rows: Sequence[str], columns: Sequence[str], theme: Theme
+) -> Image.Image:
+    """Every content (row) with every style (column), each with its scores.
+
+    Args:
+        images: (R, H, W) in [-1, 1] of the rows; the first R columns are their styles.
+        rows, columns: their titles.
+    """
+    head: list[Tile | None] = [None, *(Tile(grey(x), f"style of {n}") for x, n in zip(images, rows, strict=True))]
+    found: list[list[Tile | None]] = [head + [None] * (len(columns) - len(rows))]
+    for r, image in enumerate(images):
+        row: list[Tile | None] = [Tile(grey(image), "" if r else "image")]
+        for k, name in enumerate(columns):
+            dice = "n/a" if np.isnan(mixture.dice[r, k]) else f"{mixture.dice[r, k]:.2f}"
+            title = name if not r and k >= len(rows) else ""
+            row.append(
+                Tile(grey(mixture.images[r, k]), title, f"kept {dice}, content {mixture.content_change[r, k]:.0%}")
+            )
+        found.append(row)
+    return sheet(found, ["", *(f"content of {name}" for name in rows)], side=140, theme=theme)

@@ -114,5 +114,5 @@ def test_steps_are_odd_and_hold_zero():
 
 
 def test_what_does_not_fit_the_model_is_refused(model, s):
-    with pytest.raises(ValueError, match=r"z \(2, 7\); expected \(8, H, W\) and \(N, 8\)"):
+    with pytest.raises(ValueError, match=r"z is \(2, 7\); expected \(N, 8\)"):
         render(model, s, np.zeros((2, 7)))

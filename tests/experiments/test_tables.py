@@ -185,8 +185,15 @@ def test_fewer_than_six_subjects_are_never_tested():
 def test_distances_are_better_when_they_are_smaller():
     entries = [Entry(n, n, "", "", "LGE", 1.0) for n in "ab"]
     values = [{"s1": 3.0, "s2": 4.0}, {"s1": 9.0, "s2": 8.0}]
-    assert [e.best for e in marked(entries, values, smaller=True)] == [True, False]
-    assert [e.best for e in marked(entries, values, smaller=False)] == [False, True]
+    assert [e.best for e in marked(entries, values, "hd95_mm")] == [True, False]
+    assert [e.best for e in marked(entries, values, "dice")] == [False, True]
+
+
+def test_entries_that_print_the_same_number_are_all_best_and_none_has_a_star():
+    entries = [Entry(n, n, "", "", "LGE", 1.0) for n in "abc"]
+    values = [{f"s{n}": 0.8 - 0.001 * n - less for n in range(8)} for less in (0.001, 0, 0.1)]
+    assert [(e.best, e.p) for e in marked(entries, values, "dice")] == [(True, None), (True, None), (False, None)]
+    assert [e.best for e in marked(entries, [{"s1": 0.806}, {"s1": 0.804}, {}], "dice")] == [True, False, False]
 
 
 def test_seeds_are_averaged_by_subject_and_folds_are_pooled():

@@ -16,6 +16,16 @@ def app():
     return open_app()
 
 
+@pytest.fixture(autouse=True)
+def _no_evaluation_outlives_its_test():
+    """Evaluations that nobody waits for are cancelled, so that those of the next test need not queue behind them."""
+    yield
+    jobs = background_evaluation._jobs()
+    for key, job in list(jobs._jobs.items()):
+        for client in list(job.waiting):
+            jobs.withdraw(key, client)
+
+
 @pytest.fixture(scope="module")
 def checkpoint():
     return load(SHIPPED)

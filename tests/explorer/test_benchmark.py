@@ -53,6 +53,16 @@ def test_rows_that_are_shown_equal_are_all_best_and_none_has_a_star():
     assert text_of(table, UNET) == text_of(table, SDNET) == "**75.0 ± 3.7**"
 
 
+def test_the_further_grid_of_a_table_is_that_of_its_first_column():
+    values = [0.5, 0.25, 0.75, 1.0]
+    evaluation = {"posterior_variance_per_dimension": values}
+    small = record("dafnet", SIX, kinds=("single", "fused"), variant="z4", evaluation=evaluation)
+    title, (_, *body) = benchmark.second_grid(table_of(small, name="Sec. V-F"))
+    assert title.endswith("of z; small is informative (LGE, 100 %)")
+    assert ["C = 8, n_z = 4", "0.25 to 1.00", "0.25 0.50 0.75 1.00", "0.43 to 0.60"] in body
+    assert benchmark.second_grid(table_of(record("unet-multi", SIX))) is None
+
+
 @pytest.mark.parametrize(("subjects", "star"), [(5, False), (6, True)])
 def test_with_fewer_than_six_subjects_nothing_is_significant(subjects, star):
     table = table_of(record("unet-multi", SIX[:subjects]), record("sdnet-multi", raised(-0.3)[:subjects]))

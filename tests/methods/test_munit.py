@@ -1,10 +1,16 @@
 """Translation and DADR, which share MUNIT."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from dafnet_core.analysis.content import principal_maps
+from dafnet_core.analysis.style_codes import StyleRenderer, content_change, encode_again, mix_styles
+from dafnet_core.analysis.traversal import traverse
+from dafnet_core.evaluation.base import Context
+from dafnet_core.evaluation.measures.modality_probe import ModalityProbe
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods import METHODS
 from dafnet_core.methods.base import Method, SliceInput, Trainable
@@ -98,6 +104,67 @@ def test_it_overfits_one_batch_and_munit_reconstructs_it(name):
     own = next(image.pixels for image in found.images if image.fixed == 1)
     assert np.abs(own - batch.images[0, 1, 0].numpy()).mean() < 0.15
     assert np.mean(found.masks[1].labels == batch.masks[0, 1].numpy()) > 0.97
+
+
+@pytest.fixture
+def munit(monkeypatch):
+    """Translation with random weights in float32 on every machine, and its estimate of one batch of squares."""
+    method = method_of("translation", content_width=2)
+    method.networks.eval()
+    monkeypatch.setattr(method.networks, "predict", partial(method.networks.predict, precision="fp32"))
+    return method, method.predict(SliceInput(squares(b=1).images[0].numpy(), (0, 1)))
+
+
+def test_a_style_at_its_own_value_gives_the_own_reconstruction(munit):
+    method, found = munit
+    own = {image.fixed: image.pixels for image in found.images}
+    for m in (0, 1):
+        z = found.style[m]
+        moved = traverse(StyleRenderer(method.networks, m), found.content[m], z, np.array([-3.0, z[0], 3.0]))
+        assert moved.images.shape == (8, 3, 64, 64)
+        assert np.allclose(moved.images[0, 1], own[m], atol=1e-5)
+        assert moved.effect.max() > 0
+    with pytest.raises(ValueError, match="modality is 2; this model knows 0 to 1"):
+        StyleRenderer(method.networks, 2)
+
+
+def test_mixed_styles_are_scored_by_encoding_again(munit):
+    method, found = munit
+    masks = np.stack([mask.labels for mask in found.masks])
+    made = mix_styles(method.networks, found.content, masks, found.style, (0, 1))
+    own = np.stack([image.pixels for image in found.images])
+    assert np.allclose(made.images[[0, 1], [0, 1]], own, atol=1e-5)
+    changes = [content_change(method.networks, own[m][None], m, found.content[m])[0] for m in (0, 1)]
+    assert np.allclose(made.content_change[[0, 1], [0, 1]], changes, atol=1e-4)
+    assert (made.content_change > 0).all()
+    assert (made.style_error > 0).all()
+    with pytest.raises(ValueError, match="1 modalities for 2 styles"):
+        mix_styles(method.networks, found.content, masks, found.style, (0,))
+
+
+def test_no_change_of_content_is_zero_and_all_of_it_is_one(munit):
+    method, found = munit
+    image = found.images[0].pixels[None]
+    again = content_change(method.networks, image, 0, found.content[0])
+    networks = method.networks
+    (code,), _, _ = encode_again(networks, image, 0)
+    assert content_change(networks, image, 0, code)[0] == pytest.approx(0, abs=1e-6)
+    assert content_change(networks, image, 0, 1e6 * code)[0] == pytest.approx(1, abs=1e-4)
+    assert again[0] > 0
+
+
+def test_the_modality_is_probed_in_styles_of_several_subjects(munit):
+    method, _ = munit
+    rng = np.random.default_rng(0)
+    styles = [(f"subject {n}", rng.standard_normal((2, 8))) for n in range(6)]
+    apart = [(name, style + np.array([[5.0], [0.0]])) for name, style in styles]
+    context = Context(method, [], None, tuple(name for name, _ in styles))
+    values = ModalityProbe().summarise(apart, context)
+    assert values["z"] == "style code"
+    assert values["probe"].accuracy == 1
+    assert ModalityProbe().summarise(styles, context)["probe"].accuracy < 0.9
+    assert ModalityProbe().summarise(styles[:1], context)["probe"].accuracy is None
+    assert context.reasons["probe"].startswith("1 subject in 2 rows")
 
 
 def test_principal_maps_of_content_with_one_direction_explain_all_of_it():

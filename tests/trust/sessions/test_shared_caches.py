@@ -16,7 +16,7 @@ from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
-from dafnet_core.analysis.traversal import steps_between, traverse, traverse_one
+from dafnet_core.analysis.traversal import condition, steps_between, traverse, traverse_one
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
@@ -26,6 +26,7 @@ from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.trust
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "dafnet_explorer").rglob("*.py"))]
+SPADE = ROOT / "checkpoints" / "cardiac-spade.safetensors"
 MOST = 1500  # MB that all caches may hold at worst
 
 
@@ -117,8 +118,9 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
-        "_kept": 0.001,
-        "_directions": 0.001,
+        "_conditioning": sum(t.nbytes for t in condition(load(SPADE).model, s)) / 2**20,
+        "_style_mixture": 2 * 6 * subject.images[0].nbytes / 2**20,  # two contents, two styles and four random ones
+        **dict.fromkeys(("_kept", "_directions", "_style_changes"), 0.001),
         "_question": megabytes(ask(model, found, 0, 0, None)),
         "_realigned": megabytes(realign(model, found, 0, found.offsets[0])),
         "_misregistered": megabytes(misregister(model, subject.images, (0, 1), (0, 1), reference, 6.0)),
@@ -154,10 +156,14 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)
+    print(round(own))
     assert own < 80  # of one session that brought files
 
 
 KEPT_APART = {
+    "_conditioning",
+    "_style_changes",
+    "_style_mixture",
     "_sample",
     "_decomposition",
     "_estimate",
