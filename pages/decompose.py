@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import content_section, controls, provenance, sidebar, whole_study
+from dafnet_explorer import content_section, controls, provenance, sidebar, uncertainty_section, whole_study
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
@@ -103,6 +103,8 @@ if subject.native:
     show(
         "native", native_sheet(decomposition, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels"
     )
+
+uncertainty_section.section(checkpoint, subject, decomposition, theme)
 
 st.subheader("Reconstructions")
 st.markdown(

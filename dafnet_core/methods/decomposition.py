@@ -6,7 +6,7 @@ Used by the pages and by `python -m dafnet_core.evaluate`, so that both show the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class Decomposition:
         """The same without the modalities that the model does not serve, and without pairs with them."""
         served = list(self.served)
         kept = [p for p, pair in enumerate(self.pairs) if set(pair) <= set(served)]
-        arrays = {
+        arrays: dict[str, Any] = {
             name: values[served if name in OF_MODALITIES else kept]
             for name, values in vars(self).items()
             if isinstance(values, np.ndarray)

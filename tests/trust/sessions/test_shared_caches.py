@@ -17,6 +17,7 @@ from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
 from dafnet_core.analysis.traversal import condition, steps_between, traverse, traverse_one
+from dafnet_core.analysis.uncertainty import sample_factors
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
@@ -128,6 +129,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and a single one
         "_own_mixture": 4 * subject.images[0].nbytes / 2**20,  # two by two
+        "_uncertainty": megabytes(sample_factors(model, subject.images, (0, 1), samples=2)),
         "_jobs": 0.0,
         "_connection": 0.001,
         "_summary": 0.001,
@@ -161,6 +163,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
 
 
 KEPT_APART = {
+    "_uncertainty",
     "_conditioning",
     "_style_changes",
     "_style_mixture",
