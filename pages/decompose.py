@@ -5,12 +5,13 @@ from PIL import Image
 
 from dafnet_core.drawing import DARK, png
 from dafnet_explorer import content_section, controls, provenance, sidebar, uncertainty_section, whole_study
+from dafnet_explorer.components.crosshair import crosshair
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
     fusion_sheet,
-    inspection,
     numbers,
+    panels,
     reconstruction_sheet,
     warp_sheet,
     z_figure,
@@ -133,10 +134,16 @@ modality = st.segmented_control(
     bind="query-params",
     help="Modality whose image and reconstructions are shown",
 )
-st.plotly_chart(
-    inspection(decomposition, names.index(modality), classes, kinds, dark),
+st.caption(
+    "One crosshair in all panels: it follows the pointer, or the arrow keys (with Shift ten pixels) after a click. "
+    "Positions are counted from the centre of the first pixel. Zoom and window hold for all panels, or for the last "
+    "one pointed at."
+)
+crosshair(
+    panels(decomposition, names.index(modality), subject.truth, classes, kinds, mask_colours),
+    subject.mm,
+    owner=f"{checkpoint.digest}{subject.digest}{modality}",
     key="inspection",
-    alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )
 
 whole_study.section(checkpoint, subject)

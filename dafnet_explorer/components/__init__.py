@@ -33,7 +33,8 @@ def source(*names: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _component(name: str, *scripts: str) -> Callable[..., Any]:
+def component(name: str, *scripts: str) -> Callable[..., Any]:
+    """The component of files NAME.html and NAME.js, with further scripts before its own."""
     return st.components.v2.component(
         f"dafnet_{name}",
         html=(FOLDER / f"{name}.html").read_text(),
@@ -80,7 +81,7 @@ def tiles(
             on_change(*tile)
 
     data = base64.b64encode(png(picture)).decode()
-    _component("tiles")(
+    component("tiles")(
         key=key,
         on_tile_change=clicked,
         data={
@@ -122,7 +123,7 @@ def scrub(
         if chosen in range(n):
             on_change(int(chosen))
 
-    _component("scrub")(
+    component("scrub")(
         key=key,
         on_frame_change=moved,
         data={
@@ -147,7 +148,7 @@ def compare(
         ends: what they are called below the line's ends.
     """
     height, width = after.shape[:2]
-    _component("compare")(
+    component("compare")(
         key=key,
         data={
             "title": title,
@@ -188,7 +189,7 @@ def drag(
     initial = np.asarray(presets["predicted"], np.float64)
     height, width = fixed.shape
     state = _state(key, owner)
-    _component("drag", "spline")(
+    component("drag", "spline")(
         key=key,
         on_state_change=lambda: None,
         data={
@@ -246,7 +247,7 @@ def paint(
     """
     height, width = labels.shape
     state = _state(key, owner)
-    _component("paint", "reshape")(
+    component("paint", "reshape")(
         key=key,
         on_state_change=lambda: None,
         data={
@@ -302,7 +303,7 @@ def remember(names: Sequence[str] | None, key: str) -> None:
     Args:
         names: to keep from now on; None to keep what is there, and to ask for it.
     """
-    _component("remember")(
+    component("remember")(
         key=key,
         on_names_change=lambda: None,
         data={"names": None if names is None else list(names), "asked": bool(remembered(key))},

@@ -9,13 +9,14 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from dafnet_core.analysis.decompose import reconstruction_errors
+from dafnet_core.analysis.uncertainty import entropy
 from dafnet_core.drawing import Theme, Tile, channel, coloured, grey, sheet, stack, warp_lines
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer.figures.charts import linked_heatmaps
+from dafnet_explorer.components.crosshair import Panel
 from dafnet_explorer.figures.downloads import npz
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map, channel_colours
-from dafnet_explorer.figures.texts import channel_title
+from dafnet_explorer.figures.texts import channel_title, channel_titles
 from dafnet_explorer.subjects import Native
 
 
@@ -138,26 +139,51 @@ def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
     return figure
 
 
-def inspection(
-    decomposition: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
-) -> go.Figure:
-    """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
-    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i and decomposition.aligned), None)
-    panels = [
-        ("image x", decomposition.images[i], "Greys_r", -1, 1),
-        ("own reconstruction", decomposition.own[i], "Greys_r", -1, 1),
+def panels(
+    decomposition: Decomposition,
+    i: int,
+    truth: dict[int, np.ndarray],
+    classes: Sequence[str],
+    kinds: Sequence[int | None],
+    mask_colours: Sequence[str],
+) -> list[Panel]:
+    """Views of modality i under one crosshair: image, channels, masks, reconstructions, errors, and other images.
+
+    Args:
+        truth: labels (H, W) by modality; kinds: class of each channel; mask_colours: of the classes.
+    """
+    d, image = decomposition, decomposition.images[i]
+    of_classes = {"names": tuple(classes), "colours": tuple(mask_colours)}
+    found = [
+        Panel("intensity of x", image, window=True),
+        Panel(
+            "channel",
+            d.s[i].argmax(0),
+            names=tuple(channel_titles(kinds, classes)),
+            colours=channel_colours(kinds, mask_colours),
+        ),
     ]
-    if cross is not None:
-        panels.append(
-            (f"from {decomposition.names[decomposition.pairs[cross][1]]}", decomposition.cross[cross], "Greys_r", -1, 1)
-        )
-    panels.append(("absolute error", np.abs(decomposition.own[i] - decomposition.images[i]), "Viridis", 0, ERROR_LIMIT))
-    names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
-    channels = np.array(names)[decomposition.s[i].argmax(0)]
-    masks = np.array(classes)[decomposition.fused_masks[i]] if i in decomposition.served else "n/a"
-    return linked_heatmaps(
-        panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark
-    )
+    if i in d.served:
+        found.append(Panel("class", d.fused_masks[i], **of_classes))
+    if i in truth:
+        found.append(Panel("true class", truth[i], **of_classes))
+    if i in d.served:
+        found.append(Panel("entropy (nats)", entropy(d.probabilities[i]), 0, float(np.log(len(classes))), "Viridis"))
+        found += _reconstruction_panels("own", image, d.own[i])
+    for p, (a, j) in enumerate(d.pairs):
+        if a == i and d.aligned:
+            found += _reconstruction_panels(f"from {d.names[j]}", image, d.cross[p])
+            found.append(
+                Panel(f"{d.names[j]}, where its warp leads", d.images[j], window=True, positions=d.positions[p])
+            )
+    return found
+
+
+def _reconstruction_panels(name: str, image: np.ndarray, made: np.ndarray) -> list[Panel]:
+    return [
+        Panel(f"{name} reconstruction", made, window=True),
+        Panel("its error" if name == "own" else f"error {name}", np.abs(made - image), 0, ERROR_LIMIT, "Viridis"),
+    ]
 
 
 def download_sheet(
