@@ -7,9 +7,11 @@ in place of a checkpoint.
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,11 +181,16 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("brief", "default", "all"),
         help="brief: without leakage and dependence; all: also those that take minutes",
     )
+    parser.add_argument(
+        "--slices", metavar="FILE", help="a CSV of Dice, L1, leakage, and disagreement with --against, of every slice"
+    )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
     try:
         if options.json != "-":
             check_writable(Path(options.json))
+        if options.slices:
+            check_writable(Path(options.slices))
         text = json.dumps(_numbers(options), indent=1)
         if options.json != "-":
             atomic_write(Path(options.json), (text + "\n").encode())
@@ -207,7 +214,9 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     )
     if options.checkpoint in set(METHODS) - set(trainable()):
         arguments["like"] = load(options.like) if options.like else None
-        return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()
+        untrained = evaluate_untrained(options.checkpoint, options.data, **arguments)
+        _write_slices(options.slices, untrained.slice_rows(tuple(untrained.result.segmentation or ())))
+        return untrained.result.to_json()
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]
     _check_comparable(checkpoints)
     evaluated, *others = (evaluate_checkpoint(checkpoint, options.data, **arguments) for checkpoint in checkpoints)
@@ -224,7 +233,18 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
             "difference": {k: to_json(v.paired) | {"p_holm": v.p_holm} for k, v in compare(evaluated, other).items()},
             "weights": {d.module: to_json(d) for d in weight_differences(*checkpoints)},
         }
+    _write_slices(options.slices, evaluated.slice_rows(checkpoints[0].config.modalities, *others))
     return numbers
+
+
+def _write_slices(path: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Numbers of every slice as CSV, where they were asked for."""
+    if path:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        atomic_write(Path(path), text.getvalue().encode())
 
 
 if __name__ == "__main__":

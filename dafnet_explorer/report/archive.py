@@ -68,21 +68,19 @@ def report(
         "licence_of_the_data": checkpoint.training.data_licence,
     }
     numbers = checkpoint.metrics if metrics is None else metrics
-    classes = checkpoint.config.classes
+    classes, truth = checkpoint.config.classes, subject.truth
     tables = {  # on the page; the files hold numbers alone
-        "dice": dice_table(decomposition, subject.truth, classes, subject.why_no_truth),
+        "dice": dice_table(decomposition, truth, classes, subject.why_no_truth),
         "reconstruction": error_rows(decomposition, subject),
         "z": z_rows(decomposition),
     }
-    files = tables | {
-        "dice": dice_rows(decomposition, subject.truth, classes),
-        "evaluate": [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_csv_rows(n)],
-    }
+    rows = [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_csv_rows(n)]
+    files = tables | {"dice": dice_rows(decomposition, truth, classes), "evaluate": rows}
     members = {
         "report.html": page(checkpoint, subject, decomposition, kinds, traversals, metrics, settings, tables).encode(),
         "settings.json": as_json(settings, {}),
         "evaluate.json": as_json({title: n.to_json() for title, n in numbers.items()}, {}),
-        "decompose.npz": decompose.numbers(decomposition, subject.truth, subject.native, dict(facts)),
+        "decompose.npz": decompose.numbers(decomposition, truth, subject.native, dict(facts)),
     }
     for name, traversal in traversals.items():
         s, z = (factor[decomposition.names.index(name)] for factor in (decomposition.s, decomposition.z_mean))

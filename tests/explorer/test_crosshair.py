@@ -46,7 +46,7 @@ def test_panels_are_all_that_is_known_of_a_modality(checkpoint, shown):
     assert by_title["channel"].names == tuple(channel_titles(shown.kinds, checkpoint.config.classes))
     assert np.array_equal(by_title["its error"].values, np.abs(shown.found.own[1] - shown.found.images[1]))
     pair = shown.found.pairs.index((1, 0))
-    assert by_title["cine, where its warp leads"].positions is shown.found.positions[pair]
+    assert np.array_equal(by_title["cine, where its warp leads"].positions, shown.found.positions[pair])
     without = panels(shown.found, 1, {}, checkpoint.config.classes, shown.kinds, checkpoint.colours)
     assert "true class" not in [panel.title for panel in without]
 

@@ -109,7 +109,6 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         encodings.images.size + encodings.anatomies.size + encodings.masks.size
     )  # pages ask for them in one piece as well
     reference = subject.truth[0]
-    small = 0.5  # MB: tables, a picture, a module's handle
     sizes = {
         "_checkpoint": sum(p.nbytes for p in model.parameters())
         / 2**20
@@ -145,16 +144,15 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_freeze": 0.001,
         "_readers": 0.001,
         "_ranges": 0.01,
-        "_readings": small,
-        "_all_readings": small,
-        "_dependence_curve": small,
-        "_sample_distances": small,
-        "_gallery": small,
+        **dict.fromkeys(("_readings", "_all_readings", "_dependence_curve", "_sample_distances", "_gallery"), 0.5),
     }
     known = entries()
     assert known.keys() == sizes.keys(), "a new cache: say how large its results are"
     each = {name: count * sizes[name] for name, count in known.items()}
-    each["_jobs"] = 6 * megabytes(encodings) * max(background_evaluation.POPULATIONS) * SLICES  # results are kept there
+    kept = 2 * (subject.truth[0].size + 96 * 96) / 2**20  # masks and thumbnails of a slice, one byte a pixel
+    each["_jobs"] = (
+        6 * (megabytes(encodings) + kept) * max(background_evaluation.POPULATIONS) * SLICES
+    )  # results are kept there
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)
