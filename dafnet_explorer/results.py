@@ -42,7 +42,7 @@ from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.subjects import Subject
 
 
-@cached(64)
+@cached(48)
 def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
     return subjects.sample(_checkpoint, number, position, variant)
 
@@ -193,7 +193,7 @@ def counterpart_colours(checkpoint: Checkpoint, subject: Subject) -> tuple[str, 
     return colours_of(counterpart(checkpoint), subject)
 
 
-@cached(64, "Making a question")
+@cached(40, "Making a question")
 def _question(
     digest: str,
     images: str,
@@ -298,7 +298,7 @@ def directions(checkpoint: Checkpoint) -> tuple[Direction, ...]:
     return _directions(checkpoint.digest, *_samples_key(checkpoint), checkpoint)
 
 
-@cached(24)
+@cached(16)
 def _realigned(
     digest: str,
     images: str,

@@ -210,7 +210,7 @@ class Setting:
             + " by volume Dice of the validation masks that the run may use",
         ]
         recipe = config.schedule.recipe
-        theirs = "--recipe paper" if recipe == "paper" else "--recipe plain --w-fused 0 --dice paper"
+        theirs = "--recipe paper" if recipe == "paper" else "--recipe plain --w-fused 0"
         return (
             f"Protocol {self.protocol}: {', '.join(parts)}. "
             f"DAFNet has the paper's terms ({theirs}), DAFNet clean those of "

@@ -105,14 +105,10 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     around = subject.neighbour_images()
     one = Encoded.of(found, "1", 3, masks=np.stack([subject.truth[0], subject.truth[1]]))
     encodings = Encodings(checkpoint.config.modalities, checkpoint.config.classes, 8, [one])
-    assert (
-        encodings.images.size + encodings.anatomies.size + encodings.masks.size
-    )  # pages ask for them in one piece as well
+    assert all(part.size for part in (encodings.images, encodings.anatomies, encodings.masks))  # pages ask for all
     reference = subject.truth[0]
     sizes = {
-        "_checkpoint": sum(p.nbytes for p in model.parameters())
-        / 2**20
-        * 2,  # and memory that torch needs besides weights
+        "_checkpoint": 2 * sum(p.nbytes for p in model.parameters()) / 2**20,  # and what torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
         "_decomposition": megabytes(found),
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
@@ -156,7 +152,6 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)
-    print(round(own))
     assert own < 80  # of one session that brought files
 
 
