@@ -118,7 +118,7 @@ def of_sample(checkpoint: Checkpoint, source: DataSource, made: Sample) -> Subje
         notes=made.notes,
         data_set="" if source.built_in else source.name,
         licence=source.licence,
-        mm=checkpoint.preparation.spacing,
+        mm=made.mm,
         neighbour_images=made.around and partial(made.around, candidate_count(checkpoint)),
     )
 

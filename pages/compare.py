@@ -6,7 +6,17 @@ from PIL import Image
 from dafnet_core.checkpoints.weights import weight_differences
 from dafnet_core.drawing import DARK, png
 from dafnet_core.evaluation.comparison import compare
-from dafnet_explorer import background_evaluation, catalogue, components, controls, provenance, results, sidebar, state
+from dafnet_explorer import (
+    background_evaluation,
+    catalogue,
+    components,
+    controls,
+    provenance,
+    results,
+    sidebar,
+    slice_browser,
+    state,
+)
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.compare import compare_sheet, pictures
 from dafnet_explorer.figures.comparison import (
@@ -139,6 +149,9 @@ if results_of:
     )
 if request:
     st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {request.command}`")
+
+if None not in evaluated and evaluated[0].subjects == evaluated[1].subjects:
+    slice_browser.section(checkpoint, evaluated[0], request, theme, (name, evaluated[1]))
 
 st.subheader("Weights")
 st.markdown(

@@ -56,17 +56,7 @@ def report(
         raise ValueError("uploads have no link; expected None")
     if unknown := sorted(traversals.keys() - set(decomposition.names)):
         raise ValueError(f"there is a traversal of {unknown[0]}; the subject has {', '.join(decomposition.names)}")
-    settings = {
-        **facts,
-        "link": link,
-        "checkpoint_written_with": checkpoint.versions,
-        "versions": {"numpy": np.__version__, "torch": torch.__version__},
-        "threads": torch.get_num_threads(),
-        "classes": checkpoint.config.classes,
-        "preparation": checkpoint.preparation.to_dict(),
-        "trained_on": checkpoint.training.data,
-        "licence_of_the_data": checkpoint.training.data_licence,
-    }
+    settings = _settings(checkpoint, facts, link)
     numbers = checkpoint.metrics if metrics is None else metrics
     classes, truth = checkpoint.config.classes, subject.truth
     tables = {  # on the page; the files hold numbers alone
@@ -89,6 +79,21 @@ def report(
         members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, s, z, about)
     members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in files.items()}
     return _zip(members)
+
+
+def _settings(checkpoint: Checkpoint, facts: Mapping[str, Any], link: str | None) -> dict[str, Any]:
+    """What reproduces a report, and what made it."""
+    return {
+        **facts,
+        "link": link,
+        "checkpoint_written_with": checkpoint.versions,
+        "versions": {"numpy": np.__version__, "torch": torch.__version__},
+        "threads": torch.get_num_threads(),
+        "classes": checkpoint.config.classes,
+        "preparation": checkpoint.preparation.to_dict(),
+        "trained_on": checkpoint.training.data,
+        "licence_of_the_data": checkpoint.training.data_licence,
+    }
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:

@@ -73,6 +73,8 @@ def test_values_and_positions_are_rounded_and_nothing_more(shown):
 
 def test_a_pixel_s_size_is_known_for_samples_and_for_files_that_say_it(checkpoint, shown):
     assert shown.subject.mm == checkpoint.preparation.spacing
+    wide = [subjects.sample(checkpoint, number, 3, "wide").mm for number in range(3)]
+    assert len(set(wide)) == 3  # each has a field of view of its own
     item = SimpleNamespace(spacing=(0.5, 0.5))
     placement = SimpleNamespace(matrix=((2.0, 0.0, 3.0), (0.0, 2.0, 1.0)))
     assert subjects._pixel_mm(item, placement) == 1.0
