@@ -22,6 +22,15 @@ function panelPixels(panel, low, high, width, height) {
   return pixels;
 }
 
+/** A colour table as a bar, between the texts of its ends. */
+function colourBar(table) {
+  const bar = document.createElement("div"), colours = [0, 64, 128, 192, 255].map((n) => `rgb(${table.slice(3 * n, 3 * n + 3)})`);
+  bar.className = "bar";
+  bar.append(...["span", "i", "span"].map((name) => document.createElement(name)));
+  bar.children[1].style.background = `linear-gradient(to right, ${colours})`;
+  return bar;
+}
+
 /** Where a panel shows the crosshair: at the same pixel, or at the one that its warp names. */
 function placeIn(panel, at, width) {
   if (!panel.positions) return at;
@@ -63,6 +72,7 @@ export default function ({ data, parentElement }) {
         canvas.setAttribute("aria-label", `${panel.title}; arrow keys move the crosshair`);
         value.className = "value";
         figure.append(caption, canvas, value);
+        if (!panel.names) figure.append(colourBar(panel.table));
         return figure;
       })
     );
@@ -104,6 +114,7 @@ export default function ({ data, parentElement }) {
     const value = inside ? panel.values[row * width + column] : null;
     const text = value === null ? "outside" : panel.names ? panel.names[value] : (value / LOUPE).toFixed(3);
     views.children[n].querySelector(".value").textContent = text;
+    views.children[n].querySelectorAll(".bar span").forEach((end, k) => (end.textContent = Number(range[k].toFixed(2))));
     views.children[n].classList.toggle("active", !linked.checked && n === instance.active);
     return text;
   };

@@ -169,20 +169,20 @@ def panels(
         found.append(Panel("true class", truth[i], **of_classes))
     if i in d.served:
         found.append(Panel("entropy (nats)", entropy(d.probabilities[i]), 0, float(np.log(len(classes))), "Viridis"))
-        found += _reconstruction_panels("own", image, d.own[i])
+        found += _reconstruction_panels("by its own s", image, d.own[i])
     for p, (a, j) in enumerate(d.pairs):
         if a == i and d.aligned:
-            found += _reconstruction_panels(f"from {d.names[j]}", image, d.cross[p])
+            found += _reconstruction_panels(f"by s of {d.names[j]}", image, d.cross[p])
             found.append(
                 Panel(f"{d.names[j]}, where its warp leads", d.images[j], window=True, positions=d.positions[p])
             )
     return found
 
 
-def _reconstruction_panels(name: str, image: np.ndarray, made: np.ndarray) -> list[Panel]:
+def _reconstruction_panels(of: str, image: np.ndarray, made: np.ndarray) -> list[Panel]:
     return [
-        Panel(f"{name} reconstruction", made, window=True),
-        Panel("its error" if name == "own" else f"error {name}", np.abs(made - image), 0, ERROR_LIMIT, "Viridis"),
+        Panel(f"reconstruction {of}", made, window=True),
+        Panel(f"error {of}", np.abs(made - image), 0, ERROR_LIMIT, "Viridis"),
     ]
 
 

@@ -36,15 +36,15 @@ def test_panels_are_all_that_is_known_of_a_modality(checkpoint, shown):
         "class",
         "true class",
         "entropy (nats)",
-        "own reconstruction",
-        "its error",
-        "from cine reconstruction",
-        "error from cine",
+        "reconstruction by its own s",
+        "error by its own s",
+        "reconstruction by s of cine",
+        "error by s of cine",
         "cine, where its warp leads",
     ]
     by_title = {panel.title: panel for panel in shown.panels}
     assert by_title["channel"].names == tuple(channel_titles(shown.kinds, checkpoint.config.classes))
-    assert np.array_equal(by_title["its error"].values, np.abs(shown.found.own[1] - shown.found.images[1]))
+    assert np.array_equal(by_title["error by its own s"].values, np.abs(shown.found.own[1] - shown.found.images[1]))
     pair = shown.found.pairs.index((1, 0))
     assert np.array_equal(by_title["cine, where its warp leads"].positions, shown.found.positions[pair])
     without = panels(shown.found, 1, {}, checkpoint.config.classes, shown.kinds, checkpoint.colours)
@@ -57,7 +57,7 @@ def test_a_modality_that_is_not_served_has_its_image_and_channels_alone(tmp_path
     classes = single.config.classes
     of = [panels(found, i, {}, classes, (None,) * single.config.channels, single.colours) for i in (0, 1)]
     assert [panel.title for panel in of[0]] == ["intensity of x", "channel"]
-    assert {"class", "own reconstruction"} <= {panel.title for panel in of[1]}
+    assert {"class", "reconstruction by its own s"} <= {panel.title for panel in of[1]}
 
 
 def test_values_and_positions_are_rounded_and_nothing_more(shown):
@@ -129,5 +129,5 @@ def test_zoom_and_window_are_shared_until_they_are_switched_off(server, page):
     darker = slide("high", 0.2)
     titles = box.locator("figcaption").all_inner_texts()
     changed = {title for title, a, b in zip(titles, whole, darker, strict=True) if a != b}
-    assert {"intensity of x", "own reconstruction", "cine, where its warp leads"} <= changed
-    assert not {"channel", "class", "its error", "entropy (nats)"} & changed
+    assert {"intensity of x", "reconstruction by its own s", "cine, where its warp leads"} <= changed
+    assert not {"channel", "class", "error by its own s", "entropy (nats)"} & changed
