@@ -2,7 +2,7 @@
 
 A headless Chromium opens the app with its first checkpoint and subject. On Traverse, a slider of z is moved by one
 step with the keyboard, 20 times, and the clock stops when a new picture has been drawn.
-Pages are changed by their links in the sidebar until their first picture has been drawn. Needs Chromium.
+Pages are changed by the menu above them until their first picture has been drawn. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.machine import by_rounds
-from tools.screenshots import serve, settle
+from tools.screenshots import go_to, serve, settle
 
 YOURS = "The image, its reconstruction, and with your z"
 PAGES = {"Decompose": "Each modality's image and its anatomy channels", "Start": "For each modality: the image"}
@@ -48,7 +48,7 @@ def main(rounds: int) -> dict[str, object]:
         for n in range(rounds + 1):
             title = list(PAGES)[n % 2]
             start = time.perf_counter()
-            page.get_by_test_id("stSidebarNav").get_by_text(title).click()
+            go_to(page, title)
             shown(page, PAGES[title])
             changes.append(time.perf_counter() - start)
         chromium.close()

@@ -30,7 +30,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 from benchmarks.latency import YOURS, shown
 from benchmarks.machine import add_json_option, machine, write_json
 from dafnet_explorer.session_lifetime import CLEANUP_DELAY, RECONNECT_SECONDS
-from tools.screenshots import serve
+from tools.screenshots import go_to, serve
 from tools.visitor import MARK, Visitor
 
 CHECKPOINTS = "cardiac-film", "cardiac-spade", "cardiac-film-zero"
@@ -189,7 +189,7 @@ def browse(url: str, k: int, seconds: float) -> Life:
 
     def change(page: Page, name: str, alt: str) -> None:
         start = time.monotonic()
-        page.get_by_test_id("stSidebarNav").get_by_text(name).click()
+        go_to(page, name)
         shown(page, alt)
         life.pages.append(time.monotonic() - start)
 

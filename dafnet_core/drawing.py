@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 WIDTH_SHOWN = 900  # width of a sheet on a page in pixels; the browser shrinks wider ones
@@ -67,6 +67,7 @@ def grey(image: np.ndarray, low: float = -1.0, high: float = 1.0) -> np.ndarray:
 
 SCALES = {  # the colours of matplotlib and Plotly, equally spaced
     "Viridis": "#440154 #482878 #3e4989 #31688e #26828e #1f9e89 #35b779 #6ece58 #b5de2b #fde725",
+    "Reds": "#ffffff #ff2a1f",
     "RdBu_r": "#053061 #2166ac #4393c3 #92c5de #d1e5f0 #f7f7f7 #fddbc7 #f4a582 #d6604d #b2182b #67001f",
 }
 
@@ -98,6 +99,14 @@ def overlay(base: np.ndarray, labels: np.ndarray, colours: Sequence[str], opacit
             where = labels == label
             out[where] = (1 - opacity) * out[where] + opacity * rgb(colour)
     return out.round().astype(np.uint8)
+
+
+def outlined(base: np.ndarray, inside: np.ndarray, colour: str, factor: int = 4, width: int = 3) -> np.ndarray:
+    """The outline of a region (H, W) bool, drawn within it over (H, W, 3) uint8; `factor` times as large."""
+    large, region = (part.repeat(factor, 0).repeat(factor, 1) for part in (base, inside.astype(np.uint8)))
+    inner = np.asarray(Image.fromarray(region).filter(ImageFilter.MinFilter(2 * width + 1)))
+    large[(region > 0) & (inner == 0)] = rgb(colour)
+    return large
 
 
 def channel(plane: np.ndarray, colour: str = "#ffffff") -> np.ndarray:

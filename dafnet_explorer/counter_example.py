@@ -8,7 +8,7 @@ from PIL import Image
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError
 from dafnet_core.drawing import Theme
 from dafnet_core.metrics.anatomy import speckle
-from dafnet_explorer import catalogue, data_sets, results, state, subjects
+from dafnet_explorer import catalogue, data_sets, glossary, results, state, subjects
 from dafnet_explorer.catalogue import COUNTER_EXAMPLE
 from dafnet_explorer.figures import halftone
 from dafnet_explorer.sidebar import DEFAULT_CHECKPOINT
@@ -91,7 +91,9 @@ def verdict(checkpoint: Checkpoint, subject: Subject, i: int) -> str:
 def offer_phantom(checkpoint: Checkpoint) -> None:
     """For a subject whose tissues are not known: what is missing, and a button that selects a phantom heart."""
     fits = subjects.sample_source(checkpoint) is not None
-    text = "This station needs the true tissues of the image, and only those of the built-in phantom hearts are known."
+    text = (
+        "This station needs the true tissues of the image, and only those of the built-in artificial hearts are known."
+    )
     if not fits:
         text += f" The selected checkpoint was trained for {' and '.join(checkpoint.config.modalities)}, not for them."
     st.info(text)
@@ -103,5 +105,5 @@ def offer_phantom(checkpoint: Checkpoint) -> None:
 
     if fits or DEFAULT_CHECKPOINT in catalogue.entries():
         label = "Show it on a phantom heart" + ("" if fits else f", with {DEFAULT_CHECKPOINT}")
-        what = "Selects a sample of the phantom" + ("" if fits else " and the checkpoint")
+        what = f"Selects a sample{'' if fits else ' and the checkpoint'}. Phantom: {glossary.TERMS['phantom']}"
         st.button(label, key="phantom", on_click=select, type="primary", help=what)

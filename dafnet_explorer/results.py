@@ -6,30 +6,19 @@ Results are shared between sessions as read-only; those of uploads are kept in t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from dafnet_core.analysis.candidates import Weighed, weigh
 from dafnet_core.analysis.decompose import channel_classes
-from dafnet_core.analysis.directions import Direction, dimensions, modality_directions, principal_directions
+from dafnet_core.analysis.directions import Direction, modality_directions, principal_directions
 from dafnet_core.analysis.editing import Realigned, realign
 from dafnet_core.analysis.halftone import Halftone, halftone
+from dafnet_core.analysis.lost import Lost
 from dafnet_core.analysis.misregistration import Misregistered, Range, misregister, misregistration_range
 from dafnet_core.analysis.quiz import Question, ask
-from dafnet_core.analysis.style_codes import StyleRenderer
-from dafnet_core.analysis.traversal import (
-    Traversal,
-    condition,
-    kept_share,
-    render_conditioned,
-    steps_between,
-    traverse,
-    traverse_one,
-)
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.geometry import nearest_offsets
 from dafnet_core.methods.base import Estimate, FactorModel, SliceInput
@@ -38,6 +27,7 @@ from dafnet_core.metrics.dependence import Dependence, anatomy_distances, depend
 from dafnet_explorer import data_sets, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.catalogue import counterpart
+from dafnet_explorer.figures.errors import own_loss, swap_loss
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.subjects import Subject
 
@@ -52,7 +42,7 @@ def sample(checkpoint: Checkpoint, number: int, position: int, variant: str) -> 
     return _sample(checkpoint.digest, checkpoint, number, position, variant)
 
 
-@cached(32, "Decomposing the images")
+@cached(24, "Decomposing the images")
 def _decomposition(digest: str, images: str, _checkpoint: Checkpoint, _subject: Subject) -> Decomposition:
     return decompose(_checkpoint.model, _subject.images, _subject.modalities)
 
@@ -72,9 +62,18 @@ def estimate_of(checkpoint: Checkpoint, subject: Subject) -> Estimate:
     return _estimate(checkpoint.digest, subject.digest, checkpoint, subject)
 
 
-def _digest(s: np.ndarray) -> str:
-    labels = s.argmax(0).astype(np.uint8)
-    return hashlib.blake2b(labels.tobytes() + repr(labels.shape).encode(), digest_size=16).hexdigest()
+def losses_of(checkpoint: Checkpoint, subject: Subject) -> list[Lost]:
+    """What the reconstruction of each image of a subject loses."""
+    decomposition = decomposition_of(checkpoint, subject)
+    clean = subject.without_noise() if subject.without_noise else None
+    return [own_loss(decomposition, subject, i, clean) for i in range(len(subject.images))]
+
+
+def swap_losses_of(checkpoint: Checkpoint, subject: Subject) -> list[tuple[np.ndarray, Lost] | None]:
+    """`swap_loss` of each pair of a subject's images."""
+    decomposition = decomposition_of(checkpoint, subject)
+    clean = subject.without_noise() if subject.without_noise else None
+    return [swap_loss(decomposition, subject, pair, clean) for pair in range(len(decomposition.pairs))]
 
 
 @cached(16)
@@ -88,98 +87,6 @@ def halftone_of(checkpoint: Checkpoint, subject: Subject, i: int) -> Halftone:
     """Image i of a subject decoded after pixels of its anatomy are shuffled within its true tissues, or flipped."""
     decomposition = decomposition_of(checkpoint, subject)
     return _halftone(checkpoint.digest, subject.digest, i, checkpoint.model, decomposition, subject.tissues[i])
-
-
-@cached(4)
-def _conditioning(digest: str, anatomy: str, _model: FactorModel, _s: np.ndarray) -> Any:
-    return condition(_model, _s)
-
-
-def rendered(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Image (H, W) of an anatomy (C, H, W) with z (n_z,); what does not depend on z is computed once."""
-    conditioning = _conditioning(checkpoint.digest, _digest(s), checkpoint.model, s)
-    return render_conditioned(checkpoint.model, conditioning, z[None])[0]
-
-
-@cached(16, "Traversing z")
-def _traversal(
-    digest: str,
-    anatomy: str,
-    z: tuple[float, ...],
-    steps: int,
-    directions: tuple[tuple[float, ...], ...],
-    _model: FactorModel,
-    _s: np.ndarray,
-) -> Traversal:
-    return traverse(_model, _s, np.array(z), steps_between(count=steps), np.array(directions))
-
-
-def traversal(
-    checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, steps: int, directions: Sequence[Direction] = ()
-) -> Traversal:
-    """Traversal of z (n_z,) with an anatomy (C, H, W), along every dimension unless directions are given."""
-    vectors = tuple(tuple(map(float, d.vector)) for d in directions or dimensions(len(z)))
-    return _traversal(checkpoint.digest, _digest(s), tuple(map(float, z)), steps, vectors, checkpoint.model, s)
-
-
-def style_traversal(checkpoint: Checkpoint, subject: Subject, i: int, steps: int) -> Traversal:
-    """Traversal of the style code of image i, for methods that have content and style in place of factors."""
-    estimate, modality = estimate_of(checkpoint, subject), subject.modalities[i]
-    z = tuple(map(float, estimate.style[i]))
-    vectors = tuple(tuple(map(float, d.vector)) for d in dimensions(len(z)))
-    decoder = StyleRenderer(checkpoint.model, modality)
-    place = f"{checkpoint.digest} {modality}", subject.digest
-    return _traversal(*place, z, steps, vectors, decoder, estimate.content[i])
-
-
-@cached(16)
-def _frames(
-    digest: str,
-    anatomy: str,
-    z: tuple[float, ...],
-    direction: tuple[float, ...],
-    count: int,
-    _model: FactorModel,
-    _s: np.ndarray,
-) -> np.ndarray:
-    return traverse_one(_model, _s, np.array(z), np.array(direction), steps_between(count=count))
-
-
-def frames(checkpoint: Checkpoint, s: np.ndarray, z: np.ndarray, direction: Direction, count: int) -> np.ndarray:
-    """Images (count, H, W) over many steps of z along a direction with an anatomy (C, H, W)."""
-    vector = tuple(map(float, direction.vector))
-    return _frames(checkpoint.digest, _digest(s), tuple(map(float, z)), vector, count, checkpoint.model, s)
-
-
-@cached(16)
-def _kept(
-    digest: str,
-    anatomy: str,
-    z: tuple[float, ...],
-    modality: int,
-    _model: FactorModel,
-    _s: np.ndarray,
-    _images: np.ndarray,
-) -> np.ndarray:
-    return kept_share(_model, _images, modality, _s)
-
-
-def kept_channels(
-    checkpoint: Checkpoint, decomposition: Decomposition, i: int, moved: Traversal
-) -> tuple[float, np.ndarray]:
-    """Shares of pixels that keep their channel in image i's anatomy when images decoded from it are encoded again.
-
-    Args:
-        moved: traversal of all dimensions with that anatomy.
-
-    Returns:
-        Of the image's own reconstruction; and (n_z, 2) of the images at both ends of every dimension.
-    """
-    s, z = decomposition.s[i], tuple(map(float, decomposition.z_mean[i]))
-    modality = checkpoint.config.modalities.index(decomposition.names[i])
-    images = np.concatenate([decomposition.own[i][None], *moved.images[:, [0, -1]]])
-    shares = _kept(checkpoint.digest, _digest(s), z, modality, checkpoint.model, s, images)
-    return float(shares[0]), shares[1:].reshape(-1, 2)
 
 
 def colours_of(checkpoint: Checkpoint, subject: Subject) -> tuple[str, ...]:

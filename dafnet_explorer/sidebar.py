@@ -85,8 +85,8 @@ def warn_of_other_checkpoint(checkpoint: Checkpoint) -> None:
 
 
 def current_selection() -> tuple[Checkpoint, Subject | None]:
-    """Selection of both pickers, which app.py stores before it runs the page."""
-    return st.session_state.pop(state.SELECTED)
+    """Draw both pickers and the bar, as app.py passed them to the page; their selection. Once in a run."""
+    return st.session_state.pop(state.SELECTED)()
 
 
 def method_title(checkpoint: Checkpoint) -> str:

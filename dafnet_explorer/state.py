@@ -10,8 +10,10 @@ POPULATION = "population"
 # in the URL only
 SOURCE = "source"  # name of the data set of the subject, if it is not built-in; also the key of the choice
 DIGEST = "digest"  # first 8 hex digits of the checkpoint's digest
+LECTURE = "lecture"  # whether type is large; also the key of the choice
 # kept for the session
-SELECTED = "chosen"  # checkpoint and subject, passed by app.py to the page
+SELECTED = "chosen"  # makes the choice of checkpoint and subject, passed by app.py to the page
+STEPS = "steps-of-bar"  # what the bar above the page steps through: key and choices of each picker, by label
 LINKED = "linked"  # name and digest of a link's checkpoint if it differs from the file of this name; else None
 DATA_SET = "data-set-of-subject"  # spec of the data set of the subject; "" for samples and files of the user
 PLACE = "place"  # query parameters of a link that select the subject; {} for what no link can open

@@ -11,7 +11,7 @@ from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import Theme, png
 from dafnet_core.methods.base import Estimate
 from dafnet_core.networks.translation import MunitNetworks
-from dafnet_explorer import catalogue, controls, provenance, results, sidebar
+from dafnet_explorer import catalogue, controls, provenance, results, sidebar, traversals
 from dafnet_explorer.caches import cached
 from dafnet_explorer.figures.content import style_mixture_sheet
 from dafnet_explorer.figures.traverse import directions_sheet, effect_names
@@ -88,7 +88,7 @@ def traverse_instead(checkpoint: Checkpoint, subject: Subject, theme: Theme) -> 
             help="Images per dimension, from -3 to 3",
         )
     i = names.index(modality)
-    moved = results.style_traversal(checkpoint, subject, i, steps)
+    moved = traversals.style_traversal(checkpoint, subject, i, steps)
     regions = subject.tissues.get(i), subject.tissue_names
     if regions[0] is None or not regions[1]:
         regions = subject.truth.get(i, _masks(estimate)[i]), checkpoint.config.classes

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.source import DataSource
 from dafnet_core.drawing import DARK, LIGHT, png
-from dafnet_explorer import data_sets, next_steps, results, state, subjects, upload_area, upload_slices, uploads
+from dafnet_explorer import bar, data_sets, next_steps, results, state, subjects, upload_area, upload_slices, uploads
 from dafnet_explorer.caches import cached
 from dafnet_explorer.figures.thumbnails import gallery, short_names
 from dafnet_explorer.sidebar import theme
@@ -113,6 +113,7 @@ def _pick_built_in(checkpoint: Checkpoint, source: DataSource) -> Subject:
         bind="query-params",
         help="Not used in training; the thumbnails show this slice of each",
     )
+    bar.offer("Subject", state.SUBJECT, numbers)
     position = _pick_slice(samples.slices, samples.slices // 2, samples.slice_help)
     variant = st.segmented_control(
         "Difficulty",
@@ -142,7 +143,9 @@ def _pick_slice(count: int, middle: int, help_text: str) -> int:
     if count == 1:
         st.session_state.pop(state.SLICE, None)
         return 0
-    return st.slider("Slice", 1, count, middle, key=state.SLICE, bind="query-params", help=help_text) - 1
+    position = st.slider("Slice", 1, count, middle, key=state.SLICE, bind="query-params", help=help_text) - 1
+    bar.offer("Slice", state.SLICE, range(1, count + 1))
+    return position
 
 
 def _pick_named(checkpoint: Checkpoint, title: str, source: DataSource) -> Subject | None:
@@ -157,6 +160,7 @@ def _pick_named(checkpoint: Checkpoint, title: str, source: DataSource) -> Subje
         bind="query-params",
         help="Those that the checkpoint was not trained on come first",
     )
+    bar.offer("Subject", state.SUBJECT, names)
     st.caption(data_sets.role(checkpoint, source, name))
     st.session_state[state.DATA_SET] = source.spec
     try:

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from dafnet_core.analysis.lost import SCAR, tissue
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.frame import Frame
 from dafnet_core.data.placement import Placement
@@ -41,6 +42,7 @@ class Subject:
         why_no_truth: reason that is shown for numbers without ground truth.
         sampling: the true warp of each pair (fixed, moving), (H, W, 2) xy in pixels; {} where unknown.
         tissues: (H, W) labels of the true tissues of each image; {} where unknown; tissue_names: their names.
+        without_noise: returns (n, H, W) images without their noise; None where unknown.
         native: the user's pixels of each image; () for samples.
         notes: conversions, choices and doubts.
         uploaded: whether these are the user's files.
@@ -59,6 +61,7 @@ class Subject:
     sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     tissues: dict[int, np.ndarray] = field(default_factory=dict)
     tissue_names: tuple[str, ...] = ()
+    without_noise: Callable[[], np.ndarray] | None = None
     native: tuple[Native, ...] = ()
     notes: tuple[str, ...] = ()
     uploaded: bool = False
@@ -67,6 +70,12 @@ class Subject:
     mm: float | None = None
     neighbour_images: Callable[[], np.ndarray] | None = None
     scans: Mapping[int, Scan] = field(default_factory=dict)
+
+    @property
+    def scars(self) -> dict[int, np.ndarray]:
+        """(H, W) bool of each image with a scar, where the true tissues are known."""
+        found = {i: tissue(labels, self.tissue_names, SCAR) for i, labels in self.tissues.items()}
+        return {i: inside for i, inside in found.items() if inside.any()}
 
     @property
     def digest(self) -> str:
@@ -115,6 +124,7 @@ def of_sample(checkpoint: Checkpoint, source: DataSource, made: Sample) -> Subje
         sampling=made.sampling,
         tissues=made.tissues,
         tissue_names=made.tissue_names,
+        without_noise=made.without_noise,
         notes=made.notes,
         data_set="" if source.built_in else source.name,
         licence=source.licence,

@@ -22,7 +22,7 @@ from dafnet_core.data.frame import (
 from dafnet_core.data.prepare import default_label_table
 from dafnet_core.data.readers import ReadError, Scan, Slice
 from dafnet_core.data.samples import nearest_slices
-from dafnet_explorer import subjects, uploads
+from dafnet_explorer import bar, subjects, uploads
 from dafnet_explorer.subjects import Subject
 from dafnet_explorer.upload_area import Area
 from dafnet_explorer.uploads import Role, Upload
@@ -160,6 +160,7 @@ def _pick_slice(scan: Scan, name: str) -> int:
     shown = st.slider(
         f"Slice of {name}", 1, scan.slices, middle, key=key, help="The middle one by default", persist_state="session"
     )
+    bar.offer(f"Slice of {name}", key, range(1, scan.slices + 1))
     return shown - 1
 
 

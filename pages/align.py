@@ -5,7 +5,7 @@ import streamlit as st
 
 from dafnet_core.analysis.editing import realign
 from dafnet_core.drawing import DARK
-from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer import components, controls, glossary, provenance, results, sidebar
 from dafnet_explorer.figures.align import (
     breaking_points,
     candidates_sheet,
@@ -13,6 +13,7 @@ from dafnet_explorer.figures.align import (
     misregistered_sheet,
     range_figure,
     realigned_sheet,
+    true_warp_text,
     warp_animation,
     warp_rows,
     warp_table,
@@ -29,10 +30,11 @@ theme = sidebar.theme()
 dark = theme is DARK
 classes, colours = checkpoint.config.classes, checkpoint.colours
 palette = channel_colours(kinds, colours)
+points = checkpoint.config.control_points**2
 
 st.title("Align")
 st.markdown("Find out how well the model aligns one modality with the other, and how much misalignment it can correct.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 if not decomposition.pairs:
     sidebar.say_one_modality("there is nothing to align")
@@ -41,7 +43,7 @@ if not decomposition.aligned:
     st.info(sidebar.no_alignment(checkpoint))
     st.stop()
 st.markdown(
-    "A spatial transformer predicts offsets of **25 control points** from two anatomies; a thin-plate spline "
+    f"A spatial transformer predicts offsets of **{points} control points** from two anatomies; a thin-plate spline "
     "interpolates between them (Sec. III-B). The moving image is *sampled* at the positions of the grid. "
     "Drag the points: the warp updates at once, masks and the crosswise image on release. Ctrl+Z undoes, Ctrl+Shift+Z "
     "redoes."
@@ -102,11 +104,13 @@ def edit_warp() -> None:
     with st.container(key="sheet_warps"):
         st.table(shown, hide_index=True)  # renders faster than a dataframe while the user drags
     st.caption(
-        "*True* is the least-squares fit of a spline with 25 control points to the phantom's warp. Pink: folding "
-        "(Jacobian determinant at most 0), which is anatomically impossible."
+        f"*True* is the least-squares fit of a spline with {points} control points to the phantom's warp. Pink: "
+        "folding (Jacobian determinant at most 0), which is anatomically impossible."
         if "true" in warps
         else "Pink: folding (Jacobian determinant at most 0), which is anatomically impossible."
     )
+    if text := true_warp_text(rows):
+        st.caption(text)
     with st.container(horizontal=True):
         controls.download(
             "This table (CSV)", lambda: table_csv(rows, about), controls.file_name("align", subject, "csv", direction)

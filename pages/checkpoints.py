@@ -6,7 +6,7 @@ from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import CheckpointError
 from dafnet_core.config import sanitize
 from dafnet_core.drawing import DARK
-from dafnet_explorer import catalogue, controls, sidebar, state
+from dafnet_explorer import catalogue, controls, glossary, sidebar, state
 from dafnet_explorer.figures.checkpoints import log_figure
 from dafnet_explorer.figures.texts import COUNTER_EXAMPLE, DECODERS
 
@@ -30,8 +30,8 @@ if catalogue.has_factors(checkpoint):
 else:
     facts = {"Method": checkpoint.method.title, "Parameters": parameters}
 for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
-    column.metric(label, value)
-st.markdown(
+    column.metric(label, value, help=glossary.explain(str(value)))
+glossary.markdown(
     f"**{name}** was trained for {' and '.join(config.modalities)}, to segment {', '.join(config.classes[1:])}, on "
     f"{checkpoint.training.data}. Licence of these data: {checkpoint.training.data_licence}."
 )
@@ -45,6 +45,8 @@ shown, parts, configuration, curves, own = st.tabs(
 )
 with shown:
     text = card(checkpoint, f"{name}.safetensors")
+    if known := glossary.terms(text):
+        glossary.caption(f"Terms of the card: {', '.join(known)}.")
     with st.container(key="card"):
         st.markdown(text)
     controls.download("This card (Markdown)", text, f"{name.replace('/', '-')}.md")

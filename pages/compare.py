@@ -11,6 +11,7 @@ from dafnet_explorer import (
     catalogue,
     components,
     controls,
+    glossary,
     provenance,
     results,
     sidebar,
@@ -35,7 +36,7 @@ theme = sidebar.theme()
 
 st.title("Compare")
 st.markdown("Find out how two checkpoints differ, on the selected slice and on a whole data set.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, [checkpoint.config.modalities[m] for m in subject.modalities])
 sidebar.show_domain_notice(checkpoint, subject)
 picked = controls.pick_other(checkpoint, "against", needed=True, factors=False)
 if picked is None:
@@ -81,7 +82,7 @@ def swipe() -> None:
 
 if catalogue.has_factors(other):
     decomposition_b = results.decomposition_of(other, subject)
-    st.markdown(
+    glossary.markdown(
         f"Checkpoint A (**sidebar**) and B (**{name}**) on the same slice. Their channels have no common order: only "
         "channels that the segmentor uses for one class have that class's colour in both."
     )

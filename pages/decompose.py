@@ -3,8 +3,18 @@
 import streamlit as st
 from PIL import Image
 
+from dafnet_core.analysis.decompose import CHANNEL_IS_CLASS
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import content_section, controls, provenance, sidebar, uncertainty_section, whole_study
+from dafnet_explorer import (
+    content_section,
+    controls,
+    glossary,
+    provenance,
+    results,
+    sidebar,
+    uncertainty_section,
+    whole_study,
+)
 from dafnet_explorer.components.crosshair import crosshair
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
@@ -15,6 +25,14 @@ from dafnet_explorer.figures.decompose import (
     reconstruction_sheet,
     warp_sheet,
     z_figure,
+)
+from dafnet_explorer.figures.errors import WHY_NOT_ZERO, loss_text
+from dafnet_explorer.figures.findings import (
+    WHAT_SPECKS_ARE,
+    channels_text,
+    fused_mask_text,
+    fusion_text,
+    joined,
 )
 from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
@@ -38,22 +56,23 @@ st.markdown(
     "Find out what the model computes from one slice: anatomy channels, modality factors, warps, masks and "
     "reconstructions, with their errors."
 )
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 
 st.subheader("Anatomy factors s")
-st.markdown(
-    "Every pixel belongs to exactly one channel. Columns are channels, shared by all modalities. Coloured channels are "
-    "those that the segmentor maps to one class."
+glossary.markdown(
+    "Columns are channels, shared by all modalities; in an image's own anatomy, every pixel is in exactly one of them. "
+    f"Coloured channels are those of which the segmentor maps {CHANNEL_IS_CLASS:.0%} or more to one class."
 )
 show(
     "channels",
     channel_sheet(decomposition, kinds, classes, colours, theme),
     "Each modality's image and its anatomy channels, with the share of pixels that each holds",
 )
+st.caption(channels_text(decomposition, subject.truth, subject.tissues, len(classes)), help=WHAT_SPECKS_ARE)
 
 st.subheader("Modality factors z")
-st.markdown("The image's appearance: posterior mean and standard deviation of each dimension.")
+glossary.markdown("The image's appearance: posterior mean and standard deviation of each dimension.")
 st.plotly_chart(
     z_figure(decomposition, dark), key="z", config={"displayModeBar": False}, alt="Bars of z for each modality"
 )
@@ -63,7 +82,8 @@ if not decomposition.aligned:
     st.info(sidebar.no_alignment(checkpoint))
 elif decomposition.pairs:
     st.markdown(
-        "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with 25 control points. "
+        "A spatial transformer deforms one anatomy onto the other by a thin-plate spline with "
+        f"{checkpoint.config.control_points**2} control points. "
         "The grid shows where the moving image is sampled for each pixel of the fixed image. "
         "Fusion is the pixel-wise maximum."
     )
@@ -81,6 +101,7 @@ elif decomposition.pairs:
                     fusion_sheet(decomposition, i, kinds, classes, colours, theme),
                     f"Own, deformed and fused anatomy channels in the frame of {decomposition.names[i]}",
                 )
+                st.caption(fusion_text(decomposition, i))
 else:
     sidebar.say_one_modality("there is nothing to align or to fuse")
 
@@ -99,6 +120,8 @@ st.dataframe(
     hide_index=True,
     column_config={"mask": st.column_config.TextColumn(help="the anatomy that was segmented")},
 )
+if text := fused_mask_text(decomposition, subject.truth, len(classes)):
+    st.caption(text)
 if subject.native:
     st.markdown("**On your own pixels**")
     show(
@@ -115,12 +138,18 @@ st.markdown(
         if decomposition.aligned
         else "Crosswise ones would need an alignment. "
     )
-    + "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs."
+    + "L1 is the mean absolute error of intensities in [-1, 1], over the image and inside the organs. Red is what a "
+    "reconstruction loses."
 )
 show(
     "reconstructions",
-    reconstruction_sheet(decomposition, subject.truth, theme),
+    reconstruction_sheet(decomposition, subject.truth, subject.scars, theme),
     "Own and crosswise reconstructions and their absolute errors",
+)
+losses = results.losses_of(checkpoint, subject)
+st.caption(
+    joined([loss_text(decomposition.names[i], losses[i]) for i in decomposition.served]),
+    help=WHY_NOT_ZERO,
 )
 
 st.subheader("Inspect")
@@ -153,7 +182,7 @@ facts = provenance.about_subject(checkpoint, subject, classes=classes, versions=
 
 
 def all_pictures() -> bytes:
-    return png(download_sheet(decomposition, subject.truth, kinds, classes, mask_colours, theme), facts)
+    return png(download_sheet(decomposition, subject.truth, kinds, classes, mask_colours, subject.scars, theme), facts)
 
 
 def all_numbers() -> bytes:

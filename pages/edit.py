@@ -10,7 +10,7 @@ from dafnet_core.analysis.editing import Edit, edited, matching_channels
 from dafnet_core.analysis.painting import ERASE, Action, paint
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import png
-from dafnet_explorer import components, controls, provenance, results, sidebar
+from dafnet_explorer import components, controls, glossary, provenance, results, sidebar
 from dafnet_explorer.figures.downloads import npz, table_csv
 from dafnet_explorer.figures.edit import Edited, edit_rows, edit_sheet, legend
 from dafnet_explorer.figures.pixels import channel_colours
@@ -23,9 +23,9 @@ palette = channel_colours(kinds, colours)
 
 st.title("Edit")
 st.markdown("Find out how the image and its mask respond when you change the anatomy **s** by hand.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
-st.markdown(
+glossary.markdown(
     "Paint on the anatomy **s**, or let the selected channel grow, shrink or move: each pixel stays in exactly one "
     "channel, and what an organ leaves goes to its nearest neighbour. The decoder reconstructs an image from the "
     "edited anatomy, and the segmentor a mask. If content and style are disentangled, the image changes where you "

@@ -4,15 +4,17 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, catalogue, controls, provenance, sidebar, state
+from dafnet_explorer import background_evaluation, catalogue, controls, glossary, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.independence import (
     COLUMN_LABELS,
+    WHY_NULL_IS_NOT_0,
     curve_figure,
     dependence_csv_rows,
     dependence_figure,
     dependence_rows,
+    unseen_text,
     with_nulls,
 )
 from dafnet_explorer.figures.texts import cell
@@ -23,8 +25,8 @@ st.title("Independence")
 st.markdown(
     "Find out whether **s** and **z** are statistically dependent, and how much of the estimate is bias. "
     "If content and style are disentangled, **s** and **z** carry no information about each other. The paper measures "
-    "this by *distance correlation*: 0 for independent factors, 1 if each determines the other. Estimated from few "
-    "images it is **far from 0 for independent factors too**, so it is shown with its null distribution."
+    "this by *distance correlation*: 0 for independent factors, 1 if their distances are proportional. Estimated from "
+    "few images it is **far from 0 for independent factors too**, so it is shown with its null distribution."
 )
 sidebar.stop_without_factors(checkpoint)
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
@@ -55,12 +57,14 @@ if known:
     st.caption(
         "Grey: null distribution from permuting the subjects of one factor. It removes dependence between subjects; "
         "dependence on modality or slice position alone remains. Line: observed value. Shaded: 95 % jackknife interval "
-        "over subjects."
+        "over subjects.",
+        help=WHY_NULL_IS_NOT_0,
     )
+columns = {key: st.column_config.TextColumn(label, help=why) for key, (label, why) in COLUMN_LABELS.items()}
 for title, _, evaluation, result in parts:
     if result is None:
         continue
-    st.subheader(title)
+    st.subheader(title, help=glossary.explain(title))
     if evaluation is None:
         st.caption(
             f"{'Until then, from' if request else 'From'} the checkpoint's card: {result.n_subjects} subjects of "
@@ -75,14 +79,17 @@ for title, _, evaluation, result in parts:
             f"{d.n or 'n/a'} images of {d.n_subjects or 'n/a'} subjects."
         )
     else:
-        st.dataframe(dependence_rows(d), hide_index=True, column_config=COLUMN_LABELS)
+        st.dataframe(dependence_rows(d), hide_index=True, column_config=columns)
+    if text := unseen_text(result):
+        st.markdown(text)
 
 st.subheader("Interpretation")
 st.markdown(
     "A small p indicates dependence beyond what the number of subjects explains; a large p is no evidence of "
     "independence. Pooling modalities makes s and z dependent if both differ between modalities, so compare the rows "
-    "of single modalities before calling a model entangled. An empty z is independent of everything: compare with the "
-    "rows of the image, and with the accuracy on the page Probe."
+    "of single modalities before calling a model entangled. The other way round, a model whose s gives the modality "
+    "away may have a large p, because permuted subjects keep their modality. An empty z is independent of everything: "
+    "compare with the rows of the image, and with the accuracy on the page Probe."
 )
 curves = [
     (title, background_evaluation.dependence_by_subjects(model, request, statistics))

@@ -10,6 +10,7 @@ from dafnet_explorer import (
     background_evaluation,
     components,
     controls,
+    glossary,
     mixing,
     next_steps,
     sidebar,
@@ -17,7 +18,14 @@ from dafnet_explorer import (
     style_section,
 )
 from dafnet_explorer.figures.downloads import table_csv
-from dafnet_explorer.figures.mix import hover_text, mixture_inspection, mixture_rows, mixture_sheet, row_names
+from dafnet_explorer.figures.mix import (
+    hover_text,
+    mixture_inspection,
+    mixture_rows,
+    mixture_sheet,
+    mixture_text,
+    row_names,
+)
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.texts import cell
 
@@ -34,7 +42,9 @@ st.markdown(
     "the one and the appearance of the other. "
     "Rows are anatomies, columns are modality factors, cells are **g(s, z)**. Each image is re-encoded and scored "
     "twice: *kept* is the Dice of its mask with that of the row's anatomy, the percentage is the probe's probability "
-    "of the column's modality. If content and style are disentangled, both are high in every cell."
+    "of the column's modality. If content and style are disentangled, the z of another image keeps about as much as "
+    "the z of the same image does, and reaches its modality. A random z need not be of any modality, so its "
+    "percentage may be low."
 )
 sidebar.stop_without_factors(checkpoint)
 several = background_evaluation.has_data(checkpoint)
@@ -50,7 +60,7 @@ def images_of(model: Checkpoint) -> mixing.Mixable | None:
 
 
 if own:
-    st.caption(subject.title)
+    glossary.subject_caption(subject.title, [checkpoint.config.modalities[m] for m in subject.modalities])
     sidebar.show_domain_notice(checkpoint, subject)
     if len(subject.images) < 2:
         sidebar.say_one_modality("there is nothing to mix")
@@ -173,7 +183,7 @@ for n, (title, model, images) in enumerate(shown):
         theme,
     )
     if len(shown) > 1:
-        st.subheader(f"{sidebar.short_title(model)} ({title})")
+        st.subheader(f"{sidebar.short_title(model)} ({title})", help=glossary.explain(sidebar.short_title(model)))
     alt = "Images of every selected anatomy with every selected modality factor, with scores"
     if n:
         with st.container(key="sheet_beside"):
@@ -181,9 +191,11 @@ for n, (title, model, images) in enumerate(shown):
     else:
         cell = st.session_state.get("mix-row", 0), st.session_state.get("mix-column", 0)
         components.tiles(picture, alt, (cell[0] + 1, cell[1] + 1), key="cell", on_change=select_cell)
-    dice, reached_share, agreement = mixed.means
-    reached_text = f"modality reached {reached_share:.3f}, " if images.probed else ""
-    st.caption(f"Mean over cells: kept {dice:.3f}, {reached_text}channels unchanged {agreement:.3f}.")
+    st.caption(
+        mixture_text(mixed, (rows, columns), (rows_of_s, columns_of_z)),
+        help="Why do images with their own z not keep everything? Decoding loses some of an image, and encoding again "
+        "is not exact: compare the z of other images with that.",
+    )
     about = images.about(seed=seed)
     with st.container(horizontal=True):
         controls.download(

@@ -9,6 +9,7 @@ from dafnet_explorer import (
     catalogue,
     components,
     controls,
+    glossary,
     provenance,
     sidebar,
     slice_browser,
@@ -44,12 +45,12 @@ dark = sidebar.theme() is DARK
 names = checkpoint.config.modalities
 
 st.title("Probe")
-st.markdown(
+glossary.markdown(
     "Find out whether a linear classifier can predict the modality from **z**, and whether **s** reveals it where "
     "it should not. "
-    "If **z** encodes appearance, logistic regression predicts the *modality* from it. If **s** encodes structure "
-    "only, the same classifier is no more accurate on s than on true masks. Cross-validation is by subject: no "
-    "classifier is tested on subjects that it was trained on."
+    f"If **z** encodes appearance, logistic regression predicts the *modality* ({' or '.join(names)}) from it. If "
+    "**s** encodes structure only, the same classifier is hardly more accurate on s than on true masks. "
+    "Cross-validation is by subject: no classifier is tested on subjects that it was trained on."
 )
 if catalogue.has_content(checkpoint):
     st.info(
@@ -115,7 +116,7 @@ st.markdown(
 if result.leakage is not None:
     st.dataframe(leakage_rows(result.leakage), hide_index=True)
     if (cnn := result.leakage.cnn) and cnn.excess_nats is not None:
-        st.markdown(cnn_text(cnn, len(names)))
+        glossary.markdown(cnn_text(cnn, len(names)))
     else:
         st.caption(f"No CNN read s: {result.why.get('leakage.cnn', EARLIER)}.")
 else:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dafnet_explorer import controls, provenance, results, sidebar
+from dafnet_explorer import controls, glossary, provenance, results, sidebar
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.quiz import quiz_answer_sheet, quiz_rows, quiz_sheet
@@ -10,21 +10,22 @@ from dafnet_explorer.figures.texts import DECODERS
 
 NAMES = {"z": "one dimension of z", "anatomy": "the anatomy s", "warp": "the warp", "decoder": "the decoder"}
 HINTS = {
-    "z": "Same structures, same positions, different appearance.",
+    "z": "The anatomy is the same, the appearance is different.",
     "anatomy": "A structure was removed and filled from its surroundings.",
     "warp": "All structures are present, but displaced.",
     "decoder": "The same image, reconstructed by another model.",
 }
-checkpoint, subject, _, kinds = sidebar.current()
+checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
 
 st.title("Quiz")
 st.markdown("Find out whether you can see which factor of an image was changed.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "*Before* is an image reconstructed from its own **s** and **z**. *After*, **one** factor was changed. Which? "
-    "If content and style are disentangled, it is visible."
+    "If content and style are disentangled, a change of **z** moves no structure, and a change of **s** or of the warp "
+    "leaves every tissue as bright as it was."
 )
 with st.container(horizontal=True):
     seed = st.number_input(

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dafnet_explorer import background_evaluation, controls, provenance, results, sidebar, state
+from dafnet_explorer import background_evaluation, controls, glossary, provenance, sidebar, state, traversals
 from dafnet_explorer.report.archive import report
 from dafnet_explorer.report.page import CONTENTS
 
@@ -15,7 +15,7 @@ st.title("Report")
 st.markdown(
     "Get all pictures, arrays and numbers of the selected slice in one file, with the settings that reproduce them."
 )
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The ZIP holds an HTML page that opens in any browser without this app or a network, with pictures, numbers, "
@@ -67,7 +67,7 @@ if not (own or subject.uploaded):
     )
 metrics = {request.command: replace(evaluations[request].result, data=request.name)} if request else None
 traversals = {
-    name: results.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
+    name: traversals.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
     for i, name in enumerate(names)
     if name in traversed
 }

@@ -1,53 +1,88 @@
-"""Start: decomposition into content and style, and reconstruction, of the selected subject."""
+"""Start: what the app is, at once; then the slider between two styles, the model and the factors of the subject."""
 
 import streamlit as st
 
-from dafnet_explorer import controls, next_steps, sidebar
-from dafnet_explorer.figures.pixels import channel_colours
-from dafnet_explorer.figures.start import start_sheet
+from dafnet_explorer import glossary, loading
+
+st.title("DAFNet Explorer")
+st.markdown(
+    "Find out in this app how a neural network, DAFNet, separates **what** an MR image shows, its *anatomy* **s**, "
+    "from **how it looks**, its *modality factor* **z**, and whether it really does."
+)
+notice = st.container()
+left, middle, right = st.columns([4, 4, 3], gap="medium")
+with left, st.container(key="held-slider"):
+    st.html('<div class="space slider"></div>')
+    slider = st.empty()
+with middle, st.container(key="held-model"):
+    st.html('<div class="space model"></div>')
+    model = st.empty()
+with right:
+    st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
+    st.page_link("pages/decompose.py", label="**Decompose this slice →**")
+    glossary.markdown(
+        "Two MR images of one subject **show the same things** but **look different**. DAFNet encodes where things "
+        "are in **s**, as channels, one at each pixel, and how they look in **z**, a few numbers.\n\n"
+        "Move the slider: one anatomy is decoded with the style of one image, of the other, and of all between.\n\n"
+        "Click a block of the model: the tour explains it."
+    )
+with st.container(key="held-sheet"):
+    st.html('<div class="space sheet"></div>')
+    sheet = st.empty()
+caption = st.empty()
+loading.load()  # after the first paint
+
+from dafnet_explorer import components, controls, next_steps, sidebar, traversals  # noqa: E402
+from dafnet_explorer.figures.pixels import channel_colours  # noqa: E402
+from dafnet_explorer.figures.start import between_labels, model_blocks, start_sheet  # noqa: E402
+
+FRAMES = 21  # of the slider
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
-st.title("What an image shows, and how it looks")
-st.markdown(
-    "Find out, on one slice, how DAFNet separates what an image shows from how it looks. "
-    "Two MR images of one subject **show the same things** but **look different**. "
-    "DAFNet decomposes each image into an *anatomy* **s** (where things are, as one-hot channels) and a "
-    "*modality factor* **z** (how they look, a few numbers), and reconstructs the image from both. "
-    "Decode an anatomy with the other image's **z**, and its modality changes while structures stay in place."
-)
-sidebar.show_domain_notice(checkpoint, subject)
-st.caption(subject.title)
-colours = channel_colours(kinds, checkpoint.colours)
-with st.container(key="sheet_start"):
+with notice:
+    sidebar.show_domain_notice(checkpoint, subject)
+with slider.container():
+    if decomposition.pairs:
+        a, b = decomposition.names[:2]
+        components.scrub(
+            traversals.between(checkpoint, decomposition.s[0], *decomposition.z_mean[:2], FRAMES),
+            between_labels(a, b, FRAMES),
+            0,
+            title=f"The anatomy of {a}, decoded with z from that of {a} to that of {b}",
+            owner=f"{checkpoint.digest} {subject.digest}",
+            key="between",
+        )
+    else:
+        st.info("One modality is given: the slider goes from the z of one to that of another.")
+with model.container():
+    station = components.model_diagram(
+        model_blocks(decomposition, checkpoint.config.classes), aligned=decomposition.aligned, key="model"
+    )
+if station:
+    st.switch_page("pages/tour.py", query_params={"station": str(station)})
+with sheet.container(), st.container(key="sheet_start"):
     controls.image(
-        start_sheet(decomposition, colours, sidebar.theme()),
+        start_sheet(decomposition, channel_colours(kinds, checkpoint.colours), sidebar.theme()),
         (
-            "For each modality: the image, its anatomy, its modality factor, the reconstruction, and the same anatomy "
-            "with the other modality's factor"
+            "For each modality: the image, its anatomy, its modality factor, the reconstruction and its error, and the "
+            "same anatomy with the other modality's factor"
         ),
     )
-st.caption(
-    "Anatomy: each colour is one channel; channels that the segmentor uses for one class have that class's colour. "
-    "z: bars are posterior means from -3 to 3, whiskers one standard deviation."
+with caption:
+    glossary.caption(
+        f"{subject.title}. Modalities: {' and '.join(decomposition.names)}. Anatomy: each colour is one channel; "
+        "channels that the segmentor uses for one class have that class's colour. z: bars are posterior means from "
+        "-3 to 3, whiskers one standard deviation."
+    )
+st.subheader("Why decompose images?")
+st.markdown(
+    "- Anatomies of all modalities share **one representation**, so one can be **aligned** to the other and **fused** "
+    "with it, and a single network segments both.\n"
+    "- Reconstruction needs **no annotation**: unlabelled modalities are trained too.\n"
+    "- The factors are explicit: each can be inspected and tested."
 )
-left, right = st.columns(2)
-with left:
-    st.subheader("Why decompose images?")
-    st.markdown(
-        "- Anatomies of all modalities share **one representation**, so one can be **aligned** to the other and "
-        "**fused** with it, and a single network segments both.\n"
-        "- Reconstruction needs **no annotation**: unlabelled modalities are trained too.\n"
-        "- The factors are explicit: each can be inspected and tested."
-    )
-with right:
-    st.subheader("Next steps")
-    st.page_link("pages/tour.py", label="**New to this? Tour in eleven stations →**")
-    st.page_link(
-        "pages/decompose.py",
-        label="**Decompose this slice →**",
-    )
-    st.markdown(
-        "All its channels, the warp, fused anatomies, masks and errors, with their numbers.\n\n"
-        "Or select another subject or slice in the sidebar. `python train.py --help` shows how to train a model."
-    )
-    next_steps.offer_own_data()
+st.markdown(
+    "Select another subject or slice in the sidebar, or add your own. `python train.py --help` shows how to train a "
+    "model."
+)
+next_steps.offer_own_data()

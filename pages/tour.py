@@ -1,22 +1,29 @@
 """Tour: eleven short stations, from an image to its factors, each with one equation and its result on the slice."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import streamlit as st
 from PIL import Image
 
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import controls, counter_example, results, sidebar
+from dafnet_explorer import controls, counter_example, glossary, results, sidebar, traversals
 from dafnet_explorer.figures.decompose import channel_sheet, fusion_sheet, warp_sheet
+from dafnet_explorer.figures.errors import WHY_NOT_ZERO, loss_text
+from dafnet_explorer.figures.findings import (
+    WHAT_SPECKS_ARE,
+    channels_text,
+    fused_mask_text,
+    fusion_text,
+    joined,
+    registration_text,
+)
 from dafnet_explorer.figures.halftone import KINDS
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.probe import probe_figure
-from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, registration_text, swap_sheet, z_sheet
+from dafnet_explorer.figures.tour import distance_sheet, pair_sheet, parts_sheet, swap_sheet, z_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
+from dafnet_explorer.stations import Station, decoder_text, gathered
 
 checkpoint, subject, decomposition, kinds = sidebar.current()
 theme = sidebar.theme()
@@ -29,55 +36,27 @@ built_in = not (subject.uploaded or subject.data_set)
 card_result = next(iter(checkpoint.metrics.values()), None)
 
 
-@dataclass(frozen=True)
-class Station:
-    """One stop of the tour.
-
-    Attributes:
-        title: short.
-        section: of the paper.
-        text: two or three sentences for beginners.
-        equation: LaTeX.
-        picture: result of the equation on the selected slice.
-        look: what to look for in it.
-        deeper: pages that show more.
-        note: where this app or the published code differs from the printed equation.
-        two: whether it needs two modalities.
-    """
-
-    title: str
-    section: str
-    text: str
-    equation: str
-    picture: Callable[[], Image.Image]
-    look: str
-    deeper: tuple[str, ...]
-    note: str = ""
-    two: bool = False
-
-
-def decoder() -> tuple[str, str, str]:
-    """Sentence, equation and note of the checkpoint's decoder."""
-    if config.decoder == "film":
-        return (
-            "Here, in FiLM, **z** scales and shifts whole feature maps F, by one number each.",
-            r"\mathrm{FiLM}(F \mid \gamma, \beta) = F \odot \gamma + \beta",
-            "",
-        )
-    return (
-        "Here, in SPADE, **z** is the input, and **s** scales and shifts each position of the feature maps F.",
-        r"\mathrm{SPADE}(F \mid \Gamma, \mathrm{B}) = \Gamma \odot \frac{F - \mu}{\sigma} + \mathrm{B}",
-        " As in the published code, the factor is 1 + Γ, which starts as the identity.",
-    )
-
-
-def gathered(*lines: str) -> str:
-    return r"\begin{gathered}" + r" \\[4pt] ".join(lines) + r"\end{gathered}"
-
-
 def traversed() -> Image.Image:
-    moved = results.traversal(checkpoint, decomposition.s[0], decomposition.z_mean[0], 5)
+    moved = traversals.traversal(checkpoint, decomposition.s[0], decomposition.z_mean[0], 5)
     return traverse_sheet(moved, kl[0], probe_accuracies(checkpoint.metrics), "effect", theme)
+
+
+def lost() -> str:
+    """What the reconstruction of each image loses."""
+    losses = results.losses_of(checkpoint, subject)
+    return joined([loss_text(name, loss) for name, loss in zip(decomposition.names, losses, strict=True)])
+
+
+def lost_when_swapped() -> str:
+    """What each swapped image loses of the other image, where the true warp between them is known."""
+    names, losses = decomposition.names, results.swap_losses_of(checkpoint, subject)
+    texts = [
+        loss_text(f"s of {names[i]}, z of {names[j]}", found[1])
+        for (i, j), found in zip(decomposition.pairs, losses, strict=True)
+        if found
+    ]
+    unknown = "How these images should look is not known: there is no true warp between them to compare by."
+    return joined(texts) or unknown
 
 
 def distances() -> Image.Image:
@@ -103,13 +82,14 @@ def cheating() -> Image.Image:
     return counter_example.picture(checkpoint, subject, names.index(name), KINDS.index(kind), theme)
 
 
-style_sentence, modulation, plus_one = decoder()
+style_sentence, modulation, plus_one = decoder_text(config.decoder)
 STATIONS = (
     Station(
         "Two images of one subject",
         "Sec. I, III-A",
-        "These are images of the same slice of the same body in two *modalities*. They show the same structures, but "
-        "**look different**, and the structures may be **at other positions**, since organs move between two images. "
+        "These are images of the same slice of the same body in two *modalities*. They **look different**: what is "
+        "clear in one may be hidden in the other. Structures may be **at other positions**, since organs move between "
+        "two images. "
         "Masks are drawn by hand, so few images have one.",
         r"x_i \in X_i \subset \mathbb{R}^{H \times W}, \qquad i \in \{M_1, \dots, M_n\}",
         lambda: pair_sheet(decomposition, subject.truth, len(classes), mask_colours, theme),
@@ -120,25 +100,28 @@ STATIONS = (
     Station(
         "Where things are: the anatomy s",
         "Sec. III-A",
-        f"A network assigns every pixel to exactly one of {config.channels} channels. Channels are binary, so they "
-        "cannot store brightness. Each modality has its own first half of the network (φ) and shares the second (ρ), "
-        "so the same structure is in the same channel.",
+        f"A network assigns every pixel to exactly one of {config.channels} channels. One pixel of **s** cannot store "
+        "how bright it is; a *pattern* of pixels can, as the last station shows. Each modality has its own first half "
+        "of the network (φ) and shares the second (ρ), so that the same structure can be in the same channel.",
         gathered(
             r"s_i = f_{anatomy}(x_i \mid \phi_i, \rho) \in \{0, 1\}^{H \times W \times C}",
             r"\textstyle\sum_{c=1}^{C} s_i^{h,w,c} = 1 \quad \forall\, h, w",
         ),
         lambda: channel_sheet(decomposition, kinds, classes, colours, theme),
-        "The same organ is in the same column for all modalities; unused channels are empty.",
+        "Is the same organ in the same column for all modalities? Are there channels that no pixel needs, or channels "
+        "of scattered dots?",
         ("edit", "decompose"),
         "Binary values have no gradient: the most probable channel is 1, and training uses the straight-through "
         "gradient of the probabilities.",
+        found=lambda: channels_text(decomposition, subject.truth, subject.tissues, len(classes)),
+        asked=WHAT_SPECKS_ARE,
     ),
     Station(
         "How it looks: the modality factor z",
         "Sec. III-A",
-        f"**z** encodes what **s** leaves out, in {config.z_dim} numbers for the whole image. The encoder predicts a "
-        "mean and a standard deviation of each. All are regularised towards a standard normal distribution, so each "
-        "carries only the information that it must.",
+        f"**z** is to encode what **s** leaves out, in {config.z_dim} numbers for the whole image. The encoder "
+        "predicts a mean and a standard deviation of each. All are regularised towards a standard normal "
+        "distribution, so all information that they carry costs something.",
         gathered(
             r"z_i \sim q(z_i \mid x_i, s_i), \qquad p(z_i) = \mathcal{N}(\mathbf{0}, \mathbf{I})",
             r"L_{KL} = \mathrm{KL}\big(q(z_i \mid x_i, s_i) \,\|\, p(z_i)\big)",
@@ -155,10 +138,13 @@ STATIONS = (
         "A decoder g renders the anatomy in the style **z**, and the result is compared with the image. "
         f"{style_sentence} This needs no annotation, so images without masks train the model too.",
         gathered(r"y_i = g(s_i, z_i), \qquad L_{rec} = \lVert x_i - g(s_i, z_i) \rVert_1", modulation),
-        lambda: parts_sheet(decomposition, colours, theme),
-        "Outlines and grey levels are reconstructed; what neither factor encodes, such as noise, is in the error.",
+        lambda: parts_sheet(decomposition, subject.scars, colours, theme),
+        "Red in the last picture is what reconstruction loses: noise and texture, which neither factor is to encode, "
+        "and sometimes a structure.",
         ("decompose", "compare"),
         f"Here L_rec is the mean over pixels, of intensities in [-1, 1].{plus_one}",
+        found=lost,
+        asked=WHY_NOT_ZERO,
     ),
     Station(
         "Swap the modality factor",
@@ -171,11 +157,14 @@ STATIONS = (
             r"L_{rec}^z = \lVert z - f_{modality}(y, f_{anatomy}(y)) \rVert_1, \quad z \sim \mathcal{N}(\mathbf{0}, "
             r"\mathbf{I})",
         ),
-        lambda: swap_sheet(decomposition, theme),
-        "The third picture has the outlines of the first and the greys of the last.",
+        lambda: swap_sheet(decomposition, results.swap_losses_of(checkpoint, subject), theme),
+        "Does the third picture have the outlines of the first and the greys of the fourth? If the true warp is known, "
+        "the last picture shows in red where it differs from the other image in this frame.",
         ("mix",),
         "Training swaps with an aligned anatomy, so there is a real image to compare with: "
         r"$g(s_j^{deformed}, z_i)$ with $x_i$ (Sec. III-D).",
+        found=lost_when_swapped,
+        asked=WHY_NOT_ZERO,
         two=True,
     ),
     Station(
@@ -189,10 +178,10 @@ STATIONS = (
             r"T(p) = a + Bp + \sum_k w_k\, U(\lVert p - c_k \rVert), \quad U(r) = r^2 \log r",
         ),
         lambda: warp_sheet(decomposition, colours, theme),
-        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one."
-        + registration_text(decomposition, subject.truth, subject.sampling),
+        "The grid shows where the moving anatomy is sampled; deformed, it should match the fixed one.",
         ("align", "decompose"),
         r"The paper describes this in words. $c_k$ are the control points; their offsets determine $a$, $B$, $w_k$.",
+        found=lambda: registration_text(decomposition, subject.truth, subject.sampling),
         two=True,
     ),
     Station(
@@ -202,8 +191,9 @@ STATIONS = (
         "modality shows, and works for any number of modalities. It also keeps the errors of each.",
         r"s_i^{fused} = \max(s_i, s_j^{deformed})",
         lambda: fusion_sheet(decomposition, last, kinds, classes, colours, theme),
-        "Each channel in the bottom row is the union of those above; where they differ it is larger than both.",
+        "Each channel in the bottom row is the union of those above. Where do they differ?",
         ("align", "decompose"),
+        found=lambda: fusion_text(decomposition, last),
         two=True,
     ),
     Station(
@@ -223,6 +213,7 @@ STATIONS = (
         + (" Compare with *hard* in the sidebar, where one modality alone is ambiguous." if built_in else ""),
         ("decompose", "compare"),
         "Here Dice is the mean over the organs in the ground truth.",
+        found=lambda: fused_mask_text(decomposition, subject.truth, len(classes)),
     ),
     Station(
         "Traverse z",
@@ -235,8 +226,8 @@ STATIONS = (
             r"\rho^{h,w} = \mathrm{corr}_t\big(t, y^{h,w}(t)\big), \qquad \Delta_{image} = y(3) - y(-3)",
         ),
         traversed,
-        "In the paper one dimension changes the whole image and encodes the modality; is it one here? Brightness may "
-        "change, positions must not.",
+        "In the paper one dimension changes the whole image and encodes the modality; is it one here? If content and "
+        "style are disentangled, brightness changes and positions stay: *Traverse* measures how far they do.",
         ("traverse",),
         "The paper describes this in words and a figure; rows are sorted by effect.",
     ),
@@ -244,8 +235,8 @@ STATIONS = (
         "Are s and z independent?",
         "Sec. V-H.1, V-H.3",
         "If s and z are independent, images that are similar in one need not be similar in the other. "
-        "*Distance correlation* compares the two distance matrices: 0 for independent factors, 1 for factors that "
-        "determine each other. From few images it is **far from 0 for independent factors too**, so compare it with "
+        "*Distance correlation* compares the two distance matrices: 0 for independent factors, 1 if the distances "
+        "are proportional. From few images it is **far from 0 for independent factors too**, so compare it with "
         "its value after permuting the subjects of one matrix.",
         gathered(
             r"dCor(s, z) = \frac{dCov(s, z)}{\sqrt{dVar(s)\, dVar(z)}}",
@@ -253,7 +244,8 @@ STATIONS = (
         ),
         distances,
         "Is dCor above that of permuted subjects? If not, these images show no dependence between subjects, which "
-        "does not prove independence.",
+        "does not prove independence: a permutation of subjects keeps every image's modality, so what **s** tells "
+        "about the modality does not show here. *Probe* shows it.",
         ("probe", "independence", "truth", "quiz"),
         r"$d$ are doubly centred distances: minus the row and column means, plus the grand mean. Shown uncentred, for "
         + ("every sample at this slice" if built_in else "the middle slices of the first subjects of the data set")
@@ -272,7 +264,7 @@ STATIONS = (
             r"\lVert x - g(s', z) \rVert_1 \overset{?}{=} \lVert x - g(s, z) \rVert_1",
         ),
         cheating,
-        "Dots inside one tissue: what are they for? Shuffle them, and compare the decoded images and their errors.",
+        "Are there dots inside one tissue? Shuffle them, and compare the decoded images and their errors.",
         ("edit", "probe", "checkpoints"),
         "Such codes were found in the images of CycleGAN (Chu, Zhmoginov and Sandler 2017). π is a permutation of the "
         "pixels of a cell; errors are means over the whole image.",
@@ -311,13 +303,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.page_link("pages/start.py", label="Skip the tour")
 station = STATIONS[n - 1]
 st.header(f"{n}. {station.title}")
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 left, right = st.columns(2)
 with left:
-    st.markdown(station.text)
+    glossary.markdown(station.text)
 with right:
     st.latex(station.equation)
-    st.caption(f"{station.section}. {station.note}")
+    glossary.caption(f"{station.section}. {station.note}")
 
 needs_samples = station.picture is distances  # needs more than this slice
 cheats = station.picture is cheating
@@ -340,8 +333,11 @@ else:
 if picture:
     with st.container(key=f"sheet_tour{n}"):
         controls.image(picture, f"{station.title}: what the equation gives on the selected slice")
-    st.caption(f"{subject.title}. {counter_example.legend(checkpoint)}" if cheats else subject.title)
-    st.markdown(f"**What to look for.** {station.look}")
+    if cheats:
+        st.caption(counter_example.legend(checkpoint))
+    glossary.markdown(f"**What to look for.** {station.look}")
+    if found := station.found():
+        glossary.markdown(f"**On this slice.** {found}", help=station.asked)
     if cheats:
         i = decomposition.names.index(st.session_state["halftone-of"])
         st.markdown(f"**Verdict.** {counter_example.verdict(checkpoint, subject, i)}")

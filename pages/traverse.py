@@ -9,7 +9,7 @@ from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, steps_betw
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import components, controls, provenance, results, sidebar, style_section
+from dafnet_explorer import components, controls, glossary, provenance, results, sidebar, style_section, traversals
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.traverse import (
@@ -33,14 +33,15 @@ from dafnet_explorer.figures.traverse import (
 VALUES = steps_between(count=25)  # of the animation along one direction; those of 5, 7 and 9 steps are among them
 
 theme = sidebar.theme()
-style_section.traverse_instead(*sidebar.current_subject(), theme)
-checkpoint, subject, decomposition, _ = sidebar.current()
+checkpoint, subject = sidebar.current_subject()
+style_section.traverse_instead(checkpoint, subject, theme)
+decomposition, _ = sidebar.decomposed(checkpoint, subject)
 dark = theme is DARK
 
 
 st.title("Traverse")
 st.markdown("Find out what each dimension of the modality factor **z** changes in an image.")
-st.caption(subject.title)
+glossary.subject_caption(subject.title, decomposition.names)
 sidebar.show_domain_notice(checkpoint, subject)
 st.markdown(
     "The anatomy **s** is fixed, and one dimension of **z** at a time varies from -3 to 3, three standard deviations "
@@ -92,9 +93,9 @@ try:
 except ValueError as error:
     st.info(f"No directions of samples: {error}.")
 regions = regions_of(subject, decomposition, i, checkpoint.config.classes)
-moved = results.traversal(checkpoint, s, z_own, steps)
+moved = traversals.traversal(checkpoint, s, z_own, steps)
 found = rows[len(z_own) :]
-along = results.traversal(checkpoint, s, z_own, steps, found) if found else None
+along = traversals.traversal(checkpoint, s, z_own, steps, found) if found else None
 effects = effect_names(moved, regions) + (effect_names(along, regions) if along else [])
 kl, accuracies = kl_per_dimension(decomposition)[i], probe_accuracies(checkpoint.metrics)
 order = traverse_order(moved, kl, accuracies, sort)
@@ -135,10 +136,10 @@ second = controls.pick_other(checkpoint, "beside", needed=False)
 sheets = [traverse_sheet(moved, kl, accuracies, sort, theme, effects[: len(z_own)])]
 titles = [(f"{sidebar.short_title(checkpoint)} (checkpoint A)", checkpoint.digest)]
 if second:
-    st.subheader(titles[0][0])
+    st.subheader(titles[0][0], help=glossary.explain(titles[0][0]))
 alt = f"Rows of images of {modality}, one row per dimension of z, with correlation and difference maps"
 components.tiles(sheets[0], alt, marked(order), key="tile", on_change=lambda r, c: select(order[r], c))
-st.caption(
+glossary.caption(
     "Click a tile to inspect it. Probe: accuracy of the modality classified from this dimension alone, on held-out "
     "subjects (also on the card). Effect: mean absolute change from the first to the last step. KL in nats, of this "
     "image."
@@ -146,13 +147,13 @@ st.caption(
 positions = [(st.empty(), checkpoint, decomposition, moved)]  # filled last, since encoding takes a while
 if second:
     beside = results.decomposition_of(second[1], subject)
-    other = results.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
+    other = traversals.traversal(second[1], beside.s[i], beside.z_mean[i], steps)
     regions_beside = regions_of(subject, beside, i, second[1].config.classes)
     accuracies_beside = probe_accuracies(second[1].metrics)
     shown = effect_names(other, regions_beside)
     sheets.append(traverse_sheet(other, kl_per_dimension(beside)[i], accuracies_beside, sort, theme, shown))
     titles.append((f"{sidebar.short_title(second[1])} ({second[0]})", second[1].digest))
-    st.subheader(titles[1][0])
+    st.subheader(titles[1][0], help=glossary.explain(titles[1][0]))
     with st.container(key="sheet_beside"):
         controls.image(sheets[1], alt)
     positions.append((st.empty(), second[1], beside, other))
@@ -208,7 +209,7 @@ def inspect_tile() -> None:
         )
         title, at = rows[d].name, chosen_value()
         st.markdown(f"**{title}: {effects[d]}**")
-        frames = results.frames(checkpoint, s, z_own, rows[d], len(VALUES))
+        frames = traversals.frames(checkpoint, s, z_own, rows[d], len(VALUES))
         labels = [f"{title} = {value:+.2f}" for value in VALUES]
         components.scrub(
             frames,
@@ -267,7 +268,7 @@ def set_z() -> None:
                 help=f"Added to z along this direction ({direction.about})",
             )
     with picture:
-        made = results.rendered(checkpoint, s, z)
+        made = traversals.rendered(checkpoint, s, z)
         tiles = [
             Tile(grey(decomposition.images[i]), "image x"),
             Tile(grey(decomposition.own[i]), "g(s, own z)"),
@@ -323,7 +324,7 @@ def show_combinations() -> None:
 inspect_tile()
 set_z()
 show_combinations()
-shares = [results.kept_channels(model, parts, i, traversed) for _, model, parts, traversed in positions]
+shares = [traversals.kept_channels(model, parts, i, traversed) for _, model, parts, traversed in positions]
 for (place, *_), (own_share, kept) in zip(positions, shares, strict=True):
     place.markdown(kept_sentence(own_share, kept))
 table = effect_rows(moved, rows[:n_z], regions, shares[0][1]) + (

@@ -149,8 +149,8 @@ columns[1].metric(
 )
 columns[2].metric("Informativeness", f"{scores.mean_informativeness:.2f}", help="mean score of all of z")
 st.caption(
-    "As in Eastwood and Williams (2018), but the importance of a dimension is its score alone. z should predict only "
-    "the phantom's style properties, so its informativeness over all of them is never 1."
+    "As in Eastwood and Williams (2018), but the importance of a dimension is its score alone. In a clean model "
+    "z predicts only properties of style, so its mean score over all properties is below 1."
 )
 
 show_anatomy(evaluation.result)

@@ -46,6 +46,14 @@ PAGES = {
     "report": "Report (ZIP)",
 }
 
+GROUPS = {  # of the navigation
+    "Learn": ("Start", "Tour", "Quiz"),
+    "Look": ("Decompose", "Traverse", "Align"),
+    "Edit": ("Edit", "Mix"),
+    "Measure": ("Probe", "Independence", "Truth", "Benchmark"),
+    "Models": ("Compare", "Checkpoints", "Report"),
+}
+
 
 def serve(*options: str, script: str = "app.py") -> AbstractContextManager[tuple[str, int]]:
     """A fresh server of this repository's app, as `run_server` gives it.
@@ -89,6 +97,13 @@ def _healthy(url: str) -> bool:
         return urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).read() == b"ok"
     except OSError:
         return False
+
+
+def go_to(page: Page, title: str) -> None:
+    """Open a page by the menu of its group, on a wide screen."""
+    group = next(name for name, titles in GROUPS.items() if title in titles)
+    page.get_by_test_id("stTopNavSection").get_by_text(group, exact=True).click()
+    page.get_by_test_id("stTopNavDropdownLink").get_by_text(title, exact=True).click()
 
 
 def settle(page: Page, url: str, name: str) -> None:

@@ -101,10 +101,14 @@ class Mixed:
     reached: np.ndarray
     z: np.ndarray
 
-    @property
-    def means(self) -> tuple[float, float, float]:
-        """Over all cells: Dice of the masks, probability of the modality, share of pixels that keep their channel."""
-        return float(nanmean(self.made.dice)), float(self.reached.mean()), float(self.made.agreement.mean())
+    def means(self, cells: np.ndarray) -> tuple[float, float, float]:
+        """Over some cells, (R, K) bool: Dice of the masks, probability of the modality, share of unchanged channels.
+
+        NaN for what is not known of any of them.
+        """
+        parts = self.made.dice, self.reached, self.made.agreement
+        dice, reached, agreement = (float(nanmean(part[cells])) for part in parts)
+        return dice, reached, agreement
 
 
 def mix_rows(

@@ -83,7 +83,9 @@ def sides(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = PERCENTILES) -> np.ndarray:
+def scale_intensity(
+    pixels: np.ndarray, percentiles: tuple[float, float] = PERCENTILES, like: np.ndarray | None = None
+) -> np.ndarray:
     """Scale a slice so that its two percentiles become -1 and 1, clipped.
 
     Computed in float64 relative to the slice's own range, so values of 1e-10 keep their contrast.
@@ -91,6 +93,7 @@ def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = PERCE
     Args:
         pixels: (rows, columns), finite.
         percentiles: low and high, in percent.
+        like: the slice whose percentiles they are; by default the same.
 
     Returns:
         (rows, columns) float32 in [-1, 1]; all -1 where the slice is constant. Where the two percentiles
@@ -100,7 +103,7 @@ def scale_intensity(pixels: np.ndarray, percentiles: tuple[float, float] = PERCE
     array([[-1. ,  0. ],
            [ 0.5,  1. ]], dtype=float32)
     """
-    low, high = _percentiles(pixels, percentiles)
+    low, high = _percentiles(pixels if like is None else like, percentiles)
     scaled = np.empty(pixels.shape, np.float32)
     for row in range(0, len(pixels), _CHUNK_ROWS):  # in parts: float64 copies of a large slice would be huge
         part = pixels[row : row + _CHUNK_ROWS].astype(np.float64)

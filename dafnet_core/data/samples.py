@@ -48,6 +48,7 @@ class Sample:
         mm: size of a pixel of the grid; None where it is not known.
         around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
         notes: what was assumed when its files were read, each a plain sentence.
+        without_noise: gives (M, H, W) the same images without their noise, in the same units; None where unknown.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Sample:
     mm: float | None = None
     around: Callable[[int], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
+    without_noise: Callable[[], np.ndarray] | None = None
 
 
 class SampleSlices(Protocol):

@@ -1,4 +1,5 @@
-"""Custom components: clickable tiles, sliders, two images over each other, points, a brush, a memory for file names.
+"""Custom components: clickable tiles, the model, sliders, two images over each other, points, a brush, the page's link
+and a memory for file names.
 
 Plain JavaScript in Streamlit components v2, without build step or external files. The state is in the browser and is
 sent to Python when the pointer is released; Python stores it by image, so that it survives reruns and page changes.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -102,7 +104,7 @@ def scrub(
     title: str,
     owner: str,
     key: str,
-    on_change: Callable[[int], None],
+    on_change: Callable[[int], None] | None = None,
 ) -> None:
     """Frames that are selected in the browser, by dragging over the picture or with its slider.
 
@@ -112,7 +114,8 @@ def scrub(
         frame: the selected one.
         title: for screen readers.
         owner: identifies the frames.
-        on_change: called with the frame that the user has moved to, before the page reruns.
+        on_change: called with the frame that the user has moved to, before the page reruns; None where nothing depends
+            on it.
     """
     n, height, width = images.shape
     if n != len(labels):
@@ -120,7 +123,7 @@ def scrub(
 
     def moved() -> None:
         chosen = st.session_state[key].get("frame")
-        if chosen in range(n):
+        if on_change and chosen in range(n):
             on_change(int(chosen))
 
     component("scrub")(
@@ -132,10 +135,39 @@ def scrub(
             "frames": _grey(images),
             "labels": list(labels),
             "frame": frame,
+            "told": on_change is not None,
             "height": height,
             "width": width,
         },
     )
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the model's diagram: its name and shape, the tour's station, and its upper left corner."""
+
+    name: str
+    shape: str
+    station: int
+    x: int
+    y: int
+
+
+def model_diagram(blocks: Sequence[Block], *, aligned: bool, key: str) -> int | None:
+    """The model as a diagram whose blocks are links; the station whose block was clicked, in the run after the click.
+
+    Args:
+        aligned: whether anatomies are aligned and fused.
+    """
+    told = component("model")(
+        key=key, on_station_change=lambda: None, data={"blocks": [vars(b) for b in blocks], "aligned": aligned}
+    )
+    return told.station if told.station in [b.station for b in blocks] else None
+
+
+def copy_link(*, key: str) -> None:
+    """A button that copies the address of the page, which holds its choices."""
+    component("link")(key=key, width="content")
 
 
 def compare(

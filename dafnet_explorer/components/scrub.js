@@ -31,6 +31,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (frame === instance.frame) return;
     show(frame);
     clearTimeout(instance.waiting);
+    if (!data.told) return;
     instance.waiting = setTimeout(() => {
       instance.waiting = 0;
       setTriggerValue("frame", instance.frame);

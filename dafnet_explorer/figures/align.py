@@ -18,6 +18,7 @@ from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.registration import position_error
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 from dafnet_explorer.figures.charts import COLOURS, apply_style
+from dafnet_explorer.figures.findings import SAME_DICE
 from dafnet_explorer.figures.pixels import anatomy_map
 from dafnet_explorer.figures.texts import dice_text
 
@@ -121,6 +122,30 @@ def warp_rows(
         row |= {title: None if np.isnan(value) else float(value) for title, value in numbers.items()}
         rows.append(row | {"folded (pixels)": realigned.folded})
     return rows
+
+
+def true_warp_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Where the spline nearest to the true warp scores below the predicted one, and why; "" where it does not.
+
+    Args:
+        rows: of `warp_rows`.
+    """
+    by_name = {row["warp"]: row for row in rows}
+    if "true" not in by_name:
+        return ""
+    true, predicted = by_name["true"], by_name["predicted"]
+    worse = []
+    for title in (DEFORMED, FUSED):
+        a, b = true[title], predicted[title]
+        if isinstance(a, float) and isinstance(b, float) and a < b - SAME_DICE:
+            worse.append(f"{title} {a:.3f} against {b:.3f}")
+    if not worse or not isinstance(true[POSITION], float):
+        return ""
+    return (
+        f"*True* scores below *predicted* here ({'; '.join(worse)}). It is at the right place up to "
+        f"{true[POSITION]:.2f} pixels, which its control points cannot follow, but it moves an anatomy with errors of "
+        "its own. The predicted warp was trained to make anatomies and masks match, so it may hide such errors."
+    )
 
 
 def warp_table(rows: Sequence[Mapping[str, object]], *, has_truth: bool, knows_warp: bool) -> list[dict[str, str]]:

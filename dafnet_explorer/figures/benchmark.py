@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from dafnet_core.data.formats.scan import clean_name
-from dafnet_core.drawing import Theme, Tile, grey, overlay, sheet
+from dafnet_core.drawing import DARK, LIGHT, Theme, Tile, grey, overlay, sheet
 from dafnet_core.metrics.paired import Paired
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 from dafnet_explorer.benchmark import Column, Table, best, compare, is_significant
@@ -258,8 +258,13 @@ def strip_figure(table: Table, metric: str, column: Column, row: Row, other: Row
         )
         middle = summary(numbers)["mean"]
         figure.add_shape(type="line", x0=x - 0.18, x1=x + 0.18, y0=middle, y1=middle, line_width=3)
-    figure.update_shapes(line_color="#f2f2f2" if dark else "#1a1a1a")
-    axis = dict(tickvals=list(range(len(shown))), ticktext=[one.title for one in shown], range=[-0.5, len(shown) - 0.5])
+    figure.update_shapes(line_color=(DARK if dark else LIGHT).ink)
+    axis = dict(
+        title="method",
+        tickvals=list(range(len(shown))),
+        ticktext=[one.title for one in shown],
+        range=[-0.5, len(shown) - 0.5],
+    )
     return apply_style(figure, 340, dark, showlegend=False, xaxis=axis, yaxis_title=metric_title(metric))
 
 

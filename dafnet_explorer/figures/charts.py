@@ -9,22 +9,31 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from dafnet_core.drawing import DARK, LIGHT
+
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F0E442", "#8d99a6")
 MANY = "Viridis"  # for numbers, and for more groups than COLOURS
 
 
 def apply_style(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:
     """Transparent background, and text and grid colours for a light or a dark page."""
-    ink, line = ("#f2f2f2", "#3a3f4a") if dark else ("#1a1a1a", "#dcdfe4")
+    ink, line = (DARK if dark else LIGHT).ink, "#3a3f4a" if dark else "#dcdfe4"
     figure.update_layout(
         height=height,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font_color=ink,
+        legend_font_color=ink,
         **dict(margin=dict(l=0, r=0, t=30, b=0)) | layout,
     )
-    figure.update_xaxes(gridcolor=line, zerolinecolor=line)
-    figure.update_yaxes(gridcolor=line, zerolinecolor=line)
+    # each by itself: Streamlit's template has paler colours for them
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(gridcolor=line, zerolinecolor=line, tickfont_color=ink, title_font_color=ink)
+    figure.update_annotations(font_color=ink)
+    for colorbar in [trace.colorbar for trace in figure.select_traces(dict(type="heatmap"))] + [
+        trace.marker.colorbar for trace in figure.select_traces(dict(type="scatter"))
+    ]:
+        colorbar.update(tickfont_color=ink, title_font_color=ink)
     return figure
 
 
@@ -73,11 +82,4 @@ def linked_heatmaps(
     figure.update_xaxes(range=[-0.5, width - 0.5], title=dict(text="x, pixels", standoff=4), **hidden_axis)
     figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **hidden_axis)
     figure.update_yaxes(title=dict(text="y, pixels", standoff=4), col=1)
-    figure.update_layout(
-        margin=dict(l=24, r=0, t=30, b=0),
-        height=tall,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font_color="#f2f2f2" if dark else "#1a1a1a",
-    )
-    return figure
+    return apply_style(figure, tall, dark, margin=dict(l=24, r=0, t=30, b=0))

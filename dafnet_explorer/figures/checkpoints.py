@@ -23,4 +23,6 @@ def log_figure(rows: Sequence[Mapping[str, str]], title: str, dark: bool) -> go.
             line=dict(color=COLOURS[n % len(COLOURS)], width=1.5),
             visible=True if n < 2 else "legendonly",
         )
-    return apply_style(figure, 380, dark, title=title, xaxis_title="step", margin=dict(l=0, r=0, t=50, b=0))
+    return apply_style(
+        figure, 380, dark, title=title, xaxis_title="step", yaxis_title="value", margin=dict(l=0, r=0, t=50, b=0)
+    )

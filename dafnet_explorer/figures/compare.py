@@ -12,7 +12,7 @@ from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer.figures.masks import ERRORS, error_map
-from dafnet_explorer.figures.pixels import CHANGE_LIMIT, anatomy_map, channel_colours
+from dafnet_explorer.figures.pixels import CHANGE_BAR, CHANGE_LIMIT, anatomy_map, channel_colours
 from dafnet_explorer.figures.texts import dice_text
 
 
@@ -58,7 +58,12 @@ def compare_sheet(
             [
                 *([None] * (4 if truth else 3)),
                 *(
-                    Tile(coloured(x - y, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r"), "", f"mean {np.abs(x - y).mean():.3f}")
+                    Tile(
+                        coloured(x - y, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r"),
+                        "",
+                        f"mean {np.abs(x - y).mean():.3f}",
+                        CHANGE_BAR,
+                    )
                     for x, y in changes
                 ),
             ]

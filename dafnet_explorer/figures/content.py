@@ -10,7 +10,7 @@ from PIL import Image
 from dafnet_core.analysis.content import principal_maps
 from dafnet_core.analysis.scores import mask_overlaps
 from dafnet_core.analysis.style_codes import StyleMixture
-from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
+from dafnet_core.drawing import Bar, Theme, Tile, coloured, grey, overlay, sheet
 from dafnet_core.methods.base import Estimate
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer.figures.texts import dice_text
@@ -47,7 +47,9 @@ def content_sheet(
         row: list[Tile | None] = [Tile(base, "image x")]
         for n, share in enumerate(shares):
             large = maps[i, n].repeat(factor, 0).repeat(factor, 1)
-            row.append(Tile(coloured(large, -LIMIT, LIMIT, "RdBu_r"), f"component {n + 1}", f"{share:.0%} of variance"))
+            bar = Bar("RdBu_r", f"{-LIMIT:g}", f"{LIMIT:g}", "std. dev.")
+            pixels = coloured(large, -LIMIT, LIMIT, "RdBu_r")
+            row.append(Tile(pixels, f"component {n + 1}", f"{share:.0%} of variance", bar))
         masks = [m for m in estimate.masks if m.fixed == i]
         row += [Tile(overlay(base, m.labels, colours), f"{m.kind} mask", dice_text(scores.get(i))) for m in masks]
         if i in truth:

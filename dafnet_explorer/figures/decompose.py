@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,10 +10,12 @@ from PIL import Image
 
 from dafnet_core.analysis.decompose import reconstruction_errors
 from dafnet_core.analysis.uncertainty import entropy
-from dafnet_core.drawing import Theme, Tile, channel, coloured, grey, sheet, stack, warp_lines
+from dafnet_core.drawing import DARK, LIGHT, Theme, Tile, channel, grey, sheet, stack, warp_lines
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.components.crosshair import Panel
+from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.downloads import npz
+from dafnet_explorer.figures.errors import error_tile
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map, channel_colours
 from dafnet_explorer.figures.texts import channel_title, channel_titles
@@ -87,8 +89,14 @@ def warp_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Them
     return sheet(rows, names, side=200, theme=theme)
 
 
-def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarray], theme: Theme) -> Image.Image:
-    """Own and crosswise reconstructions with their absolute errors."""
+def reconstruction_sheet(
+    decomposition: Decomposition, truth: dict[int, np.ndarray], scars: Mapping[int, np.ndarray], theme: Theme
+) -> Image.Image:
+    """Own and crosswise reconstructions with their errors over the image.
+
+    Args:
+        scars: (H, W) bool of images with a scar, which is outlined.
+    """
     rows = []
     errors = {(kind, i, j): (e, inside) for kind, i, j, e, inside in reconstruction_errors(decomposition, truth)}
     for i, _ in enumerate(decomposition.names):
@@ -101,23 +109,15 @@ def reconstruction_sheet(decomposition: Decomposition, truth: dict[int, np.ndarr
             everywhere, inside = errors[kind, i, j]
             text = "n/a" if np.isnan(inside) else f"{inside:.3f}"
             row.append(Tile(grey(image), title, f"L1 {everywhere:.3f}, organs {text}"))
-            row.append(
-                Tile(
-                    coloured(np.abs(image - decomposition.images[i]), 0, ERROR_LIMIT),
-                    "absolute error",
-                    f"0 to {ERROR_LIMIT}",
-                )
-            )
+            row.append(error_tile(image, decomposition.images[i], scars.get(i), "error over x"))
         rows.append(row)
     return sheet(rows, decomposition.names, side=200, theme=theme)
 
 
 def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
     """Modality factors: mean of every dimension, whiskers of one posterior standard deviation."""
-    figure, ink = go.Figure(), "#f2f2f2" if dark else "#1a1a1a"
-    for i, (name, colour) in enumerate(
-        zip(decomposition.names, ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
-    ):
+    figure, ink = go.Figure(), (DARK if dark else LIGHT).ink
+    for i, (name, colour) in enumerate(zip(decomposition.names, COLOURS, strict=False)):
         figure.add_bar(
             name=name,
             x=[f"z{d + 1}" for d in range(decomposition.z_mean.shape[1])],
@@ -126,17 +126,9 @@ def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
             marker_color=colour,
             hovertemplate="%{x} = %{y:.2f} ± %{error_y.array:.2f}",
         )
-    figure.update_layout(
-        height=280,
-        margin=dict(l=0, r=0, t=10, b=0),
-        legend=dict(orientation="h", y=1.12),
-        barmode="group",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font_color=ink,
-        yaxis_title="posterior mean",
-    )
-    return figure
+    layout = dict(margin=dict(l=0, r=0, t=10, b=0), legend=dict(orientation="h", y=1.12), barmode="group")
+    titles = dict(xaxis_title="dimension of z", yaxis_title="posterior mean")
+    return apply_style(figure, 300, dark, **layout, **titles)
 
 
 def panels(
@@ -192,6 +184,7 @@ def download_sheet(
     kinds: Sequence[int | None],
     classes: Sequence[str],
     mask_colours: Sequence[str],
+    scars: Mapping[int, np.ndarray],
     theme: Theme,
 ) -> Image.Image:
     """All sheets of the page Decompose in one picture."""
@@ -204,7 +197,7 @@ def download_sheet(
             for i, name in enumerate(decomposition.names)
         ]
     parts.append(("Masks", mask_sheet(decomposition, truth, classes, mask_colours, theme)))
-    parts.append(("Reconstructions", reconstruction_sheet(decomposition, truth, theme)))
+    parts.append(("Reconstructions", reconstruction_sheet(decomposition, truth, scars, theme)))
     return stack([picture for _, picture in parts], [title for title, _ in parts], theme)
 
 

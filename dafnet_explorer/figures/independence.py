@@ -10,14 +10,20 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dafnet_core.evaluation.measures.dependence import DependenceStatistics, DependenceSummary
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.metrics.dependence import Curve, Dependence
 from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.texts import cell, span
 
-COLUMN_LABELS = {  # for display
-    "subjects permuted": "dCor, subjects permuted",
-    "subjects permuted²": "dCor², subjects permuted",
+WHY_NULL_IS_NOT_0 = (
+    "Why is the bias-corrected value not 0 with subjects permuted? Bias correction takes away what few images add to "
+    "the estimate, not dependence. A permuted image keeps its modality and its place between base and apex, and both "
+    "factors depend on these: that dependence is left. Single permutations also scatter about their mean."
+)
+COLUMN_LABELS = {  # label and help for display
+    "subjects permuted": ("dCor, subjects permuted", "Mean over permutations: far above 0, since few images bias dCor"),
+    "subjects permuted²": ("dCor², subjects permuted", WHY_NULL_IS_NOT_0),
 }
 
 
@@ -57,8 +63,9 @@ def dependence_figure(statistics: Sequence[tuple[str, Dependence]], dark: bool) 
                 value, line_color=COLOURS[1], line_width=3, annotation_text=f"{value:.2f}", row=row, col=column
             )
     for row, low in ((1, 0.0), (2, -0.2)):  # including 0 makes the bias of the null distribution visible
-        figure.update_xaxes(range=[low, 1], row=row)
+        figure.update_xaxes(range=[low, 1], title_text="dCor" if row == 1 else "dCor²", row=row)
     figure.update_yaxes(showticklabels=False)
+    figure.update_yaxes(title_text="permutations", col=1)
     return apply_style(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
 
 
@@ -85,6 +92,8 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
                 )
     figure.update_xaxes(title="subjects")
     figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(title_text="dCor", col=1)
+    figure.update_yaxes(title_text="dCor²", col=2)
     legend = dict(orientation="h", y=1.12, yanchor="bottom")
     return apply_style(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
 
@@ -136,6 +145,18 @@ def dependence_csv_rows(summary: DependenceSummary) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def unseen_text(result: EvaluationResult) -> str:
+    """What the permutation of subjects cannot show of a model, from its leakage; "" where that was not measured."""
+    if result.leakage is None or result.leakage.pooled.accuracy is None:
+        return ""
+    found = result.leakage.pooled
+    beside = "" if found.truth_accuracy is None else f", from true masks with {found.truth_accuracy:.3f}"
+    return (
+        "**Not seen here:** permuting subjects keeps the modality of every image, so p says nothing about what s tells "
+        f"about the modality. From s it is classified with accuracy {found.accuracy:.3f}{beside} (page *Probe*)."
+    )
 
 
 def with_nulls(evaluation: Evaluation) -> dict[str, Any]:

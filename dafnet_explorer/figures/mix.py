@@ -14,6 +14,7 @@ from dafnet_core.analysis.mixing import Mixed, Mixture
 from dafnet_core.drawing import Theme, Tile, grey, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures.charts import linked_heatmaps
+from dafnet_explorer.figures.findings import joined
 from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
 
 
@@ -58,6 +59,32 @@ def mixture_sheet(
             row.append(Tile(grey(mixture.images[r, k]), title, f"kept {dice}, {name}{score}"))
         rows.append(row)
     return sheet(rows, ["z of", *titles[0]], side=140, theme=theme)
+
+
+def mixture_text(
+    mixed: Mixed, titles: tuple[Sequence[str], Sequence[str]], numbers: tuple[Sequence[int], Sequence[int]]
+) -> str:
+    """Mean scores of a mixture in Markdown, by whose z it is, and the cell that keeps least.
+
+    Args:
+        titles: of the rows and of the columns.
+        numbers: of their images in the encodings; below 0 a random z.
+    """
+    rows, columns = np.array(numbers[0])[:, None], np.array(numbers[1])[None]
+    made, random = mixed.made, np.broadcast_to(columns < 0, mixed.made.dice.shape)
+    own, lines = rows == columns, []
+    for name, cells in (("z of the same image", own), ("z of other images", ~own & ~random), ("random z", random)):
+        if cells.any():
+            dice, reached, agreement = mixed.means(cells)
+            scores = [f"kept {'n/a' if np.isnan(dice) else f'{dice:.3f}'}"]
+            scores += [] if np.isnan(reached) else [f"modality reached {reached:.3f}"]
+            lines.append(
+                f"Mean over {cells.sum()} with {name}: {', '.join(scores)}, channels unchanged {agreement:.3f}."
+            )
+    if not np.isnan(made.dice).all():
+        r, k = np.unravel_index(int(np.nanargmin(made.dice)), made.dice.shape)
+        lines.append(f"Least kept: {made.dice[r, k]:.3f}, the anatomy of {titles[0][r]} with {titles[1][k]}.")
+    return joined(lines)
 
 
 def hover_text(labels: np.ndarray, reencoded: Decomposition, classes: Sequence[str]) -> np.ndarray:

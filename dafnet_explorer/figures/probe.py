@@ -46,7 +46,8 @@ def probe_figure(probe: ProbeSummary, dark: bool) -> go.Figure:
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )
     figure.add_hline(y=probe.chance, line_dash="dash")
-    return apply_style(figure, 320, dark, yaxis=dict(title="held-out accuracy", range=[0, 1.05]))
+    axis = dict(title="held-out accuracy", range=[0, 1.05])
+    return apply_style(figure, 340, dark, xaxis_title="modality classified from", yaxis=axis)
 
 
 def z_axes(encodings: Encodings) -> list[str]:

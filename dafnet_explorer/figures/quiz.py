@@ -10,7 +10,7 @@ from PIL import Image
 from dafnet_core.analysis.quiz import Question
 from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, sheet, warp_lines
 from dafnet_core.geometry import identity_pixels
-from dafnet_explorer.figures.pixels import CHANGE_LIMIT, labels_map
+from dafnet_explorer.figures.pixels import CHANGE_BAR, CHANGE_LIMIT, labels_map
 
 
 def quiz_sheet(question: Question, theme: Theme) -> Image.Image:
@@ -30,7 +30,7 @@ def quiz_answer_sheet(question: Question, palettes: tuple[Sequence[str], Sequenc
     top: list[Tile | None] = [
         Tile(grey(before), "before"),
         Tile(grey(after), "after"),
-        Tile(change, "after - before", f"{-CHANGE_LIMIT:+g} (blue) to {CHANGE_LIMIT:+g} (red)"),
+        Tile(change, "after - before", bar=CHANGE_BAR),
     ]
     if question.displacement is not None:
         positions = identity_pixels(*before.shape) + question.displacement

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from dafnet_core.analysis.decompose import overlaps, registration_errors
-from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, overlay, sheet
+from dafnet_core.analysis.decompose import overlaps
+from dafnet_core.analysis.lost import Lost
+from dafnet_core.drawing import Bar, Theme, Tile, bars, coloured, grey, overlay, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
-from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map
+from dafnet_explorer.figures.errors import error_tile
+from dafnet_explorer.figures.pixels import anatomy_map
 from dafnet_explorer.figures.texts import dice_text
 
 
@@ -62,26 +64,37 @@ def z_sheet(decomposition: Decomposition, kl: np.ndarray, theme: Theme) -> Image
     return sheet([row], side=200, theme=theme)
 
 
-def parts_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
-    """s and z, their reconstruction, the image and the absolute error (Sec. III-D)."""
+def parts_sheet(
+    decomposition: Decomposition, scars: Mapping[int, np.ndarray], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """s and z, their reconstruction, the image and the error over it (Sec. III-D).
+
+    Args:
+        scars: (H, W) bool of images with a scar, which is outlined.
+    """
     rows = []
     for i, _ in enumerate(decomposition.names):
-        error = np.abs(decomposition.own[i] - decomposition.images[i])
         rows.append(
             [
                 Tile(anatomy_map(decomposition.s[i], colours), "anatomy s"),
                 Tile(bars(decomposition.z_mean[i], decomposition.z_std[i], theme), "modality factor z"),
                 Tile(grey(decomposition.own[i]), "y = g(s, z)"),
                 Tile(grey(decomposition.images[i]), "image x"),
-                Tile(coloured(error, 0, ERROR_LIMIT), f"|x - y|, 0 to {ERROR_LIMIT}", f"mean {error.mean():.3f}"),
+                error_tile(decomposition.own[i], decomposition.images[i], scars.get(i), "|x - y| over x"),
             ]
         )
     return sheet(rows, decomposition.names, side=170, theme=theme)
 
 
-def swap_sheet(decomposition: Decomposition, theme: Theme) -> Image.Image:
-    """Each ordered pair: an anatomy decoded with its own z and with the other's, between both images (Sec. III-D)."""
-    rows = []
+def swap_sheet(
+    decomposition: Decomposition, losses: Sequence[tuple[np.ndarray, Lost] | None], theme: Theme
+) -> Image.Image:
+    """Each ordered pair: an anatomy decoded with its own z and with the other's, between both images (Sec. III-D).
+
+    Args:
+        losses: of each pair, `errors.swap_loss`; where it is known, the error over the other image is the last tile.
+    """
+    rows: list[list[Tile | None]] = []
     for p, (i, j) in enumerate(decomposition.pairs):
         a, b = decomposition.names[i], decomposition.names[j]
         rows.append(
@@ -92,6 +105,9 @@ def swap_sheet(decomposition: Decomposition, theme: Theme) -> Image.Image:
                 Tile(grey(decomposition.images[j]), f"x of {b}"),
             ]
         )
+        if found := losses[p]:
+            real, loss = found
+            rows[-1].append(error_tile(decomposition.swapped[p], real, loss.scar, f"error over x of {b}"))
     return sheet(rows, [f"to {decomposition.names[j]}" for _, j in decomposition.pairs], side=190, theme=theme)
 
 
@@ -103,19 +119,9 @@ def distance_sheet(s: np.ndarray, z: np.ndarray, dcor: float, permuted: float, t
         dcor: distance correlation of both, in [0, 1].
         permuted: its mean with subjects permuted.
     """
-    row = [
-        Tile(coloured(d, 0, max(float(d.max()), 1e-12)), f"distances of {name}", text)
-        for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}"))
-    ]
+    row = []
+    for name, d, text in (("s", s, f"dCor {dcor:.3f}"), ("z", z, f"with subjects permuted {permuted:.3f}")):
+        most = max(float(d.max()), 1e-12)
+        bar = Bar("Viridis", "0", f"{most:.3g}", "distance")
+        row.append(Tile(coloured(d, 0, most), f"distances of {name}", text, bar))
     return sheet([row], side=300, theme=theme)
-
-
-def registration_text(
-    decomposition: Decomposition, truth: Mapping[int, np.ndarray], sampling: Mapping[tuple[int, int], np.ndarray]
-) -> str:
-    """Registration error of each pair where the true warp is known, as a sentence; "" where it is not."""
-    parts = [
-        f"{decomposition.names[j]} onto {decomposition.names[i]}: {a:.2f} pixels before, {b:.2f} after"
-        for i, j, a, b in registration_errors(decomposition, truth, sampling)
-    ]
-    return f" Error over the organs here: {'; '.join(parts)}." if parts else ""

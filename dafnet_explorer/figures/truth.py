@@ -40,8 +40,9 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
             colorbar=dict(title="score", len=0.8),
         )
     )
-    figure.update_yaxes(autorange="reversed")
-    return apply_style(figure, 90 + 36 * len(known), dark)
+    figure.update_xaxes(title_text="read from")
+    figure.update_yaxes(title_text="known property", autorange="reversed")
+    return apply_style(figure, 110 + 36 * len(known), dark)
 
 
 def _hover_text(r: Reading) -> str:
@@ -103,4 +104,4 @@ def style_figure(style: StyleSummary, dark: bool) -> go.Figure | None:
         )
     legend = dict(orientation="h", y=1.02, yanchor="bottom")
     axis = dict(title="held-out R²", range=[0, 1.05])
-    return apply_style(figure, 360, dark, yaxis=axis, legend=legend)
+    return apply_style(figure, 380, dark, xaxis_title="contrast parameter", yaxis=axis, legend=legend)

@@ -147,7 +147,9 @@ def _reconstructions(
         "<h2>Reconstructions</h2>",
         paragraph("Mean absolute errors of intensities in [-1, 1], over the image and inside the organs (Sec. III-D)."),
         picture(
-            reconstruction_sheet(decomposition, subject.truth, LIGHT), "Reconstructions and their errors", settings
+            reconstruction_sheet(decomposition, subject.truth, subject.scars, LIGHT),
+            "Reconstructions and their errors",
+            settings,
         ),
         table(error_rows),
     ]

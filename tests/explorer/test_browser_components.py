@@ -7,6 +7,7 @@ from browser_visits import download, expect_another, expect_picture, source
 from dafnet_core.analysis.painting import Reshape, paint
 from dafnet_core.geometry import jacobian, positions_of
 from dafnet_explorer import components
+from tools.screenshots import go_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -164,9 +165,9 @@ def test_painting_answers_and_undoing_gives_the_identical_picture(server, page):
     assert pixels > 0
     metric = page.get_by_test_id("stMetric").filter(has_text="pixels changed")
     metric.get_by_text(str(pixels), exact=True).wait_for()  # the browser and Python paint the same
-    page.get_by_test_id("stSidebarNav").get_by_text("Decompose").click()
+    go_to(page, "Decompose")
     expect_picture(page, "Each modality's image and its anatomy channels")
-    page.get_by_test_id("stSidebarNav").get_by_text("Edit", exact=True).click()
+    go_to(page, "Edit")
     assert source(page, alt) == painted  # strokes survive a change of page
     page.locator(".paint [data-undo]").click()
     assert expect_another(page, alt, painted) == before

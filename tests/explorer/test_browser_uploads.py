@@ -4,6 +4,8 @@ import pytest
 from browser_visits import expect_picture, upload
 from page_visits import png_file
 
+from tools.screenshots import go_to
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -22,7 +24,7 @@ def test_after_a_reload_the_page_says_which_files_to_drop_again_and_no_address_d
     upload(page, files)
     main = page.get_by_test_id("stMain")
     main.get_by_text("secret-cine.png; secret-LGE.png").wait_for()
-    page.get_by_test_id("stSidebarNav").get_by_text("Traverse").click()
+    go_to(page, "Traverse")
     expect_picture(page, "Rows of images of cine")
     assert "secret" not in page.url
     page.reload()

@@ -211,7 +211,7 @@ def test_the_slice_of_the_user_is_mixed_without_scores_that_need_several_subject
     assert not own.exception
     assert own.multiselect(key="mix-columns").options == ["cine", "LGE"]
     assert "no probe of the modality can be made" in page_text(own)
-    (means,) = [c.value for c in own.main.caption if c.value.startswith("Mean over cells")]
+    (means,) = [c.value for c in own.main.caption if c.value.startswith("Mean over ")]
     assert "kept" in means
     assert "reached" not in means
     own.button_group(key="mix-images").set_value("subjects of a data set")

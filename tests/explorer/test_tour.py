@@ -158,7 +158,7 @@ def test_the_last_station_offers_a_phantom_heart_for_files_of_which_no_tissue_is
     take(app.run(), names)
     go(app, 11)
     assert sheets(app) == []
-    assert "only those of the built-in phantom hearts are known" in page_text(app)
+    assert "only those of the built-in artificial hearts are known" in page_text(app)
     app.button(key="phantom").click().run()
     assert not app.exception
     assert not app.error

@@ -56,6 +56,7 @@ class _Slice:
     size: int
     slices: int
     difficulty: str
+    noise: bool
 
     @property
     def drawn(self) -> Subject:
@@ -88,6 +89,7 @@ def generate(
     slices: int = SLICES,
     difficulty: str = "standard",
     phases: int = 1,
+    noise: bool = True,
 ) -> PhantomPair:
     """One short-axis slice of one subject in both modalities; the same arguments give the same bits.
 
@@ -99,12 +101,13 @@ def generate(
         difficulty: one of DIFFICULTIES. Hard differs from standard in LGE contrast and scar, never in masks or motion;
             wide is another population.
         phases: frames of the cine, evenly over the cycle; images and masks are those of the first, however many.
+        noise: False for the same images without their noise.
 
     Raises:
         ValueError: an argument is out of its range.
     """
     check_arguments(seed, subject, slice_index, size, slices, difficulty, phases)
-    where = _Slice(seed, subject, slice_index, size, slices, difficulty)
+    where = _Slice(seed, subject, slice_index, size, slices, difficulty, noise)
     cine, cine_tissues, cine_displacement = _acquire(where, CINE, lv_volumes(seed, subject, phases))
     lge, lge_tissues, lge_displacement = _acquire(where, LGE, [1.0])
     cine_masks, lge_masks = CLASS_OF_TISSUE[cine_tissues], CLASS_OF_TISSUE[lge_tissues]
@@ -154,11 +157,12 @@ def _acquire(where: _Slice, modality: int, volumes: list[float]) -> tuple[np.nda
     )
     still = drawn.torso(where.level, x, y)
     signal, tissue = painted(still), tissue_map(still)  # once for all phases
+    sigma = sequence.noise[modality] if where.noise else 0.0
     frames, tissues = [], []
     for phase, volume in enumerate(volumes):
         beating = drawn.heart(where.level, x, y, volume)
         rng = _noise_stream(seed, subject, where.index, modality, phase)
-        frames.append(image_of(painted(beating, behind=signal), sigma=sequence.noise[modality], rng=rng))
+        frames.append(image_of(painted(beating, behind=signal), sigma=sigma, rng=rng))
         tissues.append(tissue_map(beating, behind=tissue))
     return np.stack(frames), np.stack(tissues), displacement / np.float32(where.spacing)
 

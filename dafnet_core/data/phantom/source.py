@@ -153,11 +153,13 @@ class PhantomSlices:
     def __getitem__(self, position: int, /) -> Sample:
         order = [MODALITIES.index(name) for name in self.modalities]
 
-        def at(index: int) -> PhantomPair:
-            return generate(self.seed, self.number, index, size=self.preparation.height, difficulty=self.difficulty)
+        def at(index: int, *, noise: bool = True) -> PhantomPair:
+            side, difficulty = self.preparation.height, self.difficulty
+            return generate(self.seed, self.number, index, size=side, difficulty=difficulty, noise=noise)
 
-        def scaled(pair: PhantomPair) -> np.ndarray:
-            return np.stack([scale_intensity(pair.images[i], self.preparation.percentiles) for i in order])
+        def scaled(pair: PhantomPair, like: PhantomPair | None = None) -> np.ndarray:
+            scales, percentiles = (like or pair).images, self.preparation.percentiles
+            return np.stack([scale_intensity(pair.images[i], percentiles, scales[i]) for i in order])
 
         def around(count: int) -> np.ndarray:
             return np.stack([scaled(at(index)) for index in nearest_slices(position, SLICES, count)], 1)
@@ -173,6 +175,7 @@ class PhantomSlices:
             tissue_names=TISSUES,
             mm=pair.spacing,
             around=around,
+            without_noise=lambda: scaled(at(position, noise=False), pair),
         )
 
 

@@ -71,3 +71,17 @@ def test_cine_has_bright_blood_and_fat_and_dark_lung_in_standard_and_hard_data()
         assert blood > 1.8 * muscle
         assert signal_of(pair, CINE, "subcutaneous fat") > 1.8 * muscle
         assert signal_of(pair, CINE, "lung") < 0.5 * muscle
+
+
+@pytest.mark.parametrize("difficulty", ["standard", "wide"])
+def test_an_image_without_noise_has_the_same_truth_and_less_of_everything_random(difficulty):
+    pairs = [generate(7, 2, 3, size=64, difficulty=difficulty, noise=noise) for noise in (True, False)]
+    noisy, clean = pairs
+    assert np.array_equal(noisy.tissues, clean.tissues)
+    assert np.array_equal(noisy.displacement, clean.displacement)
+    assert not np.array_equal(noisy.images, clean.images)
+    again = generate(7, 2, 3, size=64, difficulty=difficulty, noise=False)
+    assert np.array_equal(clean.images, again.images)
+    for i in range(2):
+        lung = clean.tissues[i] == TISSUES.index("lung")  # whose signal is small
+        assert clean.images[i][lung].std() < noisy.images[i][lung].std()

@@ -16,13 +16,13 @@ from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
-from dafnet_core.analysis.traversal import condition, steps_between, traverse, traverse_one
+from dafnet_core.analysis.traversal import condition, interpolate, steps_between, traverse, traverse_one
 from dafnet_core.analysis.uncertainty import sample_factors
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
 from dafnet_core.methods.decomposition import decompose
-from dafnet_explorer import background_evaluation, caches, results, subjects
+from dafnet_explorer import background_evaluation, caches, results, subjects, traversals
 from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.trust
@@ -114,6 +114,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_estimate": megabytes(checkpoint.method.predict(SliceInput(subject.images[:, None], subject.modalities))),
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
+        "_between": megabytes(interpolate(model, s, z, z, 21)),
         "_conditioning": sum(t.nbytes for t in condition(load(SPADE).model, s)) / 2**20,
         "_style_mixture": 2 * 6 * subject.images[0].nbytes / 2**20,  # two contents, two styles and four random ones
         **dict.fromkeys(("_kept", "_directions", "_style_changes"), 0.001),
@@ -165,6 +166,7 @@ KEPT_APART = {
     "_estimate",
     "_traversal",
     "_frames",
+    "_between",
     "_kept",
     "_directions",
     "_question",
@@ -197,7 +199,7 @@ def arrays(found):
 def test_what_all_share_cannot_be_changed(checkpoint, subject):
     found = results.decomposition_of(checkpoint, subject)
     assert results.decomposition_of(checkpoint, subject) is found
-    moved = results.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
+    moved = traversals.traversal(checkpoint, found.s[0], found.z_mean[0], 5)
     shared = list(arrays([found, moved, results.warps(checkpoint, subject, found, 0)]))
     assert len(shared) > 20
     assert not any(a.flags.writeable for a in shared)

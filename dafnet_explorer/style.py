@@ -1,0 +1,47 @@
+"""Our style as part of Streamlit's own page: what a script sends is there only after the first elements are drawn."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dafnet_explorer.paths import PACKAGE
+
+STYLE = b"<style>" + (PACKAGE / "style.css").read_bytes() + b"</style>"
+
+
+class Styled:
+    """ASGI middleware: adds STYLE to the head of every HTML page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start: Message | None = None
+
+        async def send_styled(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and _is_page(message):
+                start = message  # sent with the body, on which its length depends
+                return
+            if start:
+                body = message.get("body", b"")
+                styled = body.replace(b"</head>", STYLE + b"</head>", 1)
+                headers = MutableHeaders(scope=start)
+                headers["content-length"] = str(int(headers["content-length"]) + len(styled) - len(body))
+                for name in ("etag", "last-modified"):  # they are those of Streamlit's file alone
+                    del headers[name]
+                await send(start)
+                start, message = None, message | {"body": styled}
+            await send(message)
+
+        if scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
+            # uncompressed: Streamlit's page is two kilobytes
+            scope = scope | {"headers": [h for h in scope["headers"] if h[0] != b"accept-encoding"]}
+        await self.app(scope, receive, send_styled)
+
+
+def _is_page(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    is_html = headers.get("content-type", "").startswith("text/html")
+    return is_html and "content-length" in headers and "content-encoding" not in headers
