@@ -18,7 +18,7 @@ from dafnet_explorer.background_evaluation import EvaluationRequest
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.slices import IN_ROW, ON_PAGE, WORST, browser_sheet, order, slice_sheet
 
-CHOSEN, OPENING = "browsed-slice", "open-browsed-slice"  # place of a slice; whether its page is to be opened
+CHOSEN, SELECTING = "browsed-slice", "select-browsed-slice"  # place of a slice; whether the sidebar is to select it
 
 
 def section(
@@ -56,8 +56,8 @@ def _browse(
     other: tuple[str, Evaluation] | None,
     table: dict[str, np.ndarray],
 ) -> None:
-    if st.session_state.pop(OPENING, False):
-        st.switch_page("pages/decompose.py")
+    if st.session_state.pop(SELECTING, False):
+        st.rerun()  # the whole page, with the sidebar
     slices, names = evaluation.slices, checkpoint.config.modalities
     values, places = _ordered(slices, names, table)
     if not len(places):
@@ -157,16 +157,18 @@ def _show(
             slice_sheet(masks, image, truth, checkpoint.colours, theme), "The chosen slice and its masks over the image"
         )
     place = selection(checkpoint, request, judged)
-    if place:
-        st.button(
-            "Open this slice on Decompose",
-            on_click=_open,
-            args=(place,),
-            key="open-browsed",
-            help="Selects it in the sidebar, for all pages",
-        )
-    else:
+    if not place:
         st.caption("This subject is none of those in the sidebar: other pages cannot show it.")
+    elif all(st.session_state.get(key) == value for key, value in place.items()):
+        st.page_link("pages/decompose.py", label="This slice on Decompose →")
+    else:
+        st.button(
+            "Select this slice for all pages",
+            on_click=_select,
+            args=(place,),
+            key="select-browsed",
+            help="Selects its subject and slice in the sidebar",
+        )
 
 
 def selection(checkpoint: Checkpoint, request: EvaluationRequest, judged: JudgedSlice) -> dict[str, object]:
@@ -185,7 +187,7 @@ def selection(checkpoint: Checkpoint, request: EvaluationRequest, judged: Judged
     return {state.SOURCE: data_sets.TAKEN[0]} | place
 
 
-def _open(place: dict[str, object]) -> None:
+def _select(place: dict[str, object]) -> None:
     for key, value in place.items():
         st.session_state[key] = value
-    st.session_state[OPENING] = True
+    st.session_state[SELECTING] = True

@@ -37,6 +37,7 @@ def test_decompose_shows_and_gives_what_the_core_computes(app, checkpoint, downl
         assert np.allclose(file["entropy"], entropy(file["probabilities"]), atol=1e-5)
         assert not any(n.startswith("sampled") for n in file)
     app.toggle(key="sampled").set_value(True)
+    app.run()
     app.button_group(key="samples").set_value(8)
     app.run()
     assert not app.exception
