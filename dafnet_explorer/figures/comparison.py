@@ -170,7 +170,9 @@ def forest_figure(compared: Mapping[str, Compared], dark: bool) -> go.Figure:
         right = "A" if next(iter(of_group.values())).better > 0 else "B"
         figure.add_vline(0, line=dict(color="#8d99a6", dash="dot"), row=row, col=1)
         figure.update_xaxes(title=dict(text=f"{title}: A minus B, {right} better →", standoff=4), row=row, col=1)
-        figure.update_yaxes(autorange="reversed", automargin=True, row=row, col=1)
+        figure.update_yaxes(
+            title=dict(text="measure", standoff=4), autorange="reversed", automargin=True, row=row, col=1
+        )
     return apply_style(
         figure,
         round(26 * sum(heights)) + 90,

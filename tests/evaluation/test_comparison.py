@@ -76,5 +76,7 @@ def test_the_forest_has_every_number_with_a_side_and_marks_what_counts_after_cor
     assert shown["LGE, fused masks, Dice per volume"].name == "no difference shown"
     assert [title for title, _ in forest_groups(found)] == ["Dice", "distance of surfaces, mm"]
     assert "B better →" in figure.layout.xaxis2.title.text
+    assert all(axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes()))
+    assert not any("colorbar" in trace["marker"] for trace in figure.to_plotly_json()["data"])
     assert "of 4 numbers" in correction_note(found)
     assert "choose more subjects" in correction_note(compare(evaluation(5), evaluation(5)))
