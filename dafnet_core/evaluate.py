@@ -228,9 +228,10 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
                 f"the {options.split} parts of the two checkpoints differ (in {', '.join(strange[:3])}), because their "
                 "splits do; compare checkpoints of one split, or use data that neither was trained on"
             )
+        found = compare(evaluated.with_subjects(), other.with_subjects())
         numbers["against"] = {
             "checkpoint": Path(options.against).name,
-            "difference": {k: to_json(v.paired) | {"p_holm": v.p_holm} for k, v in compare(evaluated, other).items()},
+            "difference": {k: to_json(v.paired) | {"p_holm": v.p_holm} for k, v in found.items()},
             "weights": {d.module: to_json(d) for d in weight_differences(*checkpoints)},
         }
     _write_slices(options.slices, evaluated.slice_rows(checkpoints[0].config.modalities, *others))

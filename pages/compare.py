@@ -109,21 +109,21 @@ else:
 st.subheader("In numbers")
 request = background_evaluation.pick_data(checkpoint, state.POPULATION)
 evaluated = [background_evaluation.evaluation_of(model, request) for model in both] if request else [None]
-compared = {}
+compared, results_of, about = {}, [], {}
 if None not in evaluated:
-    results_of = [evaluation.result for evaluation in evaluated]
+    results_of = [evaluation.with_subjects() for evaluation in evaluated]
     about = background_evaluation.about(checkpoint, request, against_digest=other.digest, z=results_of[0].z)
-    compared = compare(*evaluated)
     if evaluated[0].subjects != evaluated[1].subjects:
         st.warning("The checkpoints were judged on different subjects, because their splits differ: nothing is paired.")
-else:
-    results_of, about = background_evaluation.stored_on_the_same(*both), {}
-    if results_of:
-        about = provenance.about(checkpoint, results_of[0].data, against_digest=other.digest)
-        st.caption(
-            f"Until then, from the cards of both: {results_of[0].n_subjects} subjects of `{results_of[0].data}`. Cards "
-            "hold means, not the numbers of each subject that paired differences need."
-        )
+elif results_of := background_evaluation.stored_on_the_same(*both):
+    about = provenance.about(checkpoint, results_of[0].data, against_digest=other.digest)
+    st.caption(
+        f"{'Until then, from' if request else 'From'} the cards of both: {results_of[0].n_subjects} subjects of "
+        f"`{results_of[0].data}`."
+        + ("" if results_of[0].by_subject else " They hold means, and not what pairs need: numbers of each subject.")
+    )
+if results_of:
+    compared = compare(*results_of)
 if compared:
     st.markdown(verdict(compared))
     st.plotly_chart(
@@ -146,7 +146,9 @@ if results_of:
     controls.download(
         "All numbers (CSV)",
         lambda: table_csv(rows, about),
-        controls.file_name("compare", request.name if compared else results_of[0].data, "csv", "against", name),
+        controls.file_name(
+            "compare", results_of[0].data if None in evaluated else request.name, "csv", "against", name
+        ),
     )
 if request:
     st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT --against OTHER {request.command}`")

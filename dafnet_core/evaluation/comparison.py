@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from dafnet_core.evaluation.base import difference
-from dafnet_core.evaluation.run import Evaluation
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.metrics.paired import Paired, holm
 
 LEVEL = 0.05  # of corrected p-values
@@ -75,13 +77,20 @@ def better(name: str) -> int:
     return BETTER.get(name.rpartition(".")[2], 0)
 
 
-def compare(a: Evaluation, b: Evaluation) -> dict[str, Compared]:
-    """Every number that both have of at least two subjects, by dotted path; {} where their subjects differ."""
-    if a.subjects != b.subjects:
+def compare(a: EvaluationResult, b: EvaluationResult) -> dict[str, Compared]:
+    """Every number that both have of at least two subjects, by dotted path.
+
+    Args:
+        a, b: with the numbers of each subject, as `Evaluation.with_subjects` gives and checkpoints keep them.
+
+    Returns:
+        {} where these are missing, or of other subjects.
+    """
+    ours, theirs = _arrays(a), _arrays(b)
+    if (a.subjects, a.data, a.split) != (b.subjects, b.data, b.split):
         return {}
-    shared = {
-        name: difference(values, b.by_subject[name]) for name, values in a.by_subject.items() if name in b.by_subject
-    }
+    both = [name for name, values in ours.items() if name in theirs and len(values) == len(theirs[name])]
+    shared = {name: difference(ours[name], theirs[name]) for name in both}
     known = {name: found for name, found in shared.items() if found is not None}
     directed, primary = [name for name in known if better(name)], _primary(known)
     corrected = dict(zip(directed, holm([known[name].p_value for name in directed]), strict=True))
@@ -90,6 +99,10 @@ def compare(a: Evaluation, b: Evaluation) -> dict[str, Compared]:
         name: Compared(found, better(name), corrected.get(name), name in of_primary, of_primary.get(name))
         for name, found in known.items()
     }
+
+
+def _arrays(result: EvaluationResult) -> dict[str, np.ndarray]:
+    return {name: np.array(values, np.float64) for name, values in (result.by_subject or {}).items()}
 
 
 def _primary(known: Mapping[str, Paired]) -> list[str]:

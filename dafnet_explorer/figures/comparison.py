@@ -24,6 +24,8 @@ HIDDEN = (
     "data",
     "split",
     "paired.",
+    "by_subject.",
+    "subjects",
 )  # properties of the data, and duplicates
 COUNTS = (".n", ".n_subjects", ".slices")
 GROUPS = (  # of the forest plot: what the horizontal axis shows, and the ends of the names of its numbers

@@ -1,5 +1,8 @@
 """Two evaluations compared subject by subject, and what the page Compare says of them."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +19,7 @@ def evaluation(n=8, subjects=None, **shift):
     rng = np.random.default_rng(0)
     names = [DICE, VOLUME, OTHER, "segmentation.LGE.single.dice_mean", "surface.LGE.fused.hd95_mm"]
     by_subject = {name: rng.normal(0.8, 0.01, n) + shift.get(name.rpartition(".")[2], 0) for name in names}
-    return Evaluation(EvaluationResult("data"), by_subject, None, subjects or tuple(map(str, range(n))))
+    return Evaluation(EvaluationResult("data"), by_subject, None, subjects or tuple(map(str, range(n)))).with_subjects()
 
 
 def test_holm_by_hand_and_its_bounds():
@@ -44,6 +47,18 @@ def test_every_number_by_subject_is_paired_also_dice_of_volumes():
 
 def test_nothing_is_paired_where_subjects_differ():
     assert compare(evaluation(), evaluation(subjects=tuple("abcdefgh"))) == {}
+
+
+def test_numbers_of_subjects_are_kept_without_their_names():
+    found = EvaluationResult.from_json(json.loads(json.dumps(evaluation(subjects=tuple("abcdefgh")).to_json())))
+    assert "abcdefgh" not in json.dumps(found.to_json())
+    assert compare(found, evaluation(subjects=tuple("abcdefgh"), dice_mean=-0.1))[DICE].paired.n == 8
+    assert compare(found, replace(found, subjects=None, by_subject=None)) == {}
+    unknown = Evaluation(EvaluationResult("data"), {DICE: np.array([0.5, np.nan, 0.25])}, None, tuple("abc"))
+    assert unknown.with_subjects().by_subject == {DICE: (0.5, None, 0.25)}
+    assert compare(unknown.with_subjects(), unknown.with_subjects())[DICE].paired.n == 2
+    with pytest.raises(ValueError, match="expected one a subject in each"):
+        replace(found, by_subject={DICE: (0.1,), VOLUME: (0.1, 0.2)})
 
 
 def test_the_verdict_names_the_better_one_its_difference_and_p():

@@ -1,6 +1,7 @@
 """The page Compare, by Streamlit's own test client and in a browser."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_compare_has_every_number_of_both_with_paired_differences(app, few, chec
     wait_for_jobs(app)
     assert not app.exception
     ours, theirs = (evaluate_checkpoint(c, SPEC) for c in (checkpoint, other))
-    found, table = compare(ours, theirs), numbers_table(app)
+    found, table = compare(ours.with_subjects(), theirs.with_subjects()), numbers_table(app)
     fused = table.loc["segmentation.LGE.fused.dice_mean"]
     assert fused["chosen"] == pytest.approx(ours.result.segmentation["LGE"]["fused"].dice_mean)
     assert fused["difference"] == pytest.approx(fused["chosen"] - fused["beside"])
@@ -67,6 +68,23 @@ def test_compare_shows_the_cards_of_both_and_their_weights_at_once(app, monkeypa
     weights = app.dataframe[-1].value.set_index("module")
     (segmentor,) = (d for d in weight_differences(checkpoint, other) if d.module == "segmentor")
     assert weights.loc["segmentor", "relative difference"] == f"{segmentor.relative:.3f}"
+    for button in [b for b in app.button if b.label == "Cancel"]:
+        button.click()
+    app.run()
+
+
+def test_cards_that_keep_numbers_of_subjects_give_a_verdict_at_once(app, monkeypatch, checkpoint, other):
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
+    name = "segmentation.LGE.fused.dice_mean"
+    stored = [
+        replace(result, subjects="same", by_subject={name: tuple(np.linspace(low, low + 0.05, 24))})
+        for result, low in zip(background_evaluation.stored_on_the_same(checkpoint, other), (0.8, 0.7), strict=True)
+    ]
+    monkeypatch.setattr(background_evaluation, "stored_on_the_same", lambda *both: stored)
+    app.run().switch_page("pages/compare.py").run()
+    assert not app.exception
+    assert "**A segments better** on 24 subjects: Dice of LGE +0.1000" in page_text(app)
+    assert "A minus B" in next(c.proto.spec for c in app.get("plotly_chart"))
     for button in [b for b in app.button if b.label == "Cancel"]:
         button.click()
     app.run()
