@@ -15,6 +15,7 @@ from dafnet_core.losses.terms import Forward
 
 BOUNDED = 0.5  # between a cross entropy (0) and the probability of an error (1)
 LEAST_SHARE = 0.005  # of all pixels, that each channel should hold
+LEAST_READ = 0.001  # of an image's pixels, that a channel holds whose mean intensity is read
 FRAME = 3  # pixels
 AROUND = 2  # pixels about an organ that count as its own
 
@@ -95,6 +96,29 @@ def modality_classifier(f: Forward) -> Tensor:
     m, b = f.outputs.s.shape[:2]
     labels = torch.arange(m, device=f.x.device).repeat_interleave(b)
     return F.cross_entropy(f.discriminators.modality(_own(f).detach()), labels)
+
+
+def contrast(f: Forward) -> Tensor:
+    """Error of the mean intensity of each channel of s as a linear reader finds it in a sample of z, in [-1, 1] units.
+
+    What s must not hold of an image, the grey level of each tissue, is what z is for. The mean is over the channels of
+    each image that hold LEAST_READ of its pixels, large or small, where L_rec would weigh them by their size.
+    """
+    return _contrast_error(f, f.outputs.z)
+
+
+def contrast_reader(f: Forward) -> Tensor:
+    """The same error, for the reader."""
+    return _contrast_error(f, f.outputs.z.detach())
+
+
+def _contrast_error(f: Forward, z: Tensor) -> Tensor:
+    s = f.outputs.s[:, :, 0].detach().float()
+    pixels = s.sum((3, 4))  # (M, B, C)
+    means = torch.einsum("mbchw,mbhw->mbc", s, f.x.float()) / pixels.clamp_min(1)
+    there = pixels >= LEAST_READ * s[0, 0, 0].numel()
+    errors = (f.discriminators.contrast(z).float() - means).abs()
+    return (errors * there).sum() / there.sum().clamp_min(1)
 
 
 def _own(f: Forward) -> Tensor:

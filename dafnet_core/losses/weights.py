@@ -92,6 +92,12 @@ class LossWeights(Config):
     tell: float = weight(
         0.0, disentangle.told_modality, "the modality that z does not tell; 0 in the paper", costly=True
     )
+    contrast: float = weight(
+        0.0,
+        disentangle.contrast,
+        "the error of each channel's mean intensity as it is read from z; 0 in the paper",
+        costly=True,
+    )
     agree: float = weight(
         0.0,
         disentangle.agreement,
@@ -189,6 +195,8 @@ def discriminator_terms(
     losses = {"masks": adversarial.mask_discriminator(forward)} if weights.adv_mask else {}
     if weights.hide:
         losses["modality"] = disentangle.modality_classifier(forward)
+    if weights.contrast:
+        losses["contrast"] = disentangle.contrast_reader(forward)
     for i in range(len(discriminators.images) if weights.adv_image else 0):
         losses[f"images_{i}"] = adversarial.image_discriminator(forward, i)
     return losses

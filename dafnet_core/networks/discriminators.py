@@ -50,10 +50,17 @@ class ModalityClassifier(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """What only training needs: discriminators of masks and of each modality's images, a classifier of the modality."""
+    """What only training needs: discriminators of masks and of each modality's images, and two readers of the factors.
+
+    Attributes:
+        masks, images: realness of masks, and of images of each modality.
+        modality: reads the modality from s.
+        contrast: reads the mean intensity of each channel of s from z, linearly.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.masks = Discriminator(config, len(config.classes) - 1)  # masks enter without the background
         self.images = nn.ModuleList(Discriminator(config, 1) for _ in config.modalities)
         self.modality = ModalityClassifier(config)
+        self.contrast = nn.Linear(config.z_dim, config.channels)

@@ -172,6 +172,7 @@ CLEAN = (
     "flips",
     "hide",
     "tell",
+    "contrast",
     "agree",
 )  # terms that clean the anatomy
 RECIPES: dict[str, dict[str, Any]] = {
@@ -195,6 +196,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "w_organs": 3.0,
         "w_hide": 0.5,
         "w_tell": 0.5,
+        "w_contrast": 5.0,
         "w_agree": 4.0,
         "clean_from": 120,
         "clean_ramp": 120,

@@ -23,7 +23,7 @@ from dafnet_core.precision import autocast, supports_bf16
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.types import Batch, Noise
 
-ADVERSARIAL = ("adv_mask", "adv_image", "hide")  # terms that discriminators are trained for
+LEARNT = ("adv_mask", "adv_image", "hide", "contrast")  # terms that discriminators or readers are trained for
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -104,7 +104,7 @@ class TrainState:
 
     def trains_critics(self, final: LossWeights) -> bool:
         """Whether there are discriminators, and a term of the method that needs them has a weight."""
-        own = [name for name in ADVERSARIAL if f"{LossWeights.PREFIX}{name}" in self.method.own_options]
+        own = [name for name in LEARNT if f"{LossWeights.PREFIX}{name}" in self.method.own_options]
         return any(getattr(final, name) for name in own) and any(True for _ in self.critics.parameters())
 
     @classmethod

@@ -102,6 +102,37 @@ def test_styles_that_do_not_tell_the_modality_cost(forward):
     assert cost(torch.cat([apart[:, : b // 2], apart[:, b // 2 :].roll(1, 0)], 1)).item() > 0.5
 
 
+def test_grey_levels_that_are_not_read_from_z_cost(forward):
+    labels = torch.zeros_like(forward.outputs.channel_logits.argmax(2))
+    labels[..., :10] = 3
+    found = with_labels(forward, labels)
+    levels = torch.full((8,), 9.0)  # of channels without pixels: they do not count
+    levels[0], levels[3] = -0.5, 0.25
+    image = torch.where(labels == 3, 0.25, -0.5)
+    found = replace(found, batch=replace(found.batch, images=image.transpose(0, 1)[:, :, None]))
+    reader = found.discriminators.contrast
+    with torch.no_grad():
+        reader.weight.zero_()
+        reader.bias.copy_(levels)
+    assert disentangle.contrast(found).item() == pytest.approx(0, abs=1e-6)
+    with torch.no_grad():
+        reader.bias[3] += 0.5  # one of two channels, however few its pixels
+    assert disentangle.contrast(found).item() == pytest.approx(0.25, rel=1e-5)
+
+
+def test_z_and_the_reader_learn_contrast_and_s_does_not(forward):
+    outputs = replace(forward.outputs, **{n: getattr(forward.outputs, n).detach().requires_grad_() for n in ("z", "s")})
+    found = replace(forward, outputs=outputs)
+    disentangle.contrast(found).backward()
+    assert outputs.z.grad.abs().sum() > 0
+    assert outputs.s.grad is None
+    outputs.z.grad = None
+    found.discriminators.zero_grad()
+    disentangle.contrast_reader(found).backward()
+    assert outputs.z.grad is None
+    assert found.discriminators.contrast.weight.grad.abs().sum() > 0
+
+
 def test_channels_that_follow_intensities_cost(forward):
     labels = forward.outputs.channel_logits.argmax(2)
     stays = 30 * torch.nn.functional.one_hot(labels, 8).movedim(-1, 2).float()
