@@ -168,8 +168,9 @@ marked = marked if marked in range(len(e.z)) else None
 
 def mark_point() -> None:
     """The slice of the point that was clicked; a click beside all points changes nothing."""
-    if points := st.session_state["scatter"].selection.points:
-        st.session_state[MARKED] = points[0].get("customdata", marked)
+    points = st.session_state["scatter"].selection.points
+    if points and "customdata" in points[0]:  # the ring has none
+        st.session_state[MARKED] = int(points[0]["customdata"])
 
 
 def mark_thumbnail(row: int, column: int) -> None:

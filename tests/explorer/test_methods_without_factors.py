@@ -66,5 +66,5 @@ def test_tables_and_downloads_hold_what_was_measured(checkpoint, other):
     assert theirs.statistics is None
     assert {row["measure"] for row in evaluate_rows(theirs.result)} == {"Segmentation", "Surface distances"}
     assert json.loads(as_json(with_nulls(theirs), {}))["nulls"] == {}
-    assert json.loads(as_json(theirs.result.to_json(), {}))["why"]["probe"] == "Masks only has no factors"
+    assert json.loads(as_json(theirs.result.to_json(), {}))["why"]["probe"] == "Masks only has no modality factor"
     assert "copy.LGE.dice_mean" in {row["number"] for row in comparison(mine.result, theirs.result, {})}
