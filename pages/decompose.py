@@ -34,7 +34,7 @@ from dafnet_explorer.figures.findings import (
     fusion_text,
     joined,
 )
-from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
+from dafnet_explorer.figures.masks import dice_table, mask_sheet, names_beside, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 
 checkpoint, subject = sidebar.current_subject()
@@ -111,10 +111,7 @@ show(
     mask_sheet(decomposition, subject.truth, classes, mask_colours, theme),
     "Masks from single, deformed and fused anatomies over the image, and the ground truth",
 )
-legend = " · ".join(
-    f"<span style='color:{colour}'>■</span> {name}" for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
-)
-st.html(f"<div>{legend}</div>")
+st.html(names_beside(dict(zip(classes[1:], mask_colours[1:], strict=True))))
 st.dataframe(
     dice_table(decomposition, subject.truth, classes, subject.why_no_truth),
     hide_index=True,

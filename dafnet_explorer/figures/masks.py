@@ -38,7 +38,8 @@ def error_map(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def names_beside(colours: Mapping[str, str]) -> str:
     """Names beside their colours, as HTML."""
     return " &ensp; ".join(
-        f'<span style="white-space: nowrap"><span style="color: {escape(colour[:7])}">■</span> {escape(name)}</span>'
+        f'<span style="white-space: nowrap"><span aria-hidden="true" style="color: {escape(colour[:7])}">■</span> '
+        f"{escape(name)}</span>"
         for name, colour in colours.items()
     )
 
