@@ -174,7 +174,7 @@ def _traversals(
                 "dimension; effect is the mean absolute change from the first step to the last (Sec. V-H.2, Fig. 9)."
             ),
             picture(contact_sheet, f"Images of {name} over each dimension of z", settings),
-            paragraph("To scrub: choose a step below a dimension, or press the keys of arrows there."),
+            paragraph("To scrub through a dimension: choose a step above its image, or press the arrow keys there."),
             scrolling(
                 "".join(
                     scrubber(f"z{d + 1}", f"z-{m}-{d}", images, [f"{value:+.2f}" for value in traversal.values])
