@@ -33,7 +33,6 @@ from dafnet_core.typed_json import to_json
 
 LENGTHY = ModalityLeakage, FactorDependence  # once all slices are there: networks are trained, subjects permuted
 SLICES = 0.6  # share of the time that slices take where these follow
-DIGITS = 6  # of stored numbers of subjects
 WHY = {"warp": "these data are not registered: no known warp is applied"}
 
 
@@ -73,9 +72,9 @@ class Evaluation:
     slices: tuple[JudgedSlice, ...] = ()
 
     def with_subjects(self) -> EvaluationResult:
-        """The numbers with those of each subject, rounded to DIGITS; of the subjects' names a digest only."""
+        """The numbers with those of each subject; of the subjects' names a digest only."""
         digest = hashlib.blake2b("\n".join(self.subjects).encode(), digest_size=8).hexdigest()
-        rows = {name: tuple(number(v) for v in values.round(DIGITS)) for name, values in self.by_subject.items()}
+        rows = {name: tuple(number(v) for v in values) for name, values in self.by_subject.items()}
         return replace(self.result, subjects=digest, by_subject=rows)
 
     def of_slices(self, other: Evaluation | None = None) -> dict[str, np.ndarray]:

@@ -101,7 +101,7 @@ def test_pictures_to_lay_over_each_other_show_errors_where_there_is_a_truth(chec
 
 def test_two_pictures_lie_over_each_other(server, page):
     page.goto(f"{server[0]}/compare?left=A:+mask&right=true+mask")
-    expect_picture(page, "Factors, masks, their errors")
+    expect_picture(page, "Factors, masks, their errors", timeout=60_000)
     canvas, line = page.locator(".compare canvas"), page.locator(".compare input")
     shown = []
     for key in ("Home", "End"):
