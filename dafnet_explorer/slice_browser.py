@@ -40,7 +40,8 @@ def section(
         st.info("No slice of these data has a number: there are no true masks, and nothing is reconstructed.")
         return
     st.markdown(
-        "Sorted by one number, so that what a mean hides comes first. A click shows the slice with its masks. "
+        "Sorted by one number, so that what a mean hides comes first; above each its subject and slice. "
+        "A click shows the slice with its masks. "
         "*Leakage*: how much surer of the modality a classifier is that sees s instead of the true masks. "
         "*Disagreement*: 1 - Dice of one checkpoint's mask with the other's."
     )

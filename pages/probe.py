@@ -207,7 +207,7 @@ if marked is not None:
             "The selected slice in all modalities and its anatomies",
         )
 else:
-    st.caption("Select a point, or a thumbnail, to see its slice; the other is marked.")
+    st.caption("Select a point, or a thumbnail (subject, slice), to see its slice; the other is marked.")
 
 slice_browser.section(checkpoint, evaluation, request, sidebar.theme())
 

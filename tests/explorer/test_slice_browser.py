@@ -101,7 +101,7 @@ def test_compare_sorts_slices_by_disagreement_and_selects_one(app, few, checkpoi
 def test_probe_marks_the_same_image_in_plot_and_thumbnails(app, few):
     app.run().switch_page("pages/probe.py").run()
     wait_for_jobs(app)
-    assert "Select a point, or a thumbnail" in page_text(app)
+    assert "Select a point, or a thumbnail (subject, slice)" in page_text(app)
     app.session_state["probed-row"] = 5
     app.toggle(key="pictured").set_value(True)
     app.run()
