@@ -4,13 +4,14 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, controls, glossary, provenance, sidebar, state
+from dafnet_explorer import background_evaluation, catalogue, controls, glossary, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.independence import (
     COLUMN_LABELS,
     WHY_NULL_IS_NOT_0,
     curve_figure,
+    dependence_csv_rows,
     dependence_figure,
     dependence_rows,
     unseen_text,
@@ -113,13 +114,13 @@ with st.container(horizontal=True):
             about = background_evaluation.about(model, request, z=result.z)
             controls.download(
                 f"{title}: table (CSV)",
-                lambda result=result, about=about: table_csv(dependence_rows(result.dependence), about),
-                "dafnet-dependence.csv",
+                lambda result=result, about=about: table_csv(dependence_csv_rows(result.dependence), about),
+                controls.file_name("independence", request.name, "csv", checkpoint=catalogue.name_of(model)),
                 key=f"csv-{model.digest}",
             )
             controls.download(
                 f"{title}: all numbers and nulls (JSON)",
                 lambda evaluation=evaluation, about=about: as_json(with_nulls(evaluation), about),
-                "dafnet-numbers.json",
+                controls.file_name("independence", request.name, "json", checkpoint=catalogue.name_of(model)),
                 key=f"json-{model.digest}",
             )
