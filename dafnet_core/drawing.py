@@ -73,7 +73,8 @@ SCALES = {  # the colours of matplotlib and Plotly, equally spaced
 
 
 @lru_cache(maxsize=8)
-def _colour_table(name: str) -> np.ndarray:
+def colour_table(name: str) -> np.ndarray:
+    """(256, 3) uint8 of one of SCALES, from its lowest to its highest value."""
     anchors = np.stack([rgb(c) for c in SCALES[name].split()])
     at = np.linspace(0, len(anchors) - 1, 256)
     return np.stack([np.interp(at, np.arange(len(anchors)), c) for c in anchors.T], 1).round().astype(np.uint8)
@@ -82,7 +83,7 @@ def _colour_table(name: str) -> np.ndarray:
 def coloured(values: np.ndarray, low: float, high: float, scale: str = "Viridis") -> np.ndarray:
     """(H, W) values -> (H, W, 3) uint8 on a Plotly colour scale: Viridis for magnitudes, RdBu_r for differences."""
     level = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
-    return _colour_table(scale)[(level * 255).round().astype(np.uint8)]
+    return colour_table(scale)[(level * 255).round().astype(np.uint8)]
 
 
 def rgb(colour: str) -> np.ndarray:
@@ -144,7 +145,7 @@ def _draw_bar(
 ) -> None:
     """A colour bar from its upper left corner `at`, and its texts below it, with letters that fit."""
     left, top = at
-    strip = np.repeat(_colour_table(bar.scale)[None], height, 0)
+    strip = np.repeat(colour_table(bar.scale)[None], height, 0)
     picture.paste(Image.fromarray(strip).resize((width, height)), (left, round(top)))
     texts = (bar.low, left, "lm"), (bar.unit, left + width / 2, "mm"), (bar.high, left + width, "rm")
     size = min(size, size * width / max(_font(round(size)).getlength("  ".join((bar.low, bar.unit, bar.high))), 1))

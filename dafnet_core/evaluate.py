@@ -7,17 +7,20 @@ in place of a checkpoint.
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
+from dafnet_core.checkpoints.weights import weight_differences
 from dafnet_core.data.dataset import PAIRINGS
 from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source, tuning_data
-from dafnet_core.evaluation.base import difference
+from dafnet_core.evaluation.comparison import compare
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, evaluate_method
 from dafnet_core.files import atomic_write, check_writable, describe_os_error
@@ -33,7 +36,7 @@ def evaluate_checkpoint(
     Args:
         split, warp_seed: of `evaluation_data`.
         pairing: by default that of the checkpoint's training.
-        options: limit, sample_z, progress of `evaluate_method`.
+        options: limit, brief, sample_z, progress of `evaluate_method`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes.
@@ -173,13 +176,21 @@ def main(arguments: list[str] | None = None) -> int:
         help="of the slices; by default that of the checkpoint's training, expert for methods without one",
     )
     parser.add_argument(
-        "--measures", default="default", choices=("default", "all"), help="all: also those that take minutes"
+        "--measures",
+        default="default",
+        choices=("brief", "default", "all"),
+        help="brief: without leakage and dependence; all: also those that take minutes",
+    )
+    parser.add_argument(
+        "--slices", metavar="FILE", help="a CSV of Dice, L1, leakage, and disagreement with --against, of every slice"
     )
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write; - is standard output")
     options = parser.parse_args(arguments)
     try:
         if options.json != "-":
             check_writable(Path(options.json))
+        if options.slices:
+            check_writable(Path(options.slices))
         text = json.dumps(_numbers(options), indent=1)
         if options.json != "-":
             atomic_write(Path(options.json), (text + "\n").encode())
@@ -199,10 +210,13 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
         sample_z=options.sample_z,
         pairing=options.pairing,
         slow=options.measures == "all",
+        brief=options.measures == "brief",
     )
     if options.checkpoint in set(METHODS) - set(trainable()):
         arguments["like"] = load(options.like) if options.like else None
-        return evaluate_untrained(options.checkpoint, options.data, **arguments).result.to_json()
+        untrained = evaluate_untrained(options.checkpoint, options.data, **arguments)
+        _write_slices(options.slices, untrained.slice_rows(tuple(untrained.result.segmentation or ())))
+        return untrained.result.to_json()
     checkpoints = [load(path) for path in (options.checkpoint, options.against) if path]
     _check_comparable(checkpoints)
     evaluated, *others = (evaluate_checkpoint(checkpoint, options.data, **arguments) for checkpoint in checkpoints)
@@ -214,13 +228,24 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
                 f"the {options.split} parts of the two checkpoints differ (in {', '.join(strange[:3])}), because their "
                 "splits do; compare checkpoints of one split, or use data that neither was trained on"
             )
-        theirs = other.by_subject
-        shared = {k: difference(v, theirs[k]) for k, v in evaluated.by_subject.items() if k in theirs}
+        found = compare(evaluated.with_subjects(), other.with_subjects())
         numbers["against"] = {
             "checkpoint": Path(options.against).name,
-            "difference": {k: to_json(v) for k, v in shared.items() if v is not None},
+            "difference": {k: to_json(v.paired) | {"p_holm": v.p_holm} for k, v in found.items()},
+            "weights": {d.module: to_json(d) for d in weight_differences(*checkpoints)},
         }
+    _write_slices(options.slices, evaluated.slice_rows(checkpoints[0].config.modalities, *others))
     return numbers
+
+
+def _write_slices(path: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Numbers of every slice as CSV, where they were asked for."""
+    if path:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        atomic_write(Path(path), text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import streamlit as st
@@ -19,10 +20,11 @@ from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.data.source import DataSource
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.measures.dependence import factor_distances
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
-from dafnet_explorer import data_sets, next_steps, provenance, session_lifetime, state, subjects
+from dafnet_explorer import catalogue, data_sets, glossary, next_steps, provenance, session_lifetime, state, subjects
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
@@ -51,12 +53,14 @@ class EvaluationRequest:
         sample_z: seed of a sample of z; None for its mean.
         state: `_folder_digest` of a folder, so that changed files are evaluated again.
         split: the part that judges the checkpoint, as `judged_part` gives it.
+        brief: of `evaluate_method`; a finished evaluation with all measures serves as well.
     """
 
     data: str
     sample_z: int | None = None
     state: str = ""
     split: str = "test"
+    brief: bool = False
 
     @property
     def name(self) -> str:
@@ -67,7 +71,8 @@ class EvaluationRequest:
     def command(self) -> str:
         """Options of `evaluate` that reproduce the numbers."""
         split = "" if self.split == "test" else f" --split {self.split}"
-        return f"--data {self.name}{split}" + ("" if self.sample_z is None else f" --sample-z {self.sample_z}")
+        sample = "" if self.sample_z is None else f" --sample-z {self.sample_z}"
+        return f"--data {self.name}{split}{sample}" + (" --measures brief" if self.brief else "")
 
 
 def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationRequest | None:
@@ -139,14 +144,16 @@ def about(checkpoint: Checkpoint, request: EvaluationRequest, **settings: object
 
 def _pick_samples(source: DataSource, key: str, first: int) -> str:
     """Argument of `evaluate --data` for some subjects of a built-in source."""
+    label = f"{source.kind.capitalize()} subjects"
+    what = f"{source.samples.slices} slices each, not used in training; more subjects: slower, narrower intervals"
     subject_count = st.segmented_control(
-        f"{source.kind.capitalize()} subjects",
+        label,
         POPULATIONS,
         default=POPULATIONS[first],
         required=True,
         key=key,
         bind="query-params",
-        help=f"{source.samples.slices} slices each, not used in training; more subjects: slower, narrower intervals",
+        help=glossary.explain(label, what),
     )
     variant = st.segmented_control(
         "of difficulty",
@@ -186,7 +193,9 @@ def _pick_z() -> int | None:
             required=True,
             key="z-is",
             bind="query-params",
-            help="The mean is the z of all other pages; a sample has the noise of the posterior",
+            help=glossary.explain(
+                "posterior", "The mean is the z of all other pages; a sample has the posterior's noise"
+            ),
         )
     ]
 
@@ -197,6 +206,9 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
     Sessions with the same request share one job and its cached result.
     """
     key = checkpoint.digest, request
+    if request.brief:
+        whole = _jobs().find((checkpoint.digest, replace(request, brief=False)))
+        key = (checkpoint.digest, replace(request, brief=False)) if whole and whole.done else key
     cancelled = st.session_state.setdefault("cancelled", set())
     job = _jobs().find(key)
     if key in cancelled and not (job and job.done):
@@ -209,11 +221,16 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
             key,
             client_id(),
             lambda progress: evaluate_checkpoint(
-                checkpoint, request.data, split=request.split, sample_z=request.sample_z, progress=progress
+                checkpoint,
+                request.data,
+                split=request.split,
+                sample_z=request.sample_z,
+                brief=request.brief,
+                progress=progress,
             ),
         )
     if not job.done:
-        _show_progress(key)
+        _show_progress(key, catalogue.name_of(checkpoint))
         return None
     try:
         evaluation: Evaluation = job.result
@@ -225,6 +242,17 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
         return None
 
 
+def stored_on_the_same(a: Checkpoint, b: Checkpoint) -> list[EvaluationResult]:
+    """The numbers that the cards of two checkpoints hold of the same data, those with most subjects; [] without any."""
+    pairs = [
+        [ours, theirs]
+        for ours in a.metrics.values()
+        for theirs in b.metrics.values()
+        if (ours.data, ours.split, ours.n_subjects) == (theirs.data, theirs.split, theirs.n_subjects)
+    ]
+    return max(pairs, key=lambda pair: pair[0].n_subjects, default=[])
+
+
 def finished_evaluations(checkpoint: Checkpoint) -> dict[EvaluationRequest, Evaluation]:
     """Finished evaluations of a checkpoint, by request."""
     cached_results = [
@@ -233,15 +261,30 @@ def finished_evaluations(checkpoint: Checkpoint) -> dict[EvaluationRequest, Eval
     return {request: evaluation for (digest, request), evaluation in cached_results if digest == checkpoint.digest}
 
 
+def time_left(seconds: float | None) -> str:
+    """The time that a job still takes, roughly, after its progress; "" where it is not known.
+
+    >>> time_left(None), time_left(33.1), time_left(200.0)
+    ('', ', about 35 s left', ', about 4 min left')
+    """
+    if seconds is None:
+        return ""
+    return f", about {5 * ceil(seconds / 5):.0f} s left" if seconds <= 90 else f", about {ceil(seconds / 60)} min left"
+
+
 @st.fragment(run_every=0.5)
-def _show_progress(key: tuple[str, EvaluationRequest]) -> None:
+def _show_progress(key: tuple[str, EvaluationRequest], name: str) -> None:
     """Progress and cancel button of a job; reruns the page when it is done."""
     client_id()
     job = _jobs().find(key)
     if job is None or job.done:
         st.rerun()
     queued = _jobs().queue_position(job)
-    text = f"Waiting for {queued} other evaluation(s)" if queued else f"Evaluating slices: {job.share:.0%}"
+    text = (
+        f"{name}: waiting for {queued} other evaluation(s)"
+        if queued
+        else f"Evaluating {name}: {job.share:.0%}{time_left(job.seconds_left)}"
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.share, text)
         if st.button("Cancel", key=f"cancel-{key[0]}", help="Other sessions that wait for it are not affected"):

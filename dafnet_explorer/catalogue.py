@@ -71,6 +71,12 @@ def add_uploaded_checkpoint(name: str, data: bytes) -> str:
     return name
 
 
+def name_of(checkpoint: Checkpoint) -> str:
+    """The name of a checkpoint in the catalogue; its digest where it has none any more."""
+    names = [name for name, summary in summaries().items() if summary.digest == checkpoint.digest]
+    return names[0] if names else checkpoint.digest[:8]
+
+
 def has_factors(checkpoint: Checkpoint) -> bool:
     """Whether its networks encode anatomy and modality factors, as `methods.base.FactorModel` describes them."""
     return hasattr(checkpoint.model, "encode_modality")

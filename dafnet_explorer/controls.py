@@ -79,9 +79,9 @@ def download(label: str, data: Callable[[], bytes] | bytes | str, name: str, *, 
     )
 
 
-def file_name(page: str, subject: Subject, suffix: str, *details: str) -> str:
-    """`provenance.file_name` for the selected checkpoint."""
-    return provenance.file_name(page, st.session_state[state.CHECKPOINT], subject, suffix, *details)
+def file_name(page: str, shown: Subject | str, suffix: str, *details: str, checkpoint: str = "") -> str:
+    """`provenance.file_name` for the selected checkpoint, or that of another name."""
+    return provenance.file_name(page, checkpoint or st.session_state[state.CHECKPOINT], shown, suffix, *details)
 
 
 def z_sliders(

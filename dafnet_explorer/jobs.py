@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+ENOUGH = 0.02  # finished fraction from which on the time left is estimated
 Work = Callable[[Callable[[float], None]], Any]
 
 
@@ -29,16 +30,29 @@ class Job:
     Attributes:
         number: position in the order of submission.
         share: finished fraction, in [0, 1].
+        seconds_left: estimated from the time that the finished fraction took; None as long as that is too little.
         waiting: clients that wait for the result.
     """
 
-    def __init__(self, number: int = 0, work: Work | None = None) -> None:
+    def __init__(self, number: int = 0, work: Work | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.number = number
         self.work = work  # references a model, so it is released as soon as possible
         self.share = 0.0
         self.waiting: set[str] = set()
         self.future: Future[Any] = Future()
         self._stop = threading.Event()
+        self._clock, self._started = clock, clock()
+
+    def start(self) -> None:
+        """Called when the work begins, after waiting in the queue."""
+        self._started = self._clock()
+        self.progress(0.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        if self.share < ENOUGH:
+            return None
+        return (self._clock() - self._started) * (1 - self.share) / self.share
 
     def progress(self, share: float) -> None:
         """Called by the work; raises Cancelled once no client waits."""
@@ -101,7 +115,7 @@ class Jobs:
             job = self._jobs.get(key)
             if job is None or job.stopped:
                 self._submitted += 1
-                job = self._jobs[key] = Job(self._submitted, work)
+                job = self._jobs[key] = Job(self._submitted, work, self._clock)
                 self._queue.put(job)
             job.waiting.add(client)
             self._jobs.move_to_end(key)
@@ -161,7 +175,7 @@ class Jobs:
             if work is None or not job.future.set_running_or_notify_cancel():
                 continue
             try:
-                job.progress(0.0)
+                job.start()
                 job.future.set_result(work(partial(self._progress, job)))
             except BaseException as error:  # raised by `Job.result`
                 job.future.set_exception(error)

@@ -30,19 +30,22 @@ def data_name(subject: Subject) -> str:
     return "upload" if subject.uploaded else subject.title
 
 
-def file_name(page: str, checkpoint: str, subject: Subject, suffix: str, *details: str) -> str:
-    """Name of a download: page, checkpoint, subject with its slice, and details, without characters that need care.
+def file_name(page: str, checkpoint: str, shown: Subject | str, suffix: str, *details: str) -> str:
+    """Name of a download: page, checkpoint, what is shown, and details, without characters that need care.
 
     Of a user's files it has the numbers of the slices only, and never their names.
 
     Args:
         checkpoint: its name in the catalogue.
+        shown: a subject with its slice, or the name of data, as `EvaluationRequest.name` has it.
         suffix: of the file, such as csv.
     """
-    what = re.sub(r"\(.*?\)", "", data_name(subject))
-    if subject.uploaded:
-        what = "-".join(
-            ["upload", *(f"slice-{n}" for n in dict.fromkeys(re.findall(r"`, slice (\d+) of", subject.title)))]
-        )
+    if isinstance(shown, str):
+        what = shown
+    elif shown.uploaded:
+        slices = dict.fromkeys(re.findall(r"`, slice (\d+) of", shown.title))
+        what = "-".join(["upload", *(f"slice-{n}" for n in slices)])
+    else:
+        what = re.sub(r"\(.*?\)", "", data_name(shown))
     parts = (re.sub(r"[^\w.+]+", "-", part).strip("-.") for part in (page, checkpoint, what, *details))
     return f"dafnet-{'-'.join(filter(None, parts))}.{suffix}"

@@ -48,6 +48,7 @@ class Subject:
         uploaded: whether these are the user's files.
         data_set: name of the data set of the server that it is from; "" for built-in samples and the user's files.
         licence: of its images; "" for the user's files.
+        mm: size of a pixel of the images, where it is known.
         neighbour_images: returns (n, K, H, W) images of the slice and its neighbours, nearest first; None without any.
         scans: the user's whole stacks by modality, of one volume each, in one plane; {} for samples.
     """
@@ -66,6 +67,7 @@ class Subject:
     uploaded: bool = False
     data_set: str = ""
     licence: str = ""
+    mm: float | None = None
     neighbour_images: Callable[[], np.ndarray] | None = None
     scans: Mapping[int, Scan] = field(default_factory=dict)
 
@@ -126,6 +128,7 @@ def of_sample(checkpoint: Checkpoint, source: DataSource, made: Sample) -> Subje
         notes=made.notes,
         data_set="" if source.built_in else source.name,
         licence=source.licence,
+        mm=made.mm,
         neighbour_images=made.around and partial(made.around, candidate_count(checkpoint)),
     )
 
@@ -141,6 +144,13 @@ def _frame_of(slices: Sequence[Slice], preparation: Preparation) -> tuple[Frame 
         f"The header of {silent[0]} does not say where it lies in the patient: the pictures were laid over each "
         "other as they are stored."
     ]
+
+
+def _pixel_mm(item: Slice, placement: Placement) -> float | None:
+    """mm from one row of the grid to the next, where the slice's own pixels have a known size."""
+    if item.spacing is None:
+        return None
+    return float(np.linalg.norm(np.array(placement.matrix)[:, 0] * item.spacing))
 
 
 def uploaded(
@@ -192,6 +202,7 @@ def uploaded(
         native=tuple(Native(scale_intensity(slices[m].pixels, percentiles), prepared[m].placement) for m in modalities),
         notes=tuple(dict.fromkeys(notes)),
         uploaded=True,
+        mm=_pixel_mm(slices[modalities[0]], prepared[modalities[0]].placement),
         neighbour_images=around if neighbours else None,
         scans=scans or {},
     )

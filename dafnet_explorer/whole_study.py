@@ -99,7 +99,7 @@ def section(checkpoint: Checkpoint, subject: Subject) -> None:
         _predict(checkpoint, scans, what)
     key, packed = st.session_state.get(state.PREDICTED, (None, b""))
     if key is not None and key == (checkpoint.digest, tuple(what), content_digest(scans)):
-        name = f"dafnet-prediction-{provenance.short_digest(checkpoint)}.zip"
+        name = controls.file_name("decompose", "prediction of the whole upload", "zip")
         size = f"{len(packed) / 1e6:.1f} MB" if len(packed) >= 1e6 else f"{-(-len(packed) // 1000)} kB"
         controls.download(f"Prediction (ZIP, {size})", packed, name)
 

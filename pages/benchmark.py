@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import DARK, class_colours, png
-from dafnet_explorer import benchmark, benchmark_masks, controls, sidebar
+from dafnet_explorer import benchmark, benchmark_masks, controls, provenance, sidebar
 from dafnet_explorer.figures import benchmark as figures
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
@@ -58,6 +58,13 @@ if second := benchmark.second_grid(table):
     st.markdown(f"**{title}**")
     st.table([dict(zip(head, line, strict=True)) for line in body], hide_index=True, border="horizontal")
 about = benchmark.provenance(table, name, metric)
+shown_table = f"{name} {st.session_state['table']}"
+
+
+def file_name(suffix: str, *details: str) -> str:
+    """Name of a download of this table."""
+    return provenance.file_name("benchmark", "", shown_table, suffix, *details)
+
 
 st.subheader("Subject by subject")
 chosen = st.columns(3)
@@ -130,16 +137,20 @@ def show_masks() -> None:
     st.html(figures.legend(dict(zip(classes[1:], colours[1:], strict=True)), with_errors))
     with st.container(key="sheet_benchmark"):
         controls.image(sheet(), "Masks of every method over the image, and where they differ from the truth")
-    controls.download("This sheet (PNG)", lambda: png(sheet(), about | {"slice": shown}), "dafnet-masks.png")
+    controls.download(
+        "This sheet (PNG)", lambda: png(sheet(), about | {"slice": shown}), file_name("png", "masks", shown)
+    )
 
 
 show_masks()
 st.subheader("Downloads")
 with st.container(horizontal=True):
-    controls.download("This table (CSV)", lambda: table_csv(figures.csv_rows(table, metric), about), "dafnet-table.csv")
-    controls.download("This table (LaTeX)", lambda: figures.latex(table, metric, about), "dafnet-table.tex")
     controls.download(
-        "Every subject (CSV)", lambda: table_csv(figures.subject_rows(table), about), "dafnet-subjects.csv"
+        "This table (CSV)", lambda: table_csv(figures.csv_rows(table, metric), about), file_name("csv", metric)
+    )
+    controls.download("This table (LaTeX)", lambda: figures.latex(table, metric, about), file_name("tex", metric))
+    controls.download(
+        "Every subject (CSV)", lambda: table_csv(figures.subject_rows(table), about), file_name("csv", "subjects")
     )
 st.caption(
     "Results of your own: run `python -m experiments TABLE --results FOLDER`, and start the app with "

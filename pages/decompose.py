@@ -5,13 +5,23 @@ from PIL import Image
 
 from dafnet_core.analysis.decompose import CHANNEL_IS_CLASS
 from dafnet_core.drawing import DARK, png
-from dafnet_explorer import content_section, controls, glossary, provenance, results, sidebar, whole_study
+from dafnet_explorer import (
+    content_section,
+    controls,
+    glossary,
+    provenance,
+    results,
+    sidebar,
+    uncertainty_section,
+    whole_study,
+)
+from dafnet_explorer.components.crosshair import crosshair
 from dafnet_explorer.figures.decompose import (
     channel_sheet,
     download_sheet,
     fusion_sheet,
-    inspection,
     numbers,
+    panels,
     reconstruction_sheet,
     warp_sheet,
     z_figure,
@@ -24,7 +34,7 @@ from dafnet_explorer.figures.findings import (
     fusion_text,
     joined,
 )
-from dafnet_explorer.figures.masks import dice_table, mask_sheet, native_sheet
+from dafnet_explorer.figures.masks import dice_table, mask_sheet, names_beside, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 
 checkpoint, subject = sidebar.current_subject()
@@ -101,10 +111,7 @@ show(
     mask_sheet(decomposition, subject.truth, classes, mask_colours, theme),
     "Masks from single, deformed and fused anatomies over the image, and the ground truth",
 )
-legend = " · ".join(
-    f"<span style='color:{colour}'>■</span> {name}" for name, colour in zip(classes[1:], mask_colours[1:], strict=True)
-)
-st.html(f"<div>{legend}</div>")
+st.html(names_beside(dict(zip(classes[1:], mask_colours[1:], strict=True))))
 st.markdown("Dice of each mask with the ground truth, by class:")
 st.dataframe(
     dice_table(decomposition, subject.truth, classes, subject.why_no_truth),
@@ -118,6 +125,8 @@ if subject.native:
     show(
         "native", native_sheet(decomposition, subject.native, mask_colours, theme), "Fused masks on the uploaded pixels"
     )
+
+uncertainty_section.section(checkpoint, subject, decomposition, theme)
 
 st.subheader("Reconstructions")
 st.markdown(
@@ -152,10 +161,16 @@ modality = st.segmented_control(
     bind="query-params",
     help="Modality whose image and reconstructions are shown",
 )
-st.plotly_chart(
-    inspection(decomposition, names.index(modality), classes, kinds, dark),
+st.caption(
+    "One crosshair in all panels: it follows the pointer, or the arrow keys (with Shift ten pixels) after a click. "
+    "Positions are counted from the centre of the first pixel. Zoom and window hold for all panels, or for the last "
+    "one pointed at."
+)
+crosshair(
+    panels(decomposition, names.index(modality), subject.truth, classes, kinds, mask_colours),
+    subject.mm,
+    owner=f"{checkpoint.digest}{subject.digest}{modality}",
     key="inspection",
-    alt="Linked views of one modality; values, anatomy channel and mask under the cursor",
 )
 
 whole_study.section(checkpoint, subject)
@@ -173,5 +188,5 @@ def all_numbers() -> bytes:
 
 
 with st.container(horizontal=True):
-    controls.download("All pictures (PNG)", all_pictures, "dafnet-decompose.png")
-    controls.download("All numbers (NPZ)", all_numbers, "dafnet-decompose.npz")
+    controls.download("All pictures (PNG)", all_pictures, controls.file_name("decompose", subject, "png"))
+    controls.download("All numbers (NPZ)", all_numbers, controls.file_name("decompose", subject, "npz"))

@@ -4,13 +4,14 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, controls, glossary, provenance, sidebar, state
+from dafnet_explorer import background_evaluation, catalogue, controls, glossary, provenance, sidebar, state
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.independence import (
     COLUMN_LABELS,
     WHY_NULL_IS_NOT_0,
     curve_figure,
+    dependence_csv_rows,
     dependence_figure,
     dependence_rows,
     unseen_text,
@@ -56,10 +57,8 @@ if known:
     st.caption(
         "Grey: null distribution from permuting the subjects of one factor. It removes dependence between subjects; "
         "dependence on modality or slice position alone remains. Line: observed value. Shaded: 95 % jackknife interval "
-        "over subjects.",
-        help=WHY_NULL_IS_NOT_0,
+        "over subjects."
     )
-columns = {key: st.column_config.TextColumn(label, help=why) for key, (label, why) in COLUMN_LABELS.items()}
 for title, _, evaluation, result in parts:
     if result is None:
         continue
@@ -78,10 +77,12 @@ for title, _, evaluation, result in parts:
             f"{d.n or 'n/a'} images of {d.n_subjects or 'n/a'} subjects."
         )
     else:
-        st.dataframe(dependence_rows(d), hide_index=True, column_config=columns)
+        st.dataframe(dependence_rows(d), hide_index=True, column_config=COLUMN_LABELS)
     if text := unseen_text(result):
         st.markdown(text)
 
+if any(result and result.dependence for *_, result in parts):
+    st.caption(WHY_NULL_IS_NOT_0)
 st.subheader("Interpretation")
 st.markdown(
     "A small p indicates dependence beyond what the number of subjects explains; a large p is no evidence of "
@@ -113,13 +114,13 @@ with st.container(horizontal=True):
             about = background_evaluation.about(model, request, z=result.z)
             controls.download(
                 f"{title}: table (CSV)",
-                lambda result=result, about=about: table_csv(dependence_rows(result.dependence), about),
-                "dafnet-dependence.csv",
+                lambda result=result, about=about: table_csv(dependence_csv_rows(result.dependence), about),
+                controls.file_name("independence", request.name, "csv", checkpoint=catalogue.name_of(model)),
                 key=f"csv-{model.digest}",
             )
             controls.download(
                 f"{title}: all numbers and nulls (JSON)",
                 lambda evaluation=evaluation, about=about: as_json(with_nulls(evaluation), about),
-                "dafnet-numbers.json",
+                controls.file_name("independence", request.name, "json", checkpoint=catalogue.name_of(model)),
                 key=f"json-{model.digest}",
             )

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import DARK, png
 from dafnet_core.methods.decomposition import decompose
@@ -26,6 +27,7 @@ from dafnet_explorer.figures.mix import (
     row_names,
 )
 from dafnet_explorer.figures.pixels import channel_colours
+from dafnet_explorer.figures.texts import cell
 
 MAX_SIDE = 6  # rows and columns
 RANDOM = {f"random z {n}": -n for n in (1, 2, 3)}
@@ -63,8 +65,48 @@ if own:
     if len(subject.images) < 2:
         sidebar.say_one_modality("there is nothing to mix")
         st.stop()
+
+
+def show_until_then() -> None:
+    """The selected slice mixed with itself, and what the card holds, while the evaluation runs."""
+    stored = next((r for r in checkpoint.metrics.values() if r.swap), None)
+    if stored:
+        with st.container(horizontal=True):
+            for way, swap in stored.swap.items():
+                a, b = way.split("_to_")
+                st.metric(
+                    f"s of {a} with z of {b}", cell(swap.accuracy), width="content", help="classified as z's modality"
+                )
+        st.caption(
+            f"From the checkpoint's card: the share of images that the probe takes for the modality of their z, of "
+            f"{stored.n_subjects} subjects of `{stored.data}`. {selected_on(stored)}"
+        )
+    if subject is None or len(subject.images) < 2:
+        return
+    images = mixing.of_subject(checkpoint, subject)
+    names, every = images.encodings.names, range(len(images.encodings.names))
+    mixed = images.mixture(every, every, 0)
+    with st.container(key="sheet_until_then"):
+        controls.image(
+            mixture_sheet(
+                mixed.made,
+                images.encodings.anatomies,
+                (names, names),
+                list(images.encodings.images),
+                mixed.reached,
+                list(names),
+                channel_colours(images.encodings.channel_classes, checkpoint.colours),
+                theme,
+            ),
+            "Each anatomy of the selected slice with each of its modality factors, with scores",
+        )
+    st.caption(f"Until the evaluation has run: {subject.title} alone, without a probe of the modality.")
+
+
 data = images_of(checkpoint) if own or request else None
 if data is None:
+    if request:
+        show_until_then()
     st.stop()
 e = data.encodings
 if own:
@@ -159,14 +201,14 @@ for n, (title, model, images) in enumerate(shown):
         controls.download(
             "This sheet (PNG)",
             lambda picture=picture, about=about: png(picture, about),
-            "dafnet-mix.png",
+            controls.file_name("mix", subject if own else request.name, "png", checkpoint=other[0] if n else ""),
             key=f"png-{n}",
         )
         table = mixture_rows(mixed, rows, columns, reached)
         controls.download(
             "Its scores (CSV)",
             lambda table=table, about=about: table_csv(table, about),
-            "dafnet-mix.csv",
+            controls.file_name("mix", subject if own else request.name, "csv", checkpoint=other[0] if n else ""),
             key=f"verdicts-{n}",
         )
 

@@ -4,24 +4,41 @@ import streamlit as st
 
 from dafnet_core.checkpoints.card import selected_on
 from dafnet_core.drawing import DARK
-from dafnet_explorer import background_evaluation, catalogue, controls, glossary, provenance, sidebar, state
+from dafnet_explorer import (
+    background_evaluation,
+    catalogue,
+    components,
+    controls,
+    glossary,
+    provenance,
+    sidebar,
+    slice_browser,
+    state,
+)
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import as_json, table_csv
 from dafnet_explorer.figures.probe import (
     cnn_text,
     colourings,
     confusion_rows,
+    describe,
     leakage_rows,
+    positions_of,
     probe_figure,
     reading_rows,
     scatter,
     slice_sheet,
+    spread,
     stability_rows,
+    thumbnail_sheet,
     z_axes,
     z_csv,
 )
 from dafnet_explorer.figures.texts import cell
+from dafnet_explorer.figures.truth import truth_rows
 
+THUMBNAILS = 24  # images beside the scatter plot
+MARKED = "probed-row"  # row of the encodings that is marked in the plot and among the thumbnails
 EARLIER = "this card is of an earlier version"
 checkpoint = sidebar.current_checkpoint()
 dark = sidebar.theme() is DARK
@@ -144,23 +161,55 @@ with st.container(horizontal=True):
         bind="query-params",
         help="What the points' colours show",
     )
-event = st.plotly_chart(
-    scatter(e, across, up, colour, dark),
+placed = spread(positions_of(e, across, up)[0], THUMBNAILS)
+marked = st.session_state.get(MARKED)
+marked = marked if marked in range(len(e.z)) else None
+
+
+def mark_point() -> None:
+    """The slice of the point that was clicked; a click beside all points changes nothing."""
+    points = st.session_state["scatter"].selection.points
+    if points and "customdata" in points[0]:  # the ring has none
+        st.session_state[MARKED] = int(points[0]["customdata"])
+
+
+def mark_thumbnail(row: int, column: int) -> None:
+    if 12 * row + column < len(placed):
+        st.session_state[MARKED] = placed[12 * row + column]
+
+
+pictured = st.toggle(
+    "Thumbnails in the plot",
+    key="pictured",
+    bind="query-params",
+    help="Images of points that lie far from each other, under their points",
+)
+st.plotly_chart(
+    scatter(e, across, up, colour, dark, pictures=placed if pictured else (), marked=marked),
     key="scatter",
-    on_select="rerun",
+    on_select=mark_point,
     selection_mode="points",
     config=chart("z", about),
     alt="Scatter plot of z, one point per image; select a point to see its slice",
 )
-points = event.selection.points if event else []
-if points:
+components.tiles(
+    thumbnail_sheet(e, placed, sidebar.theme()),
+    "Images of points that lie far from each other; click one to find its point",
+    divmod(placed.index(marked), 12) if marked in placed else None,
+    key="thumbnails",
+    on_change=mark_thumbnail,
+)
+if marked is not None:
+    st.markdown(f"**{describe(e, marked)}**")
     with st.container(key="sheet_probe"):
         controls.image(
-            slice_sheet(e, int(points[0]["customdata"]), checkpoint.colours, sidebar.theme()),
+            slice_sheet(e, marked, checkpoint.colours, sidebar.theme()),
             "The selected slice in all modalities and its anatomies",
         )
 else:
-    st.caption("Select a point to see its slice.")
+    st.caption("Select a point, or a thumbnail (subject, slice), to see its slice; the other is marked.")
+
+slice_browser.section(checkpoint, evaluation, request, sidebar.theme())
 
 readings = background_evaluation.readings(checkpoint, request, evaluation.statistics)
 if readings:
@@ -173,12 +222,18 @@ if readings:
 
 st.subheader("Downloads")
 with st.container(horizontal=True):
-    controls.download("All numbers (JSON)", lambda: as_json(result.to_json(), about), "dafnet-numbers.json")
-    controls.download("z of every image (CSV)", lambda: z_csv(e, about), "dafnet-z.csv")
+    controls.download(
+        "All numbers (JSON)",
+        lambda: as_json(result.to_json(), about),
+        controls.file_name("probe", request.name, "json", "numbers"),
+    )
+    controls.download(
+        "z of every image (CSV)", lambda: z_csv(e, about), controls.file_name("probe", request.name, "csv", "z")
+    )
     if readings:
         controls.download(
             "Properties (CSV)",
-            lambda: table_csv(reading_rows(readings), about),
-            "dafnet-known.csv",
+            lambda: table_csv(truth_rows(readings), about),
+            controls.file_name("probe", request.name, "csv", "properties"),
         )
 st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`")

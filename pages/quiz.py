@@ -135,5 +135,5 @@ if answers:
     controls.download(
         "Your answers (CSV)",
         lambda: table_csv(rows, provenance.about_subject(checkpoint, subject)),
-        "dafnet-quiz.csv",
+        controls.file_name("quiz", subject, "csv"),
     )

@@ -62,7 +62,9 @@ link = None
 if not (own or subject.uploaded):
     choices |= st.session_state[state.PLACE]
     digest = provenance.short_digest(checkpoint)
-    link = "/report?" + urlencode({state.CHECKPOINT: name, state.DIGEST: digest, **choices}, doseq=True)
+    link = f"{st.context.url or '/report'}?" + urlencode(
+        {state.CHECKPOINT: name, state.DIGEST: digest, **choices}, doseq=True
+    )
 metrics = {request.command: replace(evaluations[request].result, data=request.name)} if request else None
 traversals = {
     name: traversals.traversal(checkpoint, decomposition.s[i], decomposition.z_mean[i], steps)
@@ -80,6 +82,6 @@ facts = provenance.about_subject(
 controls.download(
     "Report (ZIP)",
     lambda: report(checkpoint, subject, decomposition, kinds, traversals, metrics, facts, link),
-    "dafnet-report.zip",
+    controls.file_name("report", subject, "zip"),
 )
 st.dataframe([{"file": file, "what": what} for file, what in CONTENTS.items()], hide_index=True)

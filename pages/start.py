@@ -24,7 +24,7 @@ with pictures.container():
         st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
         st.page_link("pages/decompose.py", label="**Decompose this slice →**")
         glossary.markdown(
-            "Two MR images of one subject **show the same things** but **look different**. DAFNet encodes where things "
+            "Two MR images of one subject **show the same body** but **look different**. DAFNet encodes where things "
             "are in **s**, as channels, one at each pixel, and how they look in **z**, a few numbers.\n\n"
             "Move the slider: one anatomy is decoded with the style of one image, of the other, and of all between.\n\n"
             "Click a block of the model: the tour explains it."
@@ -35,7 +35,9 @@ with pictures.container():
     caption = st.empty()
 loading.load()  # after the first paint
 
-from dafnet_explorer import catalogue, components, controls, next_steps, sidebar, traversals  # noqa: E402
+from dafnet_explorer import catalogue, components, controls, next_steps, results, sidebar, traversals  # noqa: E402
+from dafnet_explorer.figures.errors import WHY_NOT_ZERO, loss_text  # noqa: E402
+from dafnet_explorer.figures.findings import joined  # noqa: E402
 from dafnet_explorer.figures.pixels import channel_colours  # noqa: E402
 from dafnet_explorer.figures.start import between_labels, model_blocks, start_sheet  # noqa: E402
 
@@ -69,17 +71,20 @@ if station:
     st.switch_page("pages/tour.py", query_params={"station": str(station)})
 with sheet.container(), st.container(key="sheet_start"):
     controls.image(
-        start_sheet(decomposition, channel_colours(kinds, checkpoint.colours), sidebar.theme()),
+        start_sheet(decomposition, subject.scars, channel_colours(kinds, checkpoint.colours), sidebar.theme()),
         (
             "For each modality: the image, its anatomy, its modality factor, the reconstruction and its error, and the "
             "same anatomy with the other modality's factor"
         ),
     )
+losses = results.losses_of(checkpoint, subject)
 with caption:
     glossary.caption(
         f"{subject.title}. Modalities: {' and '.join(decomposition.names)}. Anatomy: each colour is one channel; "
         "channels that the segmentor uses for one class have that class's colour. z: bars are posterior means from "
-        "-3 to 3, whiskers one standard deviation."
+        "-3 to 3, whiskers one standard deviation. Red is what the reconstruction loses.  \n"
+        + joined([loss_text(decomposition.names[i], losses[i]) for i in decomposition.served]),
+        help=WHY_NOT_ZERO,
     )
 st.subheader("Why decompose images?")
 st.markdown(

@@ -1,11 +1,14 @@
 """Truth: known properties of built-in subjects predicted from s, z and the warp; other data have no such truth."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from dafnet_core.analysis.truth import dci
 from dafnet_core.checkpoints.card import options, selected_on
 from dafnet_core.drawing import DARK
 from dafnet_core.evaluation.measures.style import SUBJECTS
+from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_explorer import background_evaluation, controls, next_steps, provenance, sidebar, subjects
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
@@ -64,10 +67,45 @@ def show_stored_styles() -> None:
         )
 
 
+def show_anatomy(result: EvaluationResult) -> None:
+    """How clean s is, and whether both modalities share it."""
+    st.subheader("The anatomy against the true tissues")
+    st.dataframe(speckle_rows(result.speckle), hide_index=True)
+    st.caption(
+        "Speckle: share of pixels whose channel differs from the majority of their 3 x 3 neighbours. A clean s has as "
+        "little of it as the truth, and boundaries as long (1); a halftone of scattered pixels carries intensities."
+    )
+    across = result.invariance.modality
+    columns = st.columns(2)
+    columns[0].metric(
+        "Same channel in both modalities", cell(across.agreement), help="Share of pixels, under the true warp"
+    )
+    columns[1].metric(
+        "Same true tissue in both: the bound", cell(across.bound), help="Share of pixels, under the true warp"
+    )
+    st.caption(
+        "In a clean model a tissue has the same channel in both modalities, so the share reaches that of the true "
+        "tissues."
+    )
+
+
+def show_stored_anatomy() -> None:
+    """The same from the checkpoint's card, at once."""
+    stored = next((r for r in checkpoint.metrics.values() if r.speckle and r.invariance), None)
+    if stored:
+        show_anatomy(stored)
+        st.caption(
+            f"Until the evaluation has run, from the checkpoint's card: {stored.n_subjects} subjects of "
+            f"`{stored.data}`. {selected_on(stored)}"
+        )
+
+
 # all subjects: with fewer even the oracle does not reach 1
 request = background_evaluation.pick_data(checkpoint, "truth-population", -1)
+request = replace(request, brief=True) if request else None
 evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
 if evaluation is None or evaluation.statistics is None:
+    show_stored_anatomy()
     show_stored_styles()
     st.stop()
 e = evaluation.statistics.encodings
@@ -115,28 +153,11 @@ st.caption(
     "z predicts only properties of style, so its mean score over all properties is below 1."
 )
 
-result = evaluation.result
-st.subheader("The anatomy against the true tissues")
-st.dataframe(speckle_rows(result.speckle), hide_index=True)
-st.caption(
-    "Speckle: share of pixels whose channel differs from the majority of their 3 x 3 neighbours. A clean s has as "
-    "little of it as the truth, and boundaries as long (1); a halftone of scattered pixels carries intensities."
-)
-across = result.invariance.modality
-columns = st.columns(2)
-columns[0].metric(
-    "Same channel in both modalities", cell(across.agreement), help="Share of pixels, under the true warp"
-)
-columns[1].metric(
-    "Same true tissue in both: the bound", cell(across.bound), help="Share of pixels, under the true warp"
-)
-st.caption(
-    "In a clean model a tissue has the same channel in both modalities, so the share reaches that of the true tissues. "
-    f"Command: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`"
-)
+show_anatomy(evaluation.result)
+st.caption(f"Command: `python -m dafnet_core.evaluate CHECKPOINT {request.command}`")
 show_stored_styles()
 controls.download(
     "This matrix (CSV)",
     lambda: table_csv(truth_rows(readings), about),
-    "dafnet-truth.csv",
+    controls.file_name("truth", request.name, "csv", modality),
 )

@@ -60,7 +60,7 @@ def test_a_method_is_a_class_and_a_line(monkeypatch, capsys):
     assert 0.5 < found.copy["LGE"].dice_mean < 0.9  # every method is compared with Copy
     assert found.paired["LGE"]["single_minus_copy"].difference < -0.5
     assert found.probe is None
-    assert found.why["probe"] == "Nothing has no factors"
+    assert found.why["probe"] == "Nothing has no modality factor"
     assert found.why["registration"] == "Nothing has no positions"
     assert EvaluationResult.from_json(found.to_json()) == found
     assert main(["nothing", "--data", "phantom:subjects=1"]) == 0

@@ -184,3 +184,16 @@ def test_nobody_piles_up_work(gate):
     gate.open.set()
     until(lambda: all(job.done for job in asked))
     assert [job.result for job in asked] == [1, 2, 3]
+
+
+def test_the_time_left_follows_from_the_work_s_own_time_and_share(gate):
+    now = [0.0]
+    jobs = Jobs(clock=lambda: now[0])
+    first, second = jobs.submit("first", "a", gate.work), jobs.submit("second", "a", gate.work)
+    until(lambda: first.share == 0.5)
+    now[0] = 30.0
+    assert first.seconds_left == 30
+    assert second.seconds_left is None  # nothing of it is finished
+    gate.open.set()
+    until(lambda: second.done)
+    assert second.result == "done"

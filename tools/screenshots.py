@@ -41,7 +41,7 @@ PAGES = {
     "truth": "This matrix (CSV)",
     "benchmark": "python -m experiments",
     "quiz": "An image before and after",
-    "compare": "This table (CSV)",
+    "compare": "All slices (CSV)",
     "checkpoints": "Upload a checkpoint",
     "report": "Report (ZIP)",
 }

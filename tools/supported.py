@@ -52,7 +52,7 @@ with tempfile.TemporaryDirectory() as out:
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("app.py", default_timeout=120).run()
 assert not app.exception and not app.error, (app.exception, app.error)
-assert "show the same things" in " ".join(m.value for m in app.markdown)
+assert "show the same body" in " ".join(m.value for m in app.markdown)
 """,
 }
 

@@ -45,6 +45,7 @@ class Sample:
             (H, W, 2) xy in pixels; {} where unknown.
         tissues: (H, W) labels of the true tissues of each image, by position; {} where unknown.
         tissue_names: of these labels; () where unknown.
+        mm: size of a pixel of the grid; None where it is not known.
         around: gives (M, K, H, W) images of the K nearest slices, this one first; None for a single slice.
         notes: what was assumed when its files were read, each a plain sentence.
         without_noise: gives (M, H, W) the same images without their noise, in the same units; None where unknown.
@@ -56,6 +57,7 @@ class Sample:
     sampling: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     tissues: dict[int, np.ndarray] = field(default_factory=dict)
     tissue_names: tuple[str, ...] = ()
+    mm: float | None = None
     around: Callable[[int], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     without_noise: Callable[[], np.ndarray] | None = None
@@ -104,6 +106,7 @@ class StudySlices:
             images=sample.images[self._order, 0],
             masks={n: sample.masks[i] for n, i in enumerate(self._order) if sample.annotated[i]},
             tissues={n: tissues[i] for n, i in enumerate(self._order) if i in tissues},
+            mm=self._slices.spacing(position).get(self._order[0], (None,))[0],
             around=around if self._depth > 1 else None,
             notes=tuple(getattr(self._study, "notes", ())),
         )

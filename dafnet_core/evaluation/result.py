@@ -54,6 +54,9 @@ class EvaluationResult:
         pairing: of the slices, as `PairedSlices` has it; None by position, "expert".
         assumed: about the files, each a sentence; None for nothing.
         why: the reason for each null, by dotted path.
+        subjects: digest of the subjects' names, in their order; None where `by_subject` is.
+        by_subject: numbers of each subject by dotted path, null where unknown; kept by checkpoints, so that two of them
+            can be compared subject by subject.
     """
 
     data: str
@@ -89,6 +92,14 @@ class EvaluationResult:
     iob: BiasSummary | None = measured_by(InformationAndBias)
     style: StyleSummary | None = measured_by(Style)
     why: dict[str, str] = field(default_factory=dict)
+    subjects: str | None = None
+    by_subject: dict[str, tuple[float | None, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        all_or_nothing(self, "subjects", "by_subject")
+        lengths = {len(values) for values in (self.by_subject or {}).values()}
+        if len(lengths) > 1:
+            raise ValueError(f"by_subject has lists of {sorted(lengths)} numbers; expected one a subject in each")
 
     @classmethod
     def measures(cls) -> dict[type[Measure], tuple[str, ...]]:

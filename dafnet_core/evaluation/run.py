@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,12 +12,27 @@ import numpy as np
 from dafnet_core.analysis.encodings import Encoded, Encodings
 from dafnet_core.data.dataset import PairedSlices
 from dafnet_core.evaluation.base import Context, Measure, ScoredSlice
+from dafnet_core.evaluation.measures.dependence import FactorDependence
+from dafnet_core.evaluation.measures.leakage import ModalityLeakage
 from dafnet_core.evaluation.result import EvaluationResult, KnownWarp, unknown
+from dafnet_core.evaluation.slices import (
+    DICE,
+    DISAGREEMENT,
+    ERROR,
+    LEAKAGE,
+    JudgedSlice,
+    disagreement,
+    judge_slice,
+    leakage_of_slices,
+)
 from dafnet_core.methods.base import Method, SliceInput, predict_all
 from dafnet_core.metrics.dependence import Dependence
 from dafnet_core.metrics.probe import Leakage, Probe
+from dafnet_core.metrics.segmentation import number
 from dafnet_core.typed_json import to_json
 
+LENGTHY = ModalityLeakage, FactorDependence  # once all slices are there: networks are trained, subjects permuted
+SLICES = 0.6  # share of the time that slices take where these follow
 WHY = {"warp": "these data are not registered: no known warp is applied"}
 
 
@@ -46,12 +62,42 @@ class Evaluation:
         by_subject: those of every subject, (n_subjects,) with NaN, by dotted path.
         statistics: None without factors, or where statistics were not asked for.
         subjects: their names, in the order of `by_subject`.
+        slices: numbers of every slice; () where statistics were not asked for.
     """
 
     result: EvaluationResult
     by_subject: dict[str, np.ndarray] = field(default_factory=dict)
     statistics: FactorStatistics | None = None
     subjects: tuple[str, ...] = ()
+    slices: tuple[JudgedSlice, ...] = ()
+
+    def with_subjects(self) -> EvaluationResult:
+        """The numbers with those of each subject; of the subjects' names a digest only."""
+        digest = hashlib.blake2b("\n".join(self.subjects).encode(), digest_size=8).hexdigest()
+        rows = {name: tuple(number(v) for v in values) for name, values in self.by_subject.items()}
+        return replace(self.result, subjects=digest, by_subject=rows)
+
+    def of_slices(self, other: Evaluation | None = None) -> dict[str, np.ndarray]:
+        """Numbers of `slices`, (n,) with NaN where unknown, by name with unit.
+
+        Args:
+            other: of the same data, to disagree with.
+        """
+        found = {DICE: np.array([s.dice for s in self.slices]), ERROR: np.array([s.error for s in self.slices])}
+        if self.statistics is not None and (leak := self.statistics.leakage.get("occupancies")):
+            found[LEAKAGE] = leakage_of_slices(self.slices, self.statistics.encodings, leak)
+        if other is not None:
+            found[DISAGREEMENT] = disagreement(self.slices, other.slices)
+        return found
+
+    def slice_rows(self, modalities: Sequence[str], other: Evaluation | None = None) -> list[dict[str, Any]]:
+        """The same as rows of a table, with subject, slice (from 1) and modality; None where unknown."""
+        columns = {name: values.tolist() for name, values in self.of_slices(other).items()}
+        return [
+            {"subject": s.subject, "slice": s.number + 1, "modality": modalities[s.modality]}
+            | {name: number(values[n]) for name, values in columns.items()}
+            for n, s in enumerate(self.slices)
+        ]
 
 
 def evaluate_method(
@@ -61,6 +107,7 @@ def evaluate_method(
     limit: int | None = None,
     statistics: bool = True,
     slow: bool = False,
+    brief: bool = False,
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
     each: Callable[[ScoredSlice], None] = lambda seen: None,
@@ -73,33 +120,31 @@ def evaluate_method(
         data: all slices, or the first `limit`.
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
         slow: also measures that take minutes: prior, iob, style.
+        brief: without leakage and dependence, which take longer than all slices.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress, each: called with the share done, in [0, 1], and with every slice; may raise, to cancel.
         result: which measures there are.
     """
-    measures = _wanted(result, statistics, slow)
+    measures = _wanted(result, statistics, slow, brief)
     rows: dict[Measure, list[Any]] = {m: [] for m in measures}
     lacking: dict[Measure, str] = {}
     encoded: list[Encoded] = []
+    judged: list[JudgedSlice] = []
     subjects: list[str] = []
     count = len(data) if limit is None else min(limit, len(data))
+    slices = SLICES if any(isinstance(m, LENGTHY) for m in measures) else 0.95
     for index in range(count):
-        progress(0.95 * index / count)
+        progress(slices * index / count)
         seen = _scored(method, data, index)
         each(seen)
+        if statistics:
+            judged += judge_slice(seen, index, subjects.count(seen.subject))
         subjects.append(seen.subject)
         if seen.estimate.factors is not None:
             encoded.append(_encoded(data, index, seen))
-        for measure in measures:
-            if absent := measure.needs - _available(seen):
-                lacking[measure] = f"{method.title} has no {', '.join(sorted(absent))}"
-            else:
-                rows[measure].append(measure.observe(seen))
+        lacking |= _observe(measures, seen, rows)
     context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
-    values: dict[str, Any] = {}
-    for measure, names in measures.items():
-        context.reasons |= dict.fromkeys(names, lacking[measure]) if measure in lacking else dict(measure.why)
-        values |= {} if measure in lacking else measure.summarise(rows[measure], context)
+    values = _summaries(measures, rows, lacking, context, lambda share: progress(slices + (1 - slices) * share))
     progress(1.0)
     numbers = result(
         data="",
@@ -113,13 +158,43 @@ def evaluate_method(
     )
     why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
-    return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects)
+    return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects, tuple(judged))
 
 
-def _wanted(result: type[EvaluationResult], statistics: bool, slow: bool) -> dict[Measure, tuple[str, ...]]:
+def _observe(measures: Iterable[Measure], seen: ScoredSlice, rows: dict[Measure, list[Any]]) -> dict[Measure, str]:
+    """Add what measures take from a slice to their rows; why others can take nothing."""
+    lacking = {}
+    for measure in measures:
+        if absent := measure.needs - _available(seen):
+            lacking[measure] = f"{seen.method.title} has no {', '.join(sorted(absent))}"
+        else:
+            rows[measure].append(measure.observe(seen))
+    return lacking
+
+
+def _summaries(
+    measures: Mapping[Measure, tuple[str, ...]],
+    rows: Mapping[Measure, list[Any]],
+    lacking: Mapping[Measure, str],
+    context: Context,
+    progress: Callable[[float], None],
+) -> dict[str, Any]:
+    """Values of all fields; reasons for those that are lacking are added to the context."""
+    values: dict[str, Any] = {}
+    for done, (measure, names) in enumerate(measures.items()):
+        progress(done / len(measures))
+        context.reasons |= dict.fromkeys(names, lacking[measure]) if measure in lacking else dict(measure.why)
+        values |= {} if measure in lacking else measure.summarise(rows[measure], context)
+    return values
+
+
+def _wanted(
+    result: type[EvaluationResult], statistics: bool, slow: bool, brief: bool
+) -> dict[Measure, tuple[str, ...]]:
     """Measures to take, and the fields that each fills."""
     every = result.measures().items()
-    return {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
+    asked = {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
+    return {m: names for m, names in asked.items() if not (brief and isinstance(m, LENGTHY))}
 
 
 def encode(method: Method, data: PairedSlices, *, sample_z: int | None = None) -> Encodings:

@@ -133,6 +133,10 @@ class FactorModel(Protocol):
     aligns: bool
     decoder: Any  # with condition(s) and render(conditioning, z)
 
+    def channel_logits(self, images: Tensor, modalities: Any = None) -> Tensor:
+        """Logits (n, B, C, H, W) of the channels of images (B, n, H, W); the largest one's channel is 1 in s."""
+        ...
+
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x, s), (B, n_z) each, from s (B, C, H, W) and images (B, 1, H, W)."""
         ...

@@ -5,8 +5,8 @@ Used by the pages and by `python -m dafnet_core.evaluate`, so that both show the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from dafnet_core.geometry import grid_to_pixels
 
 if TYPE_CHECKING:
     from dafnet_core.methods.base import FactorModel
+
+OF_MODALITIES = frozenset(  # arrays with a row a modality; all others have one a pair
+    ("images", "s", "fused", "z_mean", "z_std", "single", "fused_masks", "probabilities", "own")
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,18 @@ class Decomposition:
     def served(self) -> tuple[int, ...]:
         """Which of the n modalities the model serves."""
         return tuple(i for i, name in enumerate(self.names) if self.target in ("", name))
+
+    def only_served(self) -> Decomposition:
+        """The same without the modalities that the model does not serve, and without pairs with them."""
+        served = list(self.served)
+        kept = [p for p, pair in enumerate(self.pairs) if set(pair) <= set(served)]
+        arrays: dict[str, Any] = {
+            name: values[served if name in OF_MODALITIES else kept]
+            for name, values in vars(self).items()
+            if isinstance(values, np.ndarray)
+        }
+        pairs = tuple((served.index(self.pairs[p][0]), served.index(self.pairs[p][1])) for p in kept)
+        return replace(self, names=tuple(self.names[i] for i in served), pairs=pairs, **arrays)
 
 
 def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...] | None = None) -> Decomposition:

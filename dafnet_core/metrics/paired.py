@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,29 @@ def paired(a: np.ndarray, b: np.ndarray, *, seed: int = 0, permutations: int = 9
     half = stats.t.ppf(0.975, n - 1) * d.std(ddof=1) / np.sqrt(n)
     mean = float(d.mean())
     return Paired(mean, (mean - float(half), mean + float(half)), _flip_p_value(d, seed, permutations), n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values (m,) corrected for m comparisons by Holm's method: the chance of any false finding stays at the level.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, n in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[n]))
+        corrected[n] = highest
+    return corrected
+
+
+def least_p(n: int, permutations: int = 9999) -> float:
+    """The smallest p that `paired` can give for n pairs, whatever their differences.
+
+    >>> least_p(8)
+    0.0078125
+    """
+    return 2 / 2**n if n <= EXACT_UP_TO else 1 / (1 + permutations)
 
 
 def jackknife(value: float, without: np.ndarray) -> tuple[float, float]:

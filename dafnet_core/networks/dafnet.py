@@ -68,6 +68,10 @@ class DAFNet(nn.Module):
         flat = [images[:, i].reshape(b * k, 1, height, width) for i in range(n)]
         return self.anatomy_encoder.logits(flat, modalities)
 
+    def channel_logits(self, images: Tensor, modalities: Sequence[int] | None = None) -> Tensor:
+        """Logits (n, B, C, H, W) of the channels of images (B, n, H, W); the largest one's channel is 1 in s."""
+        return self._channel_logits(images[:, :, None], modalities).unflatten(0, images.shape[1::-1])
+
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x, s) (Sec. III-A), (B, n_z) each, from (B, C, H, W) and (B, 1, H, W)."""
         return self.modality_encoder(s, images)
@@ -156,7 +160,7 @@ class DAFNet(nn.Module):
 
     def _changed(self, images: Tensor) -> Tensor:
         """Channel logits (M, B, C, H, W) of images (B, M, H, W) with other intensities."""
-        return self._channel_logits(images[:, :, None]).float().unflatten(0, images.shape[1::-1])
+        return self.channel_logits(images).float()
 
     def _flipped(self, own: Tensor, z: Tensor, flips: Tensor) -> Tensor:
         """Images (M, B, H, W) of anatomies (M, B, C, H, W) some of whose pixels are flipped to other channels."""

@@ -57,8 +57,15 @@ class SDNet(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """One-hot anatomies (N, C, H, W) of images (N, 1, H, W) of any modality in [-1, 1]."""
+        return one_hot(self._channel_logits(images))
+
+    def _channel_logits(self, images: Tensor) -> Tensor:
         check_size(self.config, *images.shape[2:])
-        return one_hot(self.up(self.down(images)))
+        return self.up(self.down(images))
+
+    def channel_logits(self, images: Tensor, modalities: Sequence[int] | None = None) -> Tensor:
+        """Logits (n, B, C, H, W) of the channels of images (B, n, H, W), which are encoded alike."""
+        return self._channel_logits(images.transpose(0, 1).flatten(0, 1)[:, None]).unflatten(0, images.shape[1::-1])
 
     def encode_modality(self, s: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x, s), (B, n_z) each, from (B, C, H, W) and (B, 1, H, W)."""

@@ -15,7 +15,7 @@ from dafnet_core.checkpoints.file import Checkpoint, load, save
 from dafnet_core.checkpoints.schema import SplitRecord, StartRecord, TrainingRecord
 from dafnet_core.config import sanitize
 from dafnet_core.data.sources import TrainingData, public_name
-from dafnet_core.evaluate import evaluate, judged_part
+from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.files import atomic_write, check_writable
 from dafnet_core.methods.base import Trainable
@@ -139,7 +139,10 @@ def export(source: Path, target: Path, specs: dict[str, str]) -> None:
     for tensor in checkpoint.model.state_dict().values():  # batch normalisation's statistics are stored too
         if tensor.is_floating_point():
             tensor.copy_(tensor.half())
-    metrics = {title: evaluate(checkpoint, spec, split=judged_part(checkpoint, spec)) for title, spec in specs.items()}
+    metrics = {
+        title: evaluate_checkpoint(checkpoint, spec, split=judged_part(checkpoint, spec)).with_subjects()
+        for title, spec in specs.items()
+    }
     metrics = {title: replace(result, data=public_name(result.data)) for title, result in metrics.items()}
     write_checkpoint(replace(checkpoint, metrics=metrics), target, half=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dafnet_core.checkpoints.file import CheckpointError, load
 from dafnet_core.data.sources import public_name
-from dafnet_core.evaluate import evaluate, judged_part
+from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.files import check_writable, describe_os_error
 from dafnet_core.training.export import write_checkpoint
 
@@ -31,8 +31,8 @@ def judge(path: Path, specs: dict[str, str], *, slow: bool) -> None:
     check_writable(path)
     metrics = dict(checkpoint.metrics)
     for title, spec in (specs or {title: result.data for title, result in metrics.items()}).items():
-        found = evaluate(checkpoint, spec, split=judged_part(checkpoint, spec), slow=slow)
-        metrics[title] = replace(found, data=public_name(spec))
+        found = evaluate_checkpoint(checkpoint, spec, split=judged_part(checkpoint, spec), slow=slow)
+        metrics[title] = replace(found.with_subjects(), data=public_name(spec))
     write_checkpoint(replace(checkpoint, metrics=metrics), path, half=True)
 
 

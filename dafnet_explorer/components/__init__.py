@@ -37,7 +37,8 @@ def source(*names: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _component(name: str, *scripts: str) -> Callable[..., Any]:
+def component(name: str, *scripts: str) -> Callable[..., Any]:
+    """The component of files NAME.html and NAME.js, with further scripts before its own."""
     return st.components.v2.component(
         f"dafnet_{name}",
         html=(FOLDER / f"{name}.html").read_text(),
@@ -106,7 +107,7 @@ def tiles(
     }
     least = SCROLLED * picture.height / picture.width
     with room(f"held-{key}", picture.size, f"width: 100%; min-height: {least:.0f}px"):
-        _component("tiles")(key=key, on_tile_change=clicked, data=data)
+        component("tiles")(key=key, on_tile_change=clicked, data=data)
 
 
 def scrub(
@@ -139,7 +140,7 @@ def scrub(
         if on_change and chosen in range(n):
             on_change(int(chosen))
 
-    _component("scrub")(
+    component("scrub")(
         key=key,
         on_frame_change=moved,
         data={
@@ -172,7 +173,7 @@ def model_diagram(blocks: Sequence[Block], *, aligned: bool, key: str) -> int | 
     Args:
         aligned: whether anatomies are aligned and fused.
     """
-    told = _component("model")(
+    told = component("model")(
         key=key, on_station_change=lambda: None, data={"blocks": [vars(b) for b in blocks], "aligned": aligned}
     )
     return told.station if told.station in [b.station for b in blocks] else None
@@ -180,15 +181,29 @@ def model_diagram(blocks: Sequence[Block], *, aligned: bool, key: str) -> int | 
 
 def copy_link(*, key: str) -> None:
     """A button that copies the address of the page, which holds its choices."""
-    _component("link")(key=key, width="content")
+    component("link")(key=key, width="content")
 
 
-def compare(before: np.ndarray, after: np.ndarray, *, title: str, key: str) -> None:
-    """Two images (H, W) in [-1, 1] over each other: the first left of a line that the user moves, the second right."""
-    height, width = after.shape
-    _component("compare")(
+def compare(
+    before: np.ndarray, after: np.ndarray, *, title: str, key: str, ends: tuple[str, str] = ("before", "after")
+) -> None:
+    """Two pictures over each other: the first left of a line that the user moves, the second right.
+
+    Args:
+        before, after: (H, W) in [-1, 1], or (H, W, 3) uint8; of one size.
+        ends: what they are called below the line's ends.
+    """
+    height, width = after.shape[:2]
+    component("compare")(
         key=key,
-        data={"title": title, "before": _grey(before), "after": _grey(after), "height": height, "width": width},
+        data={
+            "title": title,
+            "before": _base64(before) if before.ndim == 3 else _grey(before),
+            "after": _base64(after) if after.ndim == 3 else _grey(after),
+            "ends": list(ends),
+            "height": height,
+            "width": width,
+        },
     )
 
 
@@ -220,7 +235,7 @@ def drag(
     initial = np.asarray(presets["predicted"], np.float64)
     height, width = fixed.shape
     state = _state(key, owner)
-    _component("drag", "spline")(
+    component("drag", "spline")(
         key=key,
         on_state_change=lambda: None,
         data={
@@ -278,7 +293,7 @@ def paint(
     """
     height, width = labels.shape
     state = _state(key, owner)
-    _component("paint", "reshape")(
+    component("paint", "reshape")(
         key=key,
         on_state_change=lambda: None,
         data={
@@ -334,7 +349,7 @@ def remember(names: Sequence[str] | None, key: str) -> None:
     Args:
         names: to keep from now on; None to keep what is there, and to ask for it.
     """
-    _component("remember")(
+    component("remember")(
         key=key,
         on_names_change=lambda: None,
         data={"names": None if names is None else list(names), "asked": bool(remembered(key))},

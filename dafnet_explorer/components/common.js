@@ -7,11 +7,11 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
-/** A grey image (one byte a pixel) as RGBA ImageData. */
-function greyPixels(levels, width, height) {
-  const pixels = new ImageData(width, height);
-  for (let p = 0; p < levels.length; p++) {
-    pixels.data.fill(levels[p], 4 * p, 4 * p + 3);
+/** An image of one byte (grey) or three (red, green, blue) a pixel as RGBA ImageData. */
+function imagePixels(levels, width, height) {
+  const pixels = new ImageData(width, height), channels = levels.length / (width * height);
+  for (let p = 0; p < width * height; p++) {
+    for (let c = 0; c < 3; c++) pixels.data[4 * p + c] = levels[channels * p + (c % channels)];
     pixels.data[4 * p + 3] = 255;
   }
   return pixels;

@@ -5,10 +5,12 @@ const TIMES = 4; // canvas pixels a pixel of the image
 export default function ({ data, parentElement }) {
   const canvas = parentElement.querySelector("canvas"), range = parentElement.querySelector("input");
   const { width, height } = data;
-  const images = [data.before, data.after].map((levels) => greyPixels(bytes(levels), width, height));
+  const images = [data.before, data.after].map((levels) => imagePixels(bytes(levels), width, height));
   canvas.width = width * TIMES;
   canvas.height = height * TIMES;
   canvas.setAttribute("aria-label", data.title);
+  parentElement.querySelectorAll(".ends span").forEach((end, n) => (end.textContent = data.ends[n]));
+  range.setAttribute("aria-label", `Line between ${data.ends[0]} and ${data.ends[1]}`);
   const draw = () => {
     const context = canvas.getContext("2d"), line = Number(range.value) * canvas.width;
     enlarge(context, images[1], TIMES);

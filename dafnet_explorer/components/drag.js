@@ -41,7 +41,7 @@ export default function ({ data, parentElement, setStateValue }) {
   right.setAttribute("aria-label", data.titles[1]);
 
   const mixed = (levels, labels) => {
-    const pixels = greyPixels(levels, width, height), share = Number(opacity.value);
+    const pixels = imagePixels(levels, width, height), share = Number(opacity.value);
     for (let p = 0; p < labels.length; p++) {
       const colour = instance.colours[labels[p]];
       if (!colour) continue;

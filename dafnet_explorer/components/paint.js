@@ -50,7 +50,7 @@ export default function ({ data, parentElement, setStateValue }) {
   canvas.setAttribute("aria-label", `${data.title}: arrow keys move the brush, space paints, control Z undoes`);
 
   const draw = () => {
-    const pixels = greyPixels(instance.image, width, height), share = Number(opacity.value);
+    const pixels = imagePixels(instance.image, width, height), share = Number(opacity.value);
     for (let p = 0; p < instance.labels.length; p++) {
       const colour = instance.colours[instance.labels[p]];
       for (let c = 0; c < 3; c++) pixels.data[4 * p + c] += share * (colour[c] - pixels.data[4 * p + c]);

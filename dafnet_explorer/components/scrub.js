@@ -21,7 +21,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const show = (frame) => {
     instance.frame = Math.min(Math.max(frame, 0), last);
     const part = instance.levels.subarray(instance.frame * size, (instance.frame + 1) * size);
-    canvas.getContext("2d").putImageData(greyPixels(part, data.width, data.height), 0, 0);
+    canvas.getContext("2d").putImageData(imagePixels(part, data.width, data.height), 0, 0);
     canvas.dataset.frame = instance.frame;
     range.value = instance.frame;
     said.textContent = data.labels[instance.frame];

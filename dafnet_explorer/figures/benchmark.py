@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 from dafnet_explorer.benchmark import Column, Table, best, compare, is_significant
 from dafnet_explorer.benchmark_masks import Place, Scene
 from dafnet_explorer.figures.charts import COLOURS, apply_style
+from dafnet_explorer.figures.masks import ERRORS, error_map, names_beside
 from dafnet_explorer.figures.texts import dice_text
 from experiments.record import METRICS, Record
 from experiments.table import FEWEST, LOWER_IS_BETTER, Row, summary
@@ -270,24 +270,7 @@ def strip_figure(table: Table, metric: str, column: Column, row: Row, other: Row
 
 # --- masks -------------------------------------------------------------------------------------------------------
 
-ERRORS = {  # where a mask and the truth agree or differ, and colours that differ for any colour vision
-    "agreement": "#d9d9d9",
-    "over-segmented": "#E69F00",
-    "missed": "#0072B2",
-    "another class": "#CC79A7",
-}
 IN_A_LINE = 6
-
-
-def error_map(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Where labels (H, W) and the truth differ: 0 background in both, and from 1 on the number of a name in ERRORS."""
-    conditions = [
-        (labels > 0) & (labels == truth),
-        (labels > 0) & (truth == 0),
-        (labels == 0) & (truth > 0),
-        (labels > 0) & (truth > 0),
-    ]
-    return np.select(conditions, range(1, len(ERRORS) + 1), 0)
 
 
 def masks_sheet(
@@ -333,11 +316,4 @@ def numbered(masks: Mapping[Row, np.ndarray]) -> tuple[str, ...]:
 
 def legend(colours: Mapping[str, str], errors: bool) -> str:
     """Names of classes beside their colours, and what the colours of `error_map` mean, as HTML."""
-    return _names_beside(colours) + (f"<br>Below each mask: {_names_beside(ERRORS)}" if errors else "")
-
-
-def _names_beside(colours: Mapping[str, str]) -> str:
-    return " &ensp; ".join(
-        f'<span style="white-space: nowrap"><span style="color: {escape(colour[:7])}">■</span> {escape(name)}</span>'
-        for name, colour in colours.items()
-    )
+    return names_beside(colours) + (f"<br>Below each mask: {names_beside(ERRORS)}" if errors else "")

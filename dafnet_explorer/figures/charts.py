@@ -30,8 +30,9 @@ def apply_style(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(gridcolor=line, zerolinecolor=line, tickfont_color=ink, title_font_color=ink)
     figure.update_annotations(font_color=ink)
+    # of scatter plots that have one: Plotly draws a bar wherever one is described
     for colorbar in [trace.colorbar for trace in figure.select_traces(dict(type="heatmap"))] + [
-        trace.marker.colorbar for trace in figure.select_traces(dict(type="scatter"))
+        trace.marker.colorbar for trace in figure.select_traces(dict(type="scatter")) if trace.marker.colorscale
     ]:
         colorbar.update(tickfont_color=ink, title_font_color=ink)
     return figure

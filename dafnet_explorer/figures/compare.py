@@ -1,19 +1,17 @@
-"""The page Compare: two checkpoints on the same images, and their numbers on the same data."""
+"""The page Compare: two checkpoints on the same images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from dafnet_core.analysis.decompose import channel_classes, overlaps
 from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
-from dafnet_core.evaluation.base import difference
-from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
+from dafnet_explorer.figures.masks import ERRORS, error_map
 from dafnet_explorer.figures.pixels import CHANGE_BAR, CHANGE_LIMIT, anatomy_map, channel_colours
 from dafnet_explorer.figures.texts import dice_text
 
@@ -48,6 +46,7 @@ def compare_sheet(
                     "" if n else "mask",
                     dice_text(scores[n].get(("fused" if f.aligned else "single", i))),
                 ),
+                *([_errors(f, i, base, truth, not n)] if truth else []),
                 Tile(grey(f.own[i]), "" if n else "g(s, z)", f"L1 {np.abs(f.own[i] - f.images[i]).mean():.3f}"),
             ]
             row += [Tile(grey(f.swapped[p]), "" if n else f"z of {f.names[f.pairs[p][1]]}") for p in swaps]
@@ -57,9 +56,7 @@ def compare_sheet(
         changes = [(a.own[i], b.own[i]), *((a.swapped[p], b.swapped[p]) for p in swaps)]
         rows.append(
             [
-                None,
-                None,
-                None,
+                *([None] * (4 if truth else 3)),
                 *(
                     Tile(
                         coloured(x - y, -CHANGE_LIMIT, CHANGE_LIMIT, "RdBu_r"),
@@ -75,55 +72,34 @@ def compare_sheet(
     return sheet(rows, names, side=170, theme=theme)
 
 
-HIDDEN = (
-    "n_subjects",
-    "n_slices",
-    "warp.",
-    "why",
-    "version",
-    "data",
-    "split",
-    "paired.",
-)  # properties of the data, and duplicates
-COUNTS = (".n", ".n_subjects", ".slices")
+def _errors(f: Decomposition, i: int, base: np.ndarray, truth: dict[int, np.ndarray], titled: bool) -> Tile | None:
+    """Where the fused mask of modality i differs from the truth; None without one."""
+    if i not in truth:
+        return None
+    wrong = error_map(f.fused_masks[i], truth[i])
+    share = f"{(wrong > 1).mean():.2%} of pixels wrong"
+    return Tile(overlay(base, wrong, ("#000000", *ERRORS.values()), 0.7), "against truth" if titled else "", share)
 
 
-def _numbers(value: Any, path: str = "") -> Iterable[tuple[str, float]]:
-    """(dotted path, value) of every number in nested dicts and lists; intervals and counts of permutations too."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _numbers(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, list | tuple):
-        for n, inner in enumerate(value, 1):
-            yield from _numbers(inner, f"{path}.{n}")
-    elif isinstance(value, int | float):
-        yield path, float(value)
-
-
-def comparison(a: Evaluation, b: Evaluation) -> list[dict[str, Any]]:
-    """All numbers of two checkpoints A and B on the same data; by-subject ones with their paired difference a - b.
-
-    Checkpoints that were judged on different subjects, because their splits differ, have no paired differences.
-
-    Returns:
-        Rows of number, chosen (A), beside (B), difference, low and high of its 95 % interval, sign-flip p; None where
-        unknown.
-    """
-    ours, theirs = dict(_numbers(a.result.to_json())), dict(_numbers(b.result.to_json()))
-    rows = []
-    for name in [n for n in ours if n in theirs and not (n.startswith(HIDDEN) or n.endswith(COUNTS) or "ci95" in n)]:
-        known = name in a.by_subject and name in b.by_subject and a.subjects == b.subjects
-        paired = difference(a.by_subject[name], b.by_subject[name]) if known else None
-        low, high = paired.ci95 if paired else (None, None)
-        rows.append(
-            {
-                "number": name,
-                "chosen": ours[name],
-                "beside": theirs[name],
-                "difference": paired.difference if paired else None,
-                "low": low,
-                "high": high,
-                "p": paired.p_value if paired else None,
-            }
-        )
-    return rows
+def pictures(
+    decompositions: tuple[Decomposition, Decomposition],
+    i: int,
+    truth: dict[int, np.ndarray],
+    colours: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Pictures (H, W, 3) uint8 of modality i to lay over each other, by name; arguments as in `compare_sheet`."""
+    base, classes = grey(decompositions[0].images[i]), len(colours)
+    found = {"image x": base}
+    if i in truth:
+        found["true mask"] = overlay(base, truth[i], colours)
+    for letter, f in zip("AB", decompositions, strict=True):
+        found[f"{letter}: mask"] = overlay(base, f.fused_masks[i], colours)
+        if i in truth:
+            wrong = error_map(f.fused_masks[i], truth[i])
+            found[f"{letter}: mask against truth"] = overlay(base, wrong, ("#000000", *ERRORS.values()), 0.7)
+        found[f"{letter}: anatomy s"] = anatomy_map(f.s[i], channel_colours(channel_classes(f, classes), colours))
+        found[f"{letter}: reconstruction g(s, z)"] = grey(f.own[i])
+        for p, (a, j) in enumerate(f.pairs):
+            if a == i:
+                found[f"{letter}: with z of {f.names[j]}"] = grey(f.swapped[p])
+    return found

@@ -9,14 +9,16 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from dafnet_core.analysis.decompose import reconstruction_errors
+from dafnet_core.analysis.uncertainty import entropy
 from dafnet_core.drawing import DARK, LIGHT, Theme, Tile, channel, grey, sheet, stack, warp_lines
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer.figures.charts import COLOURS, apply_style, linked_heatmaps
+from dafnet_explorer.components.crosshair import Panel
+from dafnet_explorer.figures.charts import COLOURS, apply_style
 from dafnet_explorer.figures.downloads import npz
 from dafnet_explorer.figures.errors import error_tile
 from dafnet_explorer.figures.masks import mask_sheet
 from dafnet_explorer.figures.pixels import ERROR_LIMIT, anatomy_map, channel_colours
-from dafnet_explorer.figures.texts import channel_title
+from dafnet_explorer.figures.texts import channel_title, channel_titles
 from dafnet_explorer.subjects import Native
 
 
@@ -129,26 +131,51 @@ def z_figure(decomposition: Decomposition, dark: bool) -> go.Figure:
     return apply_style(figure, 300, dark, **layout, **titles)
 
 
-def inspection(
-    decomposition: Decomposition, i: int, classes: Sequence[str], kinds: Sequence[int | None], dark: bool
-) -> go.Figure:
-    """Linked float32 heatmaps of modality i: image, reconstruction, error, fused mask; values under the cursor."""
-    cross = next((p for p, (a, _) in enumerate(decomposition.pairs) if a == i and decomposition.aligned), None)
-    panels = [
-        ("image x", decomposition.images[i], "Greys_r", -1, 1),
-        ("own reconstruction", decomposition.own[i], "Greys_r", -1, 1),
+def panels(
+    decomposition: Decomposition,
+    i: int,
+    truth: dict[int, np.ndarray],
+    classes: Sequence[str],
+    kinds: Sequence[int | None],
+    mask_colours: Sequence[str],
+) -> list[Panel]:
+    """Views of modality i under one crosshair: image, channels, masks, reconstructions, errors, and other images.
+
+    Args:
+        truth: labels (H, W) by modality; kinds: class of each channel; mask_colours: of the classes.
+    """
+    d, image = decomposition, decomposition.images[i]
+    of_classes = {"names": tuple(classes), "colours": tuple(mask_colours)}
+    found = [
+        Panel("intensity of x", image, window=True),
+        Panel(
+            "channel",
+            d.s[i].argmax(0),
+            names=tuple(channel_titles(kinds, classes)),
+            colours=channel_colours(kinds, mask_colours),
+        ),
     ]
-    if cross is not None:
-        panels.append(
-            (f"from {decomposition.names[decomposition.pairs[cross][1]]}", decomposition.cross[cross], "Greys_r", -1, 1)
-        )
-    panels.append(("absolute error", np.abs(decomposition.own[i] - decomposition.images[i]), "Viridis", 0, ERROR_LIMIT))
-    names = [channel_title(c, kind, classes) for c, kind in enumerate(kinds)]
-    channels = np.array(names)[decomposition.s[i].argmax(0)]
-    masks = np.array(classes)[decomposition.fused_masks[i]] if i in decomposition.served else "n/a"
-    return linked_heatmaps(
-        panels, np.char.add(np.char.add(np.char.add("anatomy ", channels), "<br>mask "), masks), dark
-    )
+    if i in d.served:
+        found.append(Panel("class", d.fused_masks[i], **of_classes))
+    if i in truth:
+        found.append(Panel("true class", truth[i], **of_classes))
+    if i in d.served:
+        found.append(Panel("entropy (nats)", entropy(d.probabilities[i]), 0, float(np.log(len(classes))), "Viridis"))
+        found += _reconstruction_panels("by its own s", image, d.own[i])
+    for p, (a, j) in enumerate(d.pairs):
+        if a == i and d.aligned:
+            found += _reconstruction_panels(f"by s of {d.names[j]}", image, d.cross[p])
+            found.append(
+                Panel(f"{d.names[j]}, where its warp leads", d.images[j], window=True, positions=d.positions[p])
+            )
+    return found
+
+
+def _reconstruction_panels(of: str, image: np.ndarray, made: np.ndarray) -> list[Panel]:
+    return [
+        Panel(f"reconstruction {of}", made, window=True),
+        Panel(f"error {of}", np.abs(made - image), 0, ERROR_LIMIT, "Viridis"),
+    ]
 
 
 def download_sheet(
@@ -177,12 +204,13 @@ def download_sheet(
 def numbers(
     decomposition: Decomposition, truth: dict[int, np.ndarray], native: Sequence[Native], facts: dict[str, object]
 ) -> bytes:
-    """Every array of a decomposition as an .npz that opens without pickles; `about` is JSON text."""
-    arrays = {name: value for name, value in vars(decomposition).items() if isinstance(value, np.ndarray)}
-    arrays |= {f"truth_{decomposition.names[i]}": labels for i, labels in truth.items()}
+    """Every array of the modalities that are served, as an .npz that opens without pickles; `about` is JSON text."""
+    served = decomposition.only_served()
+    arrays = {name: value for name, value in vars(served).items() if isinstance(value, np.ndarray)}
+    arrays |= {f"truth_{decomposition.names[i]}": truth[i] for i in decomposition.served if i in truth}
     arrays |= {
         f"native_fused_mask_{decomposition.names[i]}": own.placement.back(decomposition.fused_masks[i], labels=True)
         for i, own in enumerate(native)
         if i in decomposition.served
     }
-    return npz(arrays, {"modalities": decomposition.names, "pairs_fixed_moving": decomposition.pairs, **facts})
+    return npz(arrays, {"modalities": served.names, "pairs_fixed_moving": served.pairs, **facts})

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dafnet_core.analysis.editing import Edit
 from dafnet_core.drawing import Theme, Tile, coloured, grey, overlay, sheet
+from dafnet_explorer.figures.masks import names_beside
 from dafnet_explorer.figures.pixels import CHANGE_BAR, CHANGE_LIMIT, labels_map
 from dafnet_explorer.figures.texts import dice_text
 
@@ -63,8 +64,7 @@ def legend(titles: Sequence[str], row: Edited) -> str:
         titles: of all its channels.
     """
     shown = [c for c in range(len(titles)) if (row.labels == c).any()]
-    squares = (f'<span style="color: {escape(row.palette[c][:7])}">■</span> {escape(titles[c])}' for c in shown)
-    return " ".join([f"{escape(row.name)}:", *(f'<span style="white-space: nowrap">{each}</span>' for each in squares)])
+    return f"{escape(row.name)}: {names_beside({titles[c]: row.palette[c] for c in shown})}"
 
 
 def edit_rows(edit: Edit, titles: Sequence[str]) -> list[dict[str, object]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dafnet_core.analysis.lost import Lost, lost, seen_from
-from dafnet_core.drawing import Bar, Tile, grey, outlined, rgb
+from dafnet_core.drawing import Tile, grey, outlined, rgb
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer.figures.pixels import ERROR_LIMIT
+from dafnet_explorer.figures.pixels import ERROR_BAR, ERROR_LIMIT
 from dafnet_explorer.subjects import Subject
 
-OVERLAY_BAR = Bar("Reds", "0", f"{ERROR_LIMIT:g}+", "error")
 SCAR_COLOUR = "#00e5ff"  # of no class, and far from the red of errors
 VISIBLE = 0.2  # least contrast of a scar, in intensities of [-1, 1], that is worth keeping
 GONE, KEPT = 0.25, 0.75  # shares of a scar's contrast below which it is lost, and from which it is kept
@@ -51,10 +50,10 @@ def error_tile(made: np.ndarray, real: np.ndarray, scar: np.ndarray | None, titl
     strength = np.clip(error / ERROR_LIMIT, 0, 1)[..., None]
     pixels = ((1 - strength) * grey(real) + strength * rgb(RED)).round().astype(np.uint8)
     pixels = pixels if scar is None else outlined(pixels, scar, SCAR_COLOUR)
-    return Tile(pixels, title, f"mean {error.mean():.3f}", OVERLAY_BAR)
+    return Tile(pixels, title, f"mean {error.mean():.3f}", ERROR_BAR)
 
 
-RED = "#ff2a1f"  # where OVERLAY_BAR ends
+RED = "#ff2a1f"  # where ERROR_BAR ends
 
 
 def loss_text(name: str, found: Lost) -> str:

@@ -21,9 +21,9 @@ WHY_NULL_IS_NOT_0 = (
     "the estimate, not dependence. A permuted image keeps its modality and its place between base and apex, and both "
     "factors depend on these: that dependence is left. Single permutations also scatter about their mean."
 )
-COLUMN_LABELS = {  # label and help for display; CSV downloads keep the keys
-    "subjects permuted": ("dCor, subjects permuted", "Mean over permutations: far above 0, since few images bias dCor"),
-    "subjects permuted²": ("dCor², subjects permuted", WHY_NULL_IS_NOT_0),
+COLUMN_LABELS = {  # for display; CSV downloads keep the keys
+    "subjects permuted": "dCor, subjects permuted",
+    "subjects permuted²": "dCor², subjects permuted",
 }
 
 
@@ -98,11 +98,15 @@ def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:
     return apply_style(figure, 400, dark, legend=legend, margin=dict(l=0, r=0, t=60, b=0))
 
 
-def dependence_rows(summary: DependenceSummary) -> list[dict[str, str]]:
-    """Statistics of each pair of factors as text; older checkpoints have those of s and z only."""
+def _statistics(summary: DependenceSummary) -> list[tuple[str, DependenceStatistics]]:
+    """(factors, statistics); older checkpoints have those of s and z only."""
     parts: list[tuple[str, DependenceStatistics]] = [("s and z", summary)]
     parts += [(f"s and z, {name} alone", d) for name, d in (summary.within or {}).items()]
-    parts += [(name, d) for name, d in (("image and s", summary.image_s), ("image and z", summary.image_z)) if d]
+    return parts + [(name, d) for name, d in (("image and s", summary.image_s), ("image and z", summary.image_z)) if d]
+
+
+def dependence_rows(summary: DependenceSummary) -> list[dict[str, str]]:
+    """Statistics of each pair of factors as text."""
     return [
         {
             "between": between,
@@ -114,8 +118,33 @@ def dependence_rows(summary: DependenceSummary) -> list[dict[str, str]]:
             "images": str(d.n or "n/a"),
             "subjects": str(d.n_subjects or "n/a"),
         }
-        for between, d in parts
+        for between, d in _statistics(summary)
     ]
+
+
+def dependence_csv_rows(summary: DependenceSummary) -> list[dict[str, Any]]:
+    """The same as numbers; None where unknown."""
+    rows = []
+    for between, d in _statistics(summary):
+        low, high = d.dcor_ci95 or (None, None)
+        low_squared, high_squared = d.dcor_squared_unbiased_ci95 or (None, None)
+        rows.append(
+            {
+                "between": between,
+                "dCor": d.dcor,
+                "dCor, low": low,
+                "dCor, high": high,
+                "dCor, subjects permuted": d.null_dcor_mean,
+                "dCor² bias-corrected": d.dcor_squared_unbiased,
+                "dCor² bias-corrected, low": low_squared,
+                "dCor² bias-corrected, high": high_squared,
+                "dCor² bias-corrected, subjects permuted": d.null_dcor_squared_unbiased_mean,
+                "p": d.p_value,
+                "images": d.n,
+                "subjects": d.n_subjects,
+            }
+        )
+    return rows
 
 
 def unseen_text(result: EvaluationResult) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,33 @@ from dafnet_core.methods.decomposition import Decomposition
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean
 from dafnet_explorer.figures.texts import dice_text
 from dafnet_explorer.subjects import Native
+
+ERRORS = {  # where a mask and the truth agree or differ, and colours that differ for any colour vision
+    "agreement": "#d9d9d9",
+    "over-segmented": "#E69F00",
+    "missed": "#0072B2",
+    "another class": "#CC79A7",
+}
+
+
+def error_map(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Where labels (H, W) and the truth differ: 0 background in both, and from 1 on the number of a name in ERRORS."""
+    conditions = [
+        (labels > 0) & (labels == truth),
+        (labels > 0) & (truth == 0),
+        (labels == 0) & (truth > 0),
+        (labels > 0) & (truth > 0),
+    ]
+    return np.select(conditions, range(1, len(ERRORS) + 1), 0)
+
+
+def names_beside(colours: Mapping[str, str]) -> str:
+    """Names beside their colours, as HTML."""
+    return " &ensp; ".join(
+        f'<span style="white-space: nowrap"><span aria-hidden="true" style="color: {escape(colour[:7])}">■</span> '
+        f"{escape(name)}</span>"
+        for name, colour in colours.items()
+    )
 
 
 def mask_sheet(
@@ -42,33 +70,40 @@ def mask_sheet(
     return sheet(rows, decomposition.names, side=200, theme=theme)
 
 
-def dice_table(
-    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
-) -> list[dict[str, str]]:
-    """Dice of every mask and class as rows of text; n/a with the reason."""
+def dice_rows(
+    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str]
+) -> list[dict[str, str | float | None]]:
+    """Dice of every mask and class, a row a mask; None where there is no truth, or it lacks the class."""
     counts = {(kind, i, j): c for kind, i, j, c in overlaps(decomposition, truth, len(classes))}
     wanted = [(kind, i, j) for kind, i, j, _ in masks_of(decomposition)] + [
         ("copy", i, j) for i, j in decomposition.pairs
     ]
-    rows = []
+    rows: list[dict[str, str | float | None]] = []
     for kind, i, j in sorted(wanted, key=lambda key: key[1]):
         source = {"deformed": "deformed from", "copy": "truth, undeformed, of"}.get(kind, kind)
-        row = {
-            "modality": decomposition.names[i],
-            "mask": source if j is None else f"{source} {decomposition.names[j]}",
-        }
         counted = counts.get((kind, i, j))
-        if counted is None:
-            reason = f"n/a: {why_no_truth}"
-            rows.append(row | {name: reason for name in (*classes[1:], "mean")})
-            continue
-        dice = dice_from_counts(counted)
-        absent = "n/a: not in this slice's truth"
-        cells = [absent if np.isnan(v) else f"{v:.3f}" for v in dice]
-        mean = nanmean(dice)
+        dice = np.full(len(classes) - 1, np.nan) if counted is None else dice_from_counts(counted)
+        numbers = zip([*classes[1:], "mean"], [*dice, nanmean(dice)], strict=True)
         rows.append(
-            row | dict(zip(classes[1:], cells, strict=True)) | {"mean": absent if np.isnan(mean) else f"{mean:.3f}"}
+            {
+                "modality": decomposition.names[i],
+                "mask": source if j is None else f"{source} {decomposition.names[j]}",
+                **{f"{name} (Dice)": None if np.isnan(value) else float(value) for name, value in numbers},
+                "without": "truth" if counted is None else "",
+            }
         )
+    return rows
+
+
+def dice_table(
+    decomposition: Decomposition, truth: dict[int, np.ndarray], classes: Sequence[str], why_no_truth: str
+) -> list[dict[str, str]]:
+    """`dice_rows` as text; n/a with the reason."""
+    rows = []
+    for row in dice_rows(decomposition, truth, classes):
+        why = f"n/a: {why_no_truth}" if row.pop("without") else "n/a: not in this slice's truth"
+        texts = {k.removesuffix(" (Dice)"): why if v is None else v for k, v in row.items()}
+        rows.append({k: f"{v:.3f}" if isinstance(v, float) else v for k, v in texts.items()})
     return rows
 
 

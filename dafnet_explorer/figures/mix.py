@@ -126,9 +126,9 @@ def mixture_rows(
             "anatomy of": row,
             "z of": column,
             "modality": modalities[k],
-            "kept (Dice)": float(mixed.made.dice[r, k]),
-            "channels that stay": float(mixed.made.agreement[r, k]),
-            "reached": None if np.isnan(mixed.reached[r, k]) else float(mixed.reached[r, k]),
+            "kept (Dice)": None if np.isnan(mixed.made.dice[r, k]) else float(mixed.made.dice[r, k]),
+            "channels that stay (share)": float(mixed.made.agreement[r, k]),
+            "reached (probability)": None if np.isnan(mixed.reached[r, k]) else float(mixed.reached[r, k]),
         }
         for r, row in enumerate(rows)
         for k, column in enumerate(columns)

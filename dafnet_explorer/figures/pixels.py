@@ -12,7 +12,7 @@ from dafnet_core.drawing import Bar, rgb
 MIXED = ("#3b3f46", "#8d99a6", "#c9b79c", "#6b7f6b", "#b5a3c9", "#5f7c99", "#a68a7a", "#d9d9d9")
 ERROR_LIMIT = 0.5  # absolute errors are shown up to this, in intensities of [-1, 1]
 CHANGE_LIMIT = 1.0  # signed changes of intensity are shown from minus this to this
-ERROR_BAR = Bar("Viridis", "0", f"{ERROR_LIMIT:g}", "intensity")
+ERROR_BAR = Bar("Reds", "0", f"{ERROR_LIMIT:g}+", "error")
 CHANGE_BAR = Bar("RdBu_r", f"{-CHANGE_LIMIT:g}", f"{CHANGE_LIMIT:g}", "intensity")
 
 

@@ -21,6 +21,7 @@ from dafnet_explorer.figures.charts import COLOURS, MANY, apply_style
 from dafnet_explorer.figures.downloads import table_csv
 from dafnet_explorer.figures.pixels import channel_colours, labels_map
 from dafnet_explorer.figures.texts import cell, span
+from dafnet_explorer.figures.thumbnails import short_names
 
 
 def probe_figure(probe: ProbeSummary, dark: bool) -> go.Figure:
@@ -59,26 +60,54 @@ def colourings(encodings: Encodings) -> list[str]:
     return ["modality", "subject", *encodings.ground_truth]
 
 
-def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool) -> go.Figure:
+def positions_of(encodings: Encodings, across: str, up: str) -> tuple[np.ndarray, list[str]]:
+    """Positions (n, 2) of all images in the scatter plot, and titles of its axes; arguments of `scatter`."""
+    e, axes = encodings, z_axes(encodings)
+    if across == axes[0]:
+        points, shares = principal_axes(e.z)
+        return points, [f"principal axis {k + 1} ({share:.0%} of the variance)" for k, share in enumerate(shares)]
+    return np.stack([e.z[:, axes.index(name) - 1] for name in (across, up)], 1), [across, up]
+
+
+def spread(points: np.ndarray, count: int) -> list[int]:
+    """Rows of up to `count` of points (n, 2) that lie far from each other: each the farthest from those before it."""
+    scale = np.ptp(points, 0)
+    scaled = points / np.where(scale > 0, scale, 1)
+    chosen = [int(np.square(scaled - scaled.mean(0)).sum(1).argmin())]
+    nearest = np.square(scaled - scaled[chosen[0]]).sum(1)
+    while len(chosen) < min(count, len(points)) and nearest.max() > 0:
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.square(scaled - scaled[chosen[-1]]).sum(1))
+    return chosen
+
+
+def describe(encodings: Encodings, row: int) -> str:
+    """Subject, slice and modality of a row."""
+    e = encodings
+    return f"subject {e.subjects[row]}, slice {e.positions[row] + 1}, {e.names[e.modality[row]]}"
+
+
+def scatter(
+    encodings: Encodings,
+    across: str,
+    up: str,
+    colour: str,
+    dark: bool,
+    *,
+    pictures: Sequence[int] = (),
+    marked: int | None = None,
+) -> go.Figure:
     """Scatter plot of z, one point per image; its customdata is the row.
 
     Args:
         across, up: two of `z_axes`; `up` is ignored for principal axes.
         colour: one of `colourings`.
+        pictures: rows whose images lie under their points, as thumbnails.
+        marked: row of the point with a ring.
     """
-    e, axes = encodings, z_axes(encodings)
-    if across == axes[0]:
-        points, shares = principal_axes(e.z)
-        titles = [f"principal axis {k + 1} ({share:.0%} of the variance)" for k, share in enumerate(shares)]
-    else:
-        points = np.stack([e.z[:, axes.index(name) - 1] for name in (across, up)], 1)
-        titles = [across, up]
-    descriptions = np.array(
-        [
-            f"subject {s}, slice {p + 1}, {e.names[m]}"
-            for s, p, m in zip(e.subjects, e.positions, e.modality, strict=True)
-        ]
-    )
+    e = encodings
+    points, titles = positions_of(e, across, up)
+    descriptions = np.array([describe(e, row) for row in range(len(points))])
     values = {"modality": np.array(e.names)[e.modality], "subject": e.subjects} | e.ground_truth
     groups = values[colour]
     symbols = np.array(["circle", "diamond", "square", "cross"])[e.modality % 4]
@@ -106,8 +135,47 @@ def scatter(encodings: Encodings, across: str, up: str, colour: str, dark: bool)
                 **common,
                 marker=dict(color=COLOURS[n % len(COLOURS)], symbol=symbols[rows], size=8),
             )
+    _add_pictures(figure, e, points, pictures)
+    if marked is not None:
+        ring = dict(symbol="circle-open", size=22, color=COLOURS[4], line_width=4)
+        x, y = points[marked].tolist()
+        figure.add_scatter(x=[x], y=[y], mode="markers", marker=ring, name="shown below", hoverinfo="skip")
     legend = dict(orientation="h", y=1.02, yanchor="bottom")
     return apply_style(figure, 460, dark, xaxis_title=titles[0], yaxis_title=titles[1], legend=legend)
+
+
+THUMBNAIL = 0.075  # width of a thumbnail in the scatter plot, as a share of the range of its axis
+
+
+def _add_pictures(figure: go.Figure, encodings: Encodings, points: np.ndarray, rows: Sequence[int]) -> None:
+    """Thumbnails under the points of some rows."""
+    width, height = np.ptp(points, 0) * (THUMBNAIL, 2 * THUMBNAIL)
+    for row in rows:
+        step = -(-max(encodings.images[row].shape) // 64)
+        small = Image.fromarray(grey(encodings.images[row][::step, ::step]))
+        figure.add_layout_image(
+            source=small,
+            xref="x",
+            yref="y",
+            x=float(points[row, 0]),
+            y=float(points[row, 1]),
+            sizex=float(width),
+            sizey=float(height),
+            xanchor="center",
+            yanchor="middle",
+            layer="below",
+            opacity=0.9,
+        )
+
+
+def thumbnail_sheet(encodings: Encodings, rows: Sequence[int], theme: Theme) -> Image.Image:
+    """The images of some rows, twelve in a line, each with its subject, slice and modality."""
+    e = encodings
+    short = dict(zip(dict.fromkeys(e.subjects), short_names(list(dict.fromkeys(e.subjects))), strict=True))
+    tiles = [
+        Tile(grey(e.images[n]), f"{short[e.subjects[n]]}, {e.positions[n] + 1}", e.names[e.modality[n]]) for n in rows
+    ]
+    return sheet([tiles[n : n + 12] for n in range(0, len(tiles), 12)], side=80, theme=theme)
 
 
 def slice_sheet(encodings: Encodings, row: int, colours: Sequence[str], theme: Theme) -> Image.Image:

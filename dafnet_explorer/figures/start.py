@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
-from dafnet_core.drawing import Theme, Tile, bars, coloured, grey, sheet
+from dafnet_core.drawing import Theme, Tile, bars, grey, sheet
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.components import Block
-from dafnet_explorer.figures.pixels import ERROR_BAR, ERROR_LIMIT, anatomy_map
+from dafnet_explorer.figures.errors import error_tile
+from dafnet_explorer.figures.pixels import anatomy_map
 
 
-def start_sheet(decomposition: Decomposition, colours: Sequence[str], theme: Theme) -> Image.Image:
-    """One row per modality: image, s, z, reconstruction g(s, z) and its error, and the same s with the other z."""
+def start_sheet(
+    decomposition: Decomposition, scars: Mapping[int, np.ndarray], colours: Sequence[str], theme: Theme
+) -> Image.Image:
+    """One row per modality: image, s, z, reconstruction g(s, z) and its error, and the same s with the other z.
+
+    Args:
+        scars: (H, W) bool of images with a scar, which is outlined.
+    """
     rows = []
     for i, _ in enumerate(decomposition.names):
-        error = np.abs(decomposition.images[i] - decomposition.own[i])
         row: list[Tile | None] = [
             Tile(grey(decomposition.images[i]), "image x"),
             Tile(anatomy_map(decomposition.s[i], colours), "anatomy s (content)"),
             Tile(bars(decomposition.z_mean[i], decomposition.z_std[i], theme), "modality factor z (style)"),
             Tile(grey(decomposition.own[i]), "reconstruction g(s, z)"),
-            Tile(
-                coloured(error, 0, ERROR_LIMIT),
-                f"error |x - g(s, z)|, mean {error.mean():.3f}",
-                bar=ERROR_BAR,
-            ),
+            error_tile(decomposition.own[i], decomposition.images[i], scars.get(i), "|x - g(s, z)| over x"),
         ]
         for p, (a, b) in enumerate(decomposition.pairs):
             if a == i:

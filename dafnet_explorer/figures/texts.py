@@ -76,3 +76,75 @@ def cell(value: float | None, digits: int = 3) -> str:
 def span(ci95: Sequence[float] | None) -> str:
     """An interval in a table; n/a for None."""
     return "n/a" if ci95 is None else f"{ci95[0]:.3f} to {ci95[1]:.3f}"
+
+
+PARTS = {  # of the names of numbers, in words; parts that are not here are names of modalities and classes
+    "segmentation": "",
+    "surface": "",
+    "single": "single masks",
+    "deformed": "deformed masks",
+    "fused": "fused masks",
+    "copy": "the other modality's true masks",
+    "dice_mean": "Dice per slice",
+    "dice_std": "deviation of Dice over subjects",
+    "dice_volume_mean": "Dice per volume",
+    "dice_volume": "Dice per volume",
+    "per_class": "Dice",
+    "false_positive": "classes predicted that the truth lacks",
+    "rate": "share of slices",
+    "hd95_mm": "HD95 (mm)",
+    "assd_mm": "ASSD (mm)",
+    "error_before_px": "error before (pixels)",
+    "error_after_px": "error after (pixels)",
+    "registration": "registration",
+    "reconstruction": "reconstruction",
+    "own_l1": "L1 of the own one",
+    "own_l1_inside": "L1 of the own one, inside organs",
+    "cross_l1": "L1 of the crosswise one",
+    "cross_l1_inside": "L1 of the crosswise one, inside organs",
+    "kl_per_dimension": "information in z (KL in nats), dimension",
+    "variance_per_dimension": "variance of z, dimension",
+    "posterior_variance_per_dimension": "posterior variance of z, dimension",
+    "active_dimensions": "active dimensions of z",
+    "channel_occupancy": "share of pixels, channel",
+    "probe": "probe of the modality in z",
+    "ci95": "95 % interval",
+    "swap": "swapped z",
+    "cycle": "encoded again",
+    "leakage": "leakage of s",
+    "occupancies": "occupancies of channels",
+    "pooled": "pooled s",
+    "cnn": "CNN",
+    "nats": "information (nats)",
+    "excess_nats": "excess over true masks (nats)",
+    "dependence": "dependence of s and z",
+    "dcor": "dCor",
+    "dcor_squared_unbiased": "dCor², bias-corrected",
+    "speckle": "speckle",
+    "share": "share of pixels",
+    "truth_share": "share of pixels in the truth",
+    "boundary_ratio": "length of boundaries over that of the truth",
+    "invariance": "pixels that keep their channel",
+    "intensity": "under other intensities",
+    "modality": "in both modalities",
+    "agreement": "share",
+    "bound": "share of true tissues (the bound)",
+    "sensitivity": "change of the image",
+    "p01": "1 % of pixels flipped",
+    "p05": "5 % of pixels flipped",
+    "prior": "random styles",
+    "dice_kept": "Dice of masks kept",
+    "iob": "information over bias",
+}
+
+
+def number_title(name: str) -> str:
+    """The dotted name of a number of `evaluate`, or of a module, in words.
+
+    >>> number_title("segmentation.LGE.fused.dice_mean")
+    'LGE, fused masks, Dice per slice'
+    >>> number_title("anatomy_encoder")
+    'anatomy encoder'
+    """
+    words = (PARTS.get(part, part.replace("_to_", " to ").replace("_", " ")) for part in name.split("."))
+    return ", ".join(filter(None, words))

@@ -22,9 +22,9 @@ from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer.figures import decompose, traverse
 from dafnet_explorer.figures.downloads import as_json, table_csv
-from dafnet_explorer.figures.masks import dice_table
+from dafnet_explorer.figures.masks import dice_rows, dice_table
 from dafnet_explorer.report.page import page
-from dafnet_explorer.report.tables import error_rows, evaluate_rows, z_rows
+from dafnet_explorer.report.tables import error_rows, evaluate_csv_rows, z_rows
 from dafnet_explorer.subjects import Subject
 
 
@@ -47,7 +47,7 @@ def report(
             checkpoint.
         facts: `provenance.about` of the subject by `provenance.data_name`, with "checkpoint_file", its name in
             commands.
-        link: address in the app that opens the same page; None for the user's files.
+        link: absolute address that opens the same page of the app; None for the user's files.
 
     Raises:
         ValueError: a link to the user's files, or a traversal of a modality that the subject does not have.
@@ -56,7 +56,34 @@ def report(
         raise ValueError("uploads have no link; expected None")
     if unknown := sorted(traversals.keys() - set(decomposition.names)):
         raise ValueError(f"there is a traversal of {unknown[0]}; the subject has {', '.join(decomposition.names)}")
-    settings = {
+    settings = _settings(checkpoint, facts, link)
+    numbers = checkpoint.metrics if metrics is None else metrics
+    classes, truth = checkpoint.config.classes, subject.truth
+    tables = {  # on the page; the files hold numbers alone
+        "dice": dice_table(decomposition, truth, classes, subject.why_no_truth),
+        "reconstruction": error_rows(decomposition, subject),
+        "z": z_rows(decomposition),
+    }
+    rows = [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_csv_rows(n)]
+    files = tables | {"dice": dice_rows(decomposition, truth, classes), "evaluate": rows}
+    members = {
+        "report.html": page(checkpoint, subject, decomposition, kinds, traversals, metrics, settings, tables).encode(),
+        "settings.json": as_json(settings, {}),
+        "evaluate.json": as_json({title: n.to_json() for title, n in numbers.items()}, {}),
+        "decompose.npz": decompose.numbers(decomposition, truth, subject.native, dict(facts)),
+    }
+    for name, traversal in traversals.items():
+        s, z = (factor[decomposition.names.index(name)] for factor in (decomposition.s, decomposition.z_mean))
+        about = {**facts, "modality": name}
+        safe = re.sub(r"[^\w.+-]", "_", name)  # names of modalities in a checkpoint are arbitrary
+        members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, s, z, about)
+    members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in files.items()}
+    return _zip(members)
+
+
+def _settings(checkpoint: Checkpoint, facts: Mapping[str, Any], link: str | None) -> dict[str, Any]:
+    """What reproduces a report, and what made it."""
+    return {
         **facts,
         "link": link,
         "checkpoint_written_with": checkpoint.versions,
@@ -67,26 +94,6 @@ def report(
         "trained_on": checkpoint.training.data,
         "licence_of_the_data": checkpoint.training.data_licence,
     }
-    numbers = checkpoint.metrics if metrics is None else metrics
-    tables = {
-        "dice": dice_table(decomposition, subject.truth, checkpoint.config.classes, subject.why_no_truth),
-        "reconstruction": error_rows(decomposition, subject),
-        "z": z_rows(decomposition),
-        "evaluate": [{"judged on": title} | row for title, n in numbers.items() for row in evaluate_rows(n)],
-    }
-    members = {
-        "report.html": page(checkpoint, subject, decomposition, kinds, traversals, metrics, settings, tables).encode(),
-        "settings.json": as_json(settings, {}),
-        "evaluate.json": as_json({title: n.to_json() for title, n in numbers.items()}, {}),
-        "decompose.npz": decompose.numbers(decomposition, subject.truth, subject.native, dict(facts)),
-    }
-    for name, traversal in traversals.items():
-        s, z = (factor[decomposition.names.index(name)] for factor in (decomposition.s, decomposition.z_mean))
-        about = {**facts, "modality": name}
-        safe = re.sub(r"[^\w.+-]", "_", name)  # names of modalities in a checkpoint are arbitrary
-        members[f"traverse-{safe}.npz"] = traverse.traverse_numbers(traversal, s, z, about)
-    members |= {f"{name}.csv": table_csv(rows, facts) for name, rows in tables.items()}
-    return _zip(members)
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from dafnet_core.drawing import png
+from dafnet_core.drawing import grey, png
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --line: #dcdfe4; }
@@ -22,9 +23,23 @@ p, code { overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; vertical-align: top; }
 table { border-collapse: collapse; font-size: 0.875rem; }
 th, td { border: 1px solid var(--line); padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
+.scrub { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; width: 192px; }
+.scrub img { display: none; width: 192px; image-rendering: pixelated; }
+.scrub input { width: calc(100% / var(--steps) - 1px); margin: 0; accent-color: #0072b2; }
+.scrub b, .scrub output { display: block; font-weight: 400; font-size: 0.875rem; }
+.scrub output { display: none; }
+SHOWN
 @media screen and (max-width: 640px) { img { max-width: none; width: 820px; } }
 @media print { .wide { overflow: visible; } h2, h3 { break-after: avoid; } img, tr { break-inside: avoid; } }
 """
+MOST_STEPS = 9  # of a scrubber
+# a radio button a step: each shows its picture, and the keys of arrows go through them, all without a script
+_SHOWN = "\n".join(
+    f".scrub input:nth-of-type({n}):checked ~ img:nth-of-type({n}), "
+    f".scrub input:nth-of-type({n}):checked ~ output:nth-of-type({n}) {{ display: block; }}"
+    for n in range(1, MOST_STEPS + 1)
+)
+STYLE = STYLE.replace("SHOWN", _SHOWN)
 # the policy prevents a hostile checkpoint's text from loading anything
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -48,6 +63,31 @@ def picture(made: Image.Image, alt: str, about: Mapping[str, Any]) -> str:
     return scrolling(f'<img {size} alt="{escape(alt)}" src="data:image/png;base64,{data}">', alt)
 
 
+def scrubber(title: str, name: str, images: np.ndarray, labels: Sequence[str]) -> str:
+    """Pictures of one size of which one is shown, chosen by its radio button; needs no script.
+
+    Args:
+        title: shown above, and for screen readers.
+        name: of the group of buttons, unique in the page.
+        images: (n, H, W) in [-1, 1], at most MOST_STEPS.
+        labels: one a picture, shown below it.
+    """
+    if not 1 <= len(images) <= MOST_STEPS or len(labels) != len(images):
+        raise ValueError(f"{len(images)} pictures, {len(labels)} labels; expected 1 to {MOST_STEPS}, one label each")
+    middle = len(images) // 2
+    buttons = "".join(
+        f'<input type="radio" name="{escape(name)}" aria-label="{escape(f"{title}: {label}")}"'
+        f"{' checked' if n == middle else ''}>"
+        for n, label in enumerate(labels)
+    )
+    shown = "".join(
+        f'<img alt="{escape(f"{title}: {label}")}" src="data:image/png;base64,'
+        f'{base64.b64encode(png(Image.fromarray(grey(image)[..., 0]))).decode()}"><output>{escape(label)}</output>'
+        for image, label in zip(images, labels, strict=True)
+    )
+    return f'<div class="scrub" style="--steps: {len(images)}"><b>{escape(title)}</b>{buttons}{shown}</div>'
+
+
 def paragraph(text: str) -> str:
     """One paragraph of text."""
     return f"<p>{escape(text)}</p>"
@@ -69,7 +109,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A cell: strings unchanged, floats with three decimals, other values as JSON."""
+    """A cell: strings unchanged, floats with three decimals, n/a for None, other values as JSON."""
     if isinstance(value, str):
         return value
+    if value is None:
+        return "n/a"
     return f"{value:.3f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -18,7 +18,7 @@ from dafnet_explorer.figures.masks import mask_sheet, native_sheet
 from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.figures.start import start_sheet
 from dafnet_explorer.figures.traverse import probe_accuracies, traverse_sheet
-from dafnet_explorer.report.elements import as_text, document, paragraph, picture, table
+from dafnet_explorer.report.elements import as_text, document, paragraph, picture, scrolling, scrubber, table
 from dafnet_explorer.report.tables import MEASURES, Rows, evaluate_rows
 from dafnet_explorer.subjects import Subject
 
@@ -50,8 +50,8 @@ def page(
     numbers, stored = (checkpoint.metrics, True) if metrics is None else (metrics, False)
     title = f"DAFNet report: {settings['data']}"
     parts = [
-        *_introduction(title, decomposition, settings),
-        *_factors(checkpoint, decomposition, kinds, settings, tables["z"]),
+        *_introduction(title, decomposition),
+        *_factors(checkpoint, subject, decomposition, kinds, settings, tables["z"]),
         *_masks(checkpoint, subject, decomposition, settings, tables["dice"]),
         *_reconstructions(subject, decomposition, settings, tables["reconstruction"]),
         *_traversals(decomposition, traversals, numbers, settings),
@@ -59,13 +59,15 @@ def page(
         *_evaluations(numbers, stored=stored),
         "<h2>Reproduction</h2>",
         *_reproduction(numbers, settings, stored=stored),
+        "<h2>Settings</h2>",
+        table([{"setting": key.replace("_", " "), "value": as_text(value)} for key, value in settings.items()]),
         *_files(settings),
     ]
     return document(title, parts)
 
 
-def _introduction(title: str, decomposition: Decomposition, settings: Mapping[str, Any]) -> list[str]:
-    """Description and all settings."""
+def _introduction(title: str, decomposition: Decomposition) -> list[str]:
+    """What the page shows, in two sentences: pictures come first."""
     return [
         f"<h1>{escape(title)}</h1>",
         paragraph(
@@ -74,13 +76,12 @@ def _introduction(title: str, decomposition: Decomposition, settings: Mapping[st
             "and reconstructed. Made by DAFNet Explorer."
         ),
         paragraph("Not a medical device."),
-        "<h2>Settings</h2>",
-        table([{"setting": key.replace("_", " "), "value": as_text(value)} for key, value in settings.items()]),
     ]
 
 
 def _factors(
     checkpoint: Checkpoint,
+    subject: Subject,
     decomposition: Decomposition,
     kinds: Sequence[int | None],
     settings: Mapping[str, Any],
@@ -95,7 +96,9 @@ def _factors(
             "reconstruction, and the same anatomy with the other's z (Sec. III-A, III-D)."
         ),
         picture(
-            start_sheet(decomposition, colours, LIGHT), "Images, anatomies, modality factors, reconstructions", settings
+            start_sheet(decomposition, subject.scars, colours, LIGHT),
+            "Images, anatomies, modality factors, reconstructions",
+            settings,
         ),
         table(z_rows),
         "<h2>Anatomy channels</h2>",
@@ -165,7 +168,7 @@ def _traversals(
     parts = []
     accuracies = probe_accuracies(numbers)
     kl = kl_per_dimension(decomposition)
-    for name, traversal in traversals.items():
+    for m, (name, traversal) in enumerate(traversals.items()):
         contact_sheet = traverse_sheet(traversal, kl[decomposition.names.index(name)], accuracies, SORT, LIGHT)
         parts += [
             f"<h2>Traversal of z of {escape(name)}</h2>",
@@ -174,6 +177,14 @@ def _traversals(
                 "dimension; effect is the mean absolute change from the first step to the last (Sec. V-H.2, Fig. 9)."
             ),
             picture(contact_sheet, f"Images of {name} over each dimension of z", settings),
+            paragraph("To scrub through a dimension: choose a step above its image, or press the arrow keys there."),
+            scrolling(
+                "".join(
+                    scrubber(f"z{d + 1}", f"z-{m}-{d}", images, [f"{value:+.2f}" for value in traversal.values])
+                    for d, images in enumerate(traversal.images)
+                ),
+                f"Steps of each dimension of z of {name}",
+            ),
         ]
     return parts
 

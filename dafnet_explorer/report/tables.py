@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dafnet_core.analysis.decompose import kl_per_dimension, reconstruction_errors
@@ -20,6 +21,12 @@ MEASURES = {  # key of `evaluate`: title, section of the paper, description
         "Dice of masks from an image's own anatomy (single), from the other's (deformed) and from both (fused): 1 is "
         "perfect; of each subject's slices as one volume, and the mean over slices (± is the standard deviation over "
         "subjects), without slices whose truth lacks a class. Unmoved: the other's true mask without alignment.",
+    ),
+    "surface": (
+        "Surface distances",
+        "not in the paper",
+        "Distances of the masks' outlines from the true ones in mm, averaged as Dice of slices: HD95, which 95 % do "
+        "not exceed, and ASSD, their mean.",
     ),
     "registration": (
         "Registration",
@@ -64,52 +71,101 @@ MEASURES = {  # key of `evaluate`: title, section of the paper, description
 }
 
 
+@dataclass(frozen=True)
+class Main:
+    """One of the main numbers of `evaluate`.
+
+    Attributes:
+        key: of MEASURES; of: what it is measured of; unit: "" for a share or another pure number.
+        path: dotted name in the JSON of `evaluate`.
+        ci95, deviation: its 95 % interval, or the standard deviation over subjects, where there is one.
+    """
+
+    key: str
+    of: str
+    value: float | None
+    path: str
+    unit: str = ""
+    ci95: Sequence[float] | None = None
+    deviation: float | None = None
+
+
 def evaluate_rows(result: EvaluationResult) -> list[dict[str, str]]:
-    """The main numbers of `evaluate`, keys of MEASURES, as rows of text; n/a with the reason if known."""
+    """The main numbers of `evaluate` as rows of text; n/a with the reason if known."""
     return [
-        {"measure": MEASURES[key][0], "of": quantity, "value": _n(value, result.why.get(path)), "spread": interval}
-        for key, quantity, value, interval, path in _main_numbers(result)
+        {
+            "measure": MEASURES[m.key][0],
+            "of": f"{m.of}, {m.unit}" if m.unit else m.of,
+            "value": _n(m.value, result.why.get(m.path)),
+            "spread": _span(m.ci95) or ("" if m.deviation is None else f"± {m.deviation:.3f}"),
+        }
+        for m in _main_numbers(result)
     ]
 
 
-def _main_numbers(result: EvaluationResult) -> Iterator[tuple[str, str, float | None, str, str]]:
-    """(measure, quantity, value, interval as text, dotted path) of each measured number."""
-    for name, by_kind in (result.segmentation or {}).items():
-        path = f"segmentation.{name}"
-        for kind, v in by_kind.items():
-            yield "segmentation", f"{name}, {kind}, volume", v.dice_volume_mean, "", f"{path}.{kind}.dice_volume_mean"
-            spread = "" if v.dice_std is None else f"± {v.dice_std:.3f}"
-            yield "segmentation", f"{name}, {kind}, slices", v.dice_mean, spread, f"{path}.{kind}.dice_mean"
-        if result.copy:
-            yield "segmentation", f"{name}, undeformed", result.copy[name].dice_mean, "", f"copy.{name}.dice_mean"
+def evaluate_csv_rows(result: EvaluationResult) -> list[dict[str, Any]]:
+    """The same as numbers, each with its unit; None where unknown."""
+    return [
+        {
+            "measure": MEASURES[m.key][0],
+            "of": m.of,
+            "unit": m.unit,
+            "value": m.value,
+            "low": m.ci95[0] if m.ci95 else None,
+            "high": m.ci95[1] if m.ci95 else None,
+            "standard deviation": m.deviation,
+            "why": result.why.get(m.path, ""),
+        }
+        for m in _main_numbers(result)
+    ]
+
+
+def _main_numbers(result: EvaluationResult) -> Iterator[Main]:
+    """Each measured number."""
+    yield from _mask_numbers(result)
     if result.registration:
         for when in ("before", "after"):
             key = f"error_{when}_px"
-            yield "registration", f"{when}, pixels", getattr(result.registration, key), "", f"registration.{key}"
+            yield Main("registration", when, getattr(result.registration, key), f"registration.{key}", "pixels")
     for name, s in (result.speckle or {}).items():
-        yield "speckle", name, s.share, "", f"speckle.{name}.share"
-        yield "speckle", f"{name}, truth", s.truth_share, "", f"speckle.{name}.truth_share"
+        yield Main("speckle", name, s.share, f"speckle.{name}.share")
+        yield Main("speckle", f"{name}, truth", s.truth_share, f"speckle.{name}.truth_share")
     if i := result.invariance:
         for name, share in i.intensity.items():
-            yield "invariance", f"{name}, intensities", share, "", f"invariance.intensity.{name}"
-        yield "invariance", "modalities", i.modality.agreement, "", "invariance.modality.agreement"
-    if result.probe:
-        probe = result.probe
-        yield "probe", "all of z", probe.accuracy, _span(probe.ci95), "probe.accuracy"
+            yield Main("invariance", f"{name}, intensities", share, f"invariance.intensity.{name}")
+        yield Main("invariance", "modalities", i.modality.agreement, "invariance.modality.agreement")
+    if probe := result.probe:
+        yield Main("probe", "all of z", probe.accuracy, "probe.accuracy", ci95=probe.ci95)
         for d, accuracy in enumerate(probe.per_dimension or (), 1):
-            yield "probe", f"z{d} alone", accuracy, "", "probe.per_dimension"
-        yield "probe", "chance", probe.chance, "", "probe.chance"
+            yield Main("probe", f"z{d} alone", accuracy, "probe.per_dimension")
+        yield Main("probe", "chance", probe.chance, "probe.chance")
     for direction, v in (result.swap or {}).items():
-        yield "swap", direction.replace("_to_", " in the style of "), v.accuracy, "", f"swap.{direction}.accuracy"
+        of = direction.replace("_to_", " in the style of ")
+        yield Main("swap", of, v.accuracy, f"swap.{direction}.accuracy")
     if result.dependence:
         yield from _dependence_numbers(result.dependence, result.why)
     for d, nats in enumerate(result.kl_per_dimension or (), 1):
-        yield "kl_per_dimension", f"z{d}, nats", nats, "", "kl_per_dimension"
+        yield Main("kl_per_dimension", f"z{d}", nats, "kl_per_dimension", "nats")
 
 
-def _dependence_numbers(
-    summary: DependenceSummary, why: Mapping[str, str]
-) -> Iterator[tuple[str, str, float | None, str, str]]:
+def _mask_numbers(result: EvaluationResult) -> Iterator[Main]:
+    """Dice, and distances of surfaces, of every kind of mask."""
+    for name, by_kind in (result.segmentation or {}).items():
+        for kind, v in by_kind.items():
+            path = f"segmentation.{name}.{kind}"
+            yield Main("segmentation", f"{name}, {kind}, volume", v.dice_volume_mean, f"{path}.dice_volume_mean")
+            of = f"{name}, {kind}, slices"
+            yield Main("segmentation", of, v.dice_mean, f"{path}.dice_mean", deviation=v.dice_std)
+        if result.copy:
+            yield Main("segmentation", f"{name}, undeformed", result.copy[name].dice_mean, f"copy.{name}.dice_mean")
+    for name, distances in (result.surface or {}).items():
+        for kind, d in distances.items():
+            of = f"{name}, {'undeformed' if kind == 'copy' else kind}"
+            for title, value, key in (("HD95", d.hd95_mm, "hd95_mm"), ("ASSD", d.assd_mm, "assd_mm")):
+                yield Main("surface", f"{of}, {title}", value, f"surface.{name}.{kind}.{key}", "mm")
+
+
+def _dependence_numbers(summary: DependenceSummary, why: Mapping[str, str]) -> Iterator[Main]:
     for key, quantity, ci95 in (
         ("dcor", "dCor, as in the paper", summary.dcor_ci95),
         ("null_dcor_mean", "dCor, subjects permuted", None),
@@ -118,7 +174,7 @@ def _dependence_numbers(
     ):
         value, path = getattr(summary, key), f"dependence.{key}"
         if value is not None or path in why or key != "null_dcor_mean":  # older checkpoints do not have it
-            yield "dependence", quantity, value, _span(ci95), path
+            yield Main("dependence", quantity, value, path, ci95=ci95)
 
 
 def _n(value: float | None, why: str | None) -> str:
@@ -135,8 +191,8 @@ def error_rows(decomposition: Decomposition, subject: Subject) -> Rows:
         {
             "modality": decomposition.names[i],
             "anatomy": "own" if j is None else f"{decomposition.names[j]}, deformed",
-            "L1": everywhere,
-            "L1 inside the organs": inside if inside == inside else "n/a",  # NaN is not itself
+            "L1 (intensity)": everywhere,
+            "L1 inside the organs (intensity)": inside if inside == inside else None,  # NaN is not itself
         }
         for _, i, j, everywhere, inside in reconstruction_errors(decomposition, subject.truth)
     ]
@@ -151,7 +207,7 @@ def z_rows(decomposition: Decomposition) -> Rows:
             "dimension": f"z{d + 1}",
             "mean": float(decomposition.z_mean[i, d]),
             "standard deviation": float(decomposition.z_std[i, d]),
-            "KL, nats": float(kl[i, d]),
+            "KL (nats)": float(kl[i, d]),
         }
         for i, name in enumerate(decomposition.names)
         for d in range(decomposition.z_mean.shape[1])

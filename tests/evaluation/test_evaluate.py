@@ -65,3 +65,21 @@ def test_every_null_has_its_reason(tmp_path):
     assert set(found["why"]) == set(nulls({k: v for k, v in found.items() if k != "why"}))
     assert {"warp.rms_px", "probe.accuracy", "dependence.dcor"} <= set(found["why"])
     assert set(found["swap"]) == {"cine_to_LGE", "LGE_to_cine"}
+
+
+def test_a_brief_evaluation_has_the_same_numbers_but_those_that_take_long():
+    data = phantom_slices(9000, range(2), size=64)
+    model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
+    shares = {True: [], False: []}
+    brief, whole = (
+        evaluate_method(DAFNetMethod(model), data, limit=4, brief=b, progress=shares[b].append).result.to_json()
+        for b in (True, False)
+    )
+    left_out = {"leakage", "dependence"}
+    assert set(whole) - set(brief) == left_out
+    assert {k: v for k, v in whole.items() if k not in {*left_out, "why"}} == {
+        k: v for k, v in brief.items() if k != "why"
+    }
+    for told in shares.values():
+        assert told == sorted(told)
+        assert (told[0], told[-1]) == (0, 1)

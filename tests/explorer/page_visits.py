@@ -1,6 +1,7 @@
 """Helpers of page tests: files to upload, and the text of a page in Streamlit's test client."""
 
 import io
+import re
 import time
 from pathlib import Path
 
@@ -32,6 +33,23 @@ def npy_file(name, shape, seed=0):
 
 def page_text(app):
     return " ".join(e.value for kind in ("markdown", "caption", "warning", "info", "error") for e in getattr(app, kind))
+
+
+def assert_numbers(rows):
+    """No cell of a table for download mixes a number with text: a column that has numbers has nothing else."""
+    assert rows
+    for name in dict.fromkeys(name for row in rows for name in row):
+        cells = [row.get(name) for row in rows if row.get(name) not in (None, "")]
+        numbers = [cell for cell in cells if _is_number(cell)]
+        assert len(numbers) in (0, len(cells)), f"{name}: {cells}"
+        assert numbers or not any(re.match(r"[-+]?\d+\.\d", str(cell)) for cell in cells), f"{name}: {cells}"
+
+
+def _is_number(cell):
+    try:
+        return np.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def choose_own_files(app):

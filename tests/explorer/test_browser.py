@@ -143,6 +143,12 @@ def test_probe_and_independence_share_one_evaluation(server, page):
     points = chart.locator(".scatterlayer path.point")
     points.first.click(force=True)
     expect_picture(page, "The selected slice in all modalities")
+    thumbnails = page.locator(".st-key-thumbnails")
+    said = page.get_by_text("subject phantom_s9000_").last.inner_text()
+    thumbnails.locator("button").nth(5).click()
+    page.wait_for_function("said => !document.body.innerText.includes(said)", arg=said)
+    thumbnails.locator("button[aria-pressed=true]").wait_for()
+    chart.get_by_text("shown below").wait_for()  # the ring around its point
     go_to(page, "Independence")
     page.locator(".st-key-nulls .js-plotly-plot .barlayer").first.wait_for(state="attached")  # not evaluated again
     page.locator(".st-key-curve .js-plotly-plot").wait_for()

@@ -9,6 +9,7 @@ from dafnet_explorer import glossary
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
 TEXTS = "title", "header", "subheader", "markdown", "caption", "info", "warning", "success"
+WIDGETS = "button", "button_group", "multiselect", "number_input", "radio", "selectbox", "slider", "toggle"
 
 
 def texts(app):
@@ -17,6 +18,8 @@ def texts(app):
     for element in elements:
         if element.type == "metric":
             yield f"{element.label} {element.value}", element.proto.help
+        elif element.type in WIDGETS:
+            yield element.label, element.proto.help
         elif element.type in TEXTS:
             yield element.value, getattr(element.proto, "help", "")
 

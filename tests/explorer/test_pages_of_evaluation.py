@@ -67,18 +67,6 @@ def test_independence_never_shows_a_statistic_without_its_null_and_n(app, few, e
     assert np.mean(nulls) == pytest.approx(found.null_dcor_mean)
 
 
-def test_compare_has_every_number_of_both_with_paired_differences(app, few, evaluation):
-    app.run().switch_page("pages/compare.py").run()
-    wait_for_jobs(app)
-    assert not app.exception
-    table = app.dataframe[-1].value.set_index("number")
-    fused = table.loc["segmentation.LGE.fused.dice_mean"]
-    assert fused["chosen"] == pytest.approx(evaluation.result.segmentation["LGE"]["fused"].dice_mean)
-    assert fused["difference"] == pytest.approx(fused["chosen"] - fused["beside"])
-    assert 0 < fused["p"] <= 1
-    assert table.loc["dependence.dcor", "difference"] is None or np.isnan(table.loc["dependence.dcor", "difference"])
-
-
 def test_mix_scores_every_cell_and_compares_with_another_decoder(app, few):
     app.run().switch_page("pages/mix.py").run()
     wait_for_jobs(app)
@@ -114,7 +102,9 @@ def test_truth_shows_its_matrix_the_dci_scores_and_how_clean_s_is(app, checkpoin
     assert list(shown)[:3] == ["Disentanglement", "Completeness", "Informativeness"]
     assert "intervals under the cursor" in page_text(app)
     finished = background_evaluation.finished_evaluations(checkpoint)
-    result = finished[EvaluationRequest("phantom:subjects=4,difficulty=standard")].result
+    result = finished[EvaluationRequest("phantom:subjects=4,difficulty=standard", brief=True)].result
+    assert result.leakage is None
+    assert result.dependence is None
     assert shown["Same channel in both modalities"] == f"{result.invariance.modality.agreement:.3f}"
     assert shown["Same true tissue in both: the bound"] == f"{result.invariance.modality.bound:.3f}"
     speckle, found = app.dataframe[0].value.set_index("modality").loc["LGE"], result.speckle["LGE"]
@@ -138,7 +128,7 @@ def truth_of(app, checkpoint, monkeypatch):
     app.run()
 
 
-def test_truth_shows_what_the_card_holds_of_styles(truth_of):
+def test_truth_shows_what_the_card_holds_of_styles_and_of_s_at_once(truth_of, checkpoint):
     def reading(flip, nulling):
         r2 = {"cine flip angle (degrees)": flip, "LGE inversion time / nulling time": nulling}
         return ReadingSummary(R2Summary((flip + nulling) / 2, r2))
@@ -146,7 +136,11 @@ def test_truth_shows_what_the_card_holds_of_styles(truth_of):
     style = StyleSummary(reading(0.7, 0.5), reading(0.1, 0.2), reading(0.9, 0.8))
     app, command = truth_of(style=style, prior=PriorSummary(0.987, 0.9, 0.1))
     assert f"CHECKPOINT {command}" in page_text(app)
-    assert {m.label: m.value for m in app.metric} == {"Masks kept under random styles": "0.987"}
+    shown = {m.label: m.value for m in app.metric}
+    stored = checkpoint.metrics["standard"]
+    assert shown["Masks kept under random styles"] == "0.987"
+    assert shown["Same channel in both modalities"] == f"{stored.invariance.modality.agreement:.3f}"
+    assert app.dataframe[0].value["speckle of s"][0] == f"{stored.speckle['cine'].share:.3f}"
     (chart,) = app.get("plotly_chart")
     bars = {bar["name"]: bar["y"] for bar in json.loads(chart.proto.spec)["data"]}
     assert bars == {
@@ -159,14 +153,37 @@ def test_truth_shows_what_the_card_holds_of_styles(truth_of):
 def test_truth_names_the_command_where_no_styles_are_stored(truth_of):
     app, _ = truth_of()
     assert "--data phantom:subjects=96,difficulty=standard --measures all" in page_text(app)
-    assert not app.metric
+    assert not any(m.label == "Masks kept under random styles" for m in app.metric)
     assert not app.get("plotly_chart")
+
+
+def test_mix_shows_the_selected_slice_and_the_card_at_once(app, checkpoint, monkeypatch):
+    monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
+    app.run().switch_page("pages/mix.py").run()
+    assert not app.exception
+    stored = checkpoint.metrics["standard"].swap["cine_to_LGE"]
+    assert {m.label: m.value for m in app.metric}["s of cine with z of LGE"] == f"{stored.accuracy:.3f}"
+    assert "Until the evaluation has run: phantom" in page_text(app).replace("Phantom", "phantom")
+    next(b for b in app.button if b.label == "Cancel").click()
+    app.run()
+
+
+def test_a_running_evaluation_names_its_checkpoint_and_the_time_left():
+    left = background_evaluation.time_left
+    assert [left(None), left(33.1), left(90), left(200)] == [
+        "",
+        ", about 35 s left",
+        ", about 90 s left",
+        ", about 4 min left",
+    ]
 
 
 def test_work_that_is_cancelled_ends_and_can_be_started_again(app, monkeypatch):
     monkeypatch.setattr(background_evaluation, "POPULATIONS", (24,))
     app.run().switch_page("pages/probe.py").run()
     assert "Until then, from the checkpoint's card" in page_text(app)  # at once
+    (progress,) = app.get("progress")
+    assert progress.proto.text.startswith(("Evaluating cardiac-film: ", "cardiac-film: waiting for "))
     next(b for b in app.button if b.label == "Cancel").click()
     app.run()
     assert not app.exception

@@ -1,5 +1,6 @@
 """The report: one ZIP that says everything about a slice, the same each time, and no name of a user's file."""
 
+import csv
 import io
 import json
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
-from page_visits import ROOT, drop, open_app
+from page_visits import ROOT, assert_numbers, drop, open_app
 from PIL import Image
 
 from dafnet_core.analysis.decompose import channel_classes
@@ -20,6 +21,7 @@ from dafnet_core.analysis.traversal import steps_between, traverse
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.readers import read
 from dafnet_core.evaluation.measures.registration import RegistrationSummary
+from dafnet_core.evaluation.measures.surface_distance import SurfaceSummary
 from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.methods.decomposition import decompose
 from dafnet_explorer import background_evaluation, provenance, subjects
@@ -27,12 +29,12 @@ from dafnet_explorer.figures.masks import dice_table
 from dafnet_explorer.jobs import Job, Jobs
 from dafnet_explorer.report.archive import report
 from dafnet_explorer.report.page import CONTENTS
-from dafnet_explorer.report.tables import MEASURES, evaluate_rows
+from dafnet_explorer.report.tables import MEASURES, evaluate_csv_rows, evaluate_rows
 
-LINK = "/report?checkpoint=cardiac-film&subject=1&slice=4&difficulty=standard"
-VOID = {"meta", "img"}
+LINK = "https://hearts.example/app/report?checkpoint=cardiac-film&subject=1&slice=4&difficulty=standard"
+VOID = {"meta", "img", "input"}
 
-NEW = {"Speckle", "Invariance"}  # results of earlier versions lack them
+NEW = {"Speckle", "Invariance", "Surface distances"}  # results of earlier versions lack them
 
 
 class Reader(HTMLParser):
@@ -116,10 +118,11 @@ def test_members_are_those_that_the_page_lists_and_carry_no_clock(whole, members
         assert {info.external_attr >> 16 for info in file.infolist()} == {0o644}  # else unzip makes unreadable files
 
 
-def test_the_page_needs_nothing_outside_it(page):
+def test_the_page_needs_nothing_outside_it(checkpoint, page):
     assert not page.tags & {"script", "link", "iframe", "object", "base", "form"}
     sources = [value for name, value in page.attributes if name in ("src", "srcset", "href", "action")]
-    assert len(sources) == 7  # start, channels, warp, masks, reconstructions, two traversals
+    frames = 2 * checkpoint.config.z_dim * 3  # three steps of each dimension, to be scrubbed
+    assert len(sources) == 7 + frames  # start, channels, warp, masks, reconstructions, two traversals
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert any("default-src 'none'" in (value or "") for _, value in page.attributes)
     assert "url(" not in page.text
@@ -161,7 +164,52 @@ def test_arrays_tables_and_numbers_are_the_core_s(checkpoint, members):
     for name in ("dice.csv", "reconstruction.csv", "z.csv", "evaluate.csv"):
         assert members[name].decode().startswith(f'# checkpoint_digest: "{checkpoint.digest}"\n')
     fused = checkpoint.metrics["hard"].segmentation["LGE"]["fused"].dice_mean
-    assert f'hard,Segmentation,"LGE, fused, slices",{fused:.3f},' in members["evaluate.csv"].decode()
+    assert f'hard,Segmentation,"LGE, fused, slices",,{fused},,,' in members["evaluate.csv"].decode()
+
+
+def test_pictures_come_first_and_settings_last(members):
+    html = members["report.html"].decode()
+    assert html.index("<img") < html.index("<table")
+    assert html.index("<h2>Settings</h2>") > html.rindex("<img")
+
+
+def test_surface_distances_are_in_its_tables(checkpoint):
+    measured = replace(
+        checkpoint.metrics["standard"],
+        surface={"LGE": {"fused": SurfaceSummary(1.5, 0.25, 8), "copy": SurfaceSummary()}},
+    )
+    rows = {row["of"]: row for row in evaluate_csv_rows(measured) if row["measure"] == "Surface distances"}
+    assert rows["LGE, fused, HD95"]["value"] == 1.5
+    assert rows["LGE, fused, ASSD"]["unit"] == "mm"
+    assert rows["LGE, undeformed, ASSD"]["value"] is None
+    texts = {row["of"]: row["value"] for row in evaluate_rows(measured)}
+    assert texts["LGE, fused, HD95, mm"] == "1.500"
+
+
+def test_cells_of_its_tables_are_numbers(members):
+    for name in ("dice.csv", "reconstruction.csv", "z.csv", "evaluate.csv"):
+        lines = [line for line in members[name].decode().splitlines() if not line.startswith("# ")]
+        assert_numbers(list(csv.DictReader(lines)))
+    assert "L1 (intensity)" in members["reconstruction.csv"].decode()
+
+
+def test_its_traversals_are_scrubbed_without_a_script(browser, members, checkpoint, tmp_path):
+    html = members["report.html"].decode()
+    assert "script" not in Reader(html).tags
+    (tmp_path / "report.html").write_text(html)
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    scrubbers = page.locator(".scrub")
+    assert scrubbers.count() == 2 * checkpoint.config.z_dim
+    first = scrubbers.first
+    shown = [first.locator("output:visible").inner_text()]
+    first.locator("input:checked").focus()
+    for key in ("ArrowRight", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+        assert first.locator("img:visible").count() == 1
+        shown.append(first.locator("output:visible").inner_text())
+    page.close()
+    assert shown == ["+0.00", "+3.00", "+0.00", "-3.00"]
 
 
 def test_a_hostile_title_and_a_hostile_checkpoint_stay_text(checkpoint):
@@ -250,7 +298,8 @@ def shown(query=""):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("traversed", [["LGE"], []])
-def test_the_page_gives_a_report_whose_link_gives_it_again(downloads, traversed):
+def test_the_page_gives_a_report_whose_link_gives_it_again(downloads, traversed, monkeypatch):
+    monkeypatch.setattr(type(st.context), "url", property(lambda context: "https://hearts.example/app/report"))
     app = shown("subject=3&slice=2&difficulty=hard&checkpoint=cardiac-spade")
     app.button_group(key="traversed").set_value(traversed)
     app.button_group(key="report-steps").set_value(5)
@@ -258,7 +307,7 @@ def test_the_page_gives_a_report_whose_link_gives_it_again(downloads, traversed)
     assert not app.exception
     first = downloads[-1]()
     link = json.loads(opened(first)["settings.json"])["link"]
-    assert urlsplit(link).path == "/report"
+    assert link.startswith("https://hearts.example/app/report?")  # absolute: it opens from anywhere
     assert [name for name in opened(first) if "traverse" in name] == [f"traverse-{name}.npz" for name in traversed]
     shown(urlsplit(link).query)
     assert downloads[-1]() == first

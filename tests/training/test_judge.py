@@ -9,6 +9,7 @@ import torch
 
 from dafnet_core.checkpoints.card import card
 from dafnet_core.checkpoints.file import load
+from dafnet_core.evaluation.comparison import compare
 from dafnet_core.training.judge import main
 from tests.helpers.paths import SHIPPED
 
@@ -26,6 +27,8 @@ def test_numbers_are_added_under_their_title_and_weights_stay(tmp_path):
     assert {k: v for k, v in after.metrics.items() if k != "two"} == before.metrics
     assert after.metrics["two"].data == data
     assert after.metrics["two"].prior.dice_kept is not None
+    found = compare(after.metrics["two"], after.metrics["two"])["segmentation.LGE.fused.dice_mean"].paired
+    assert (found.difference, found.n) == (0, 2)  # numbers of subjects are kept
     assert path.with_suffix(".md").read_text() == card(after, path.name)
 
 

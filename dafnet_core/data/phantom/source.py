@@ -173,6 +173,7 @@ class PhantomSlices:
             sampling={(a, b): pair.sampling(order[a], order[b]) for a, b in permutations(range(len(order)), 2)},
             tissues={n: pair.tissues[i] for n, i in enumerate(order)},
             tissue_names=TISSUES,
+            mm=pair.spacing,
             around=around,
             without_noise=lambda: scaled(at(position, noise=False), pair),
         )

@@ -17,6 +17,7 @@ from dafnet_core.analysis.halftone import halftone
 from dafnet_core.analysis.misregistration import misregister
 from dafnet_core.analysis.quiz import ask
 from dafnet_core.analysis.traversal import condition, interpolate, steps_between, traverse, traverse_one
+from dafnet_core.analysis.uncertainty import sample_factors
 from dafnet_core.checkpoints.file import load
 from dafnet_core.data.phantom import SLICES
 from dafnet_core.methods.base import SliceInput
@@ -106,7 +107,6 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
     encodings = Encodings(checkpoint.config.modalities, checkpoint.config.classes, 8, [one])
     assert all(part.size for part in (encodings.images, encodings.anatomies, encodings.masks))  # pages ask for all
     reference = subject.truth[0]
-    small = 0.5  # MB: tables, a picture, a module's handle
     sizes = {
         "_checkpoint": 2 * sum(p.nbytes for p in model.parameters()) / 2**20,  # and what torch needs besides weights
         "_sample": megabytes(subject.images, subject.truth, subject.sampling),
@@ -125,6 +125,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_candidates": megabytes(around, weigh(model, around, (0, 1), (0, 1))),
         "_mixture": 6 * 7 * subject.images[0].nbytes / 2**20,  # six by six images, and a single one
         "_own_mixture": 4 * subject.images[0].nbytes / 2**20,  # two by two
+        "_uncertainty": megabytes(sample_factors(model, subject.images, (0, 1), samples=2)),
         "_jobs": 0.0,
         "_connection": 0.001,
         "_summary": 0.001,
@@ -140,16 +141,15 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_freeze": 0.001,
         "_readers": 0.001,
         "_ranges": 0.01,
-        "_readings": small,
-        "_all_readings": small,
-        "_dependence_curve": small,
-        "_sample_distances": small,
-        "_gallery": small,
+        **dict.fromkeys(("_readings", "_all_readings", "_dependence_curve", "_sample_distances", "_gallery"), 0.5),
     }
     known = entries()
     assert known.keys() == sizes.keys(), "a new cache: say how large its results are"
     each = {name: count * sizes[name] for name, count in known.items()}
-    each["_jobs"] = 6 * megabytes(encodings) * max(background_evaluation.POPULATIONS) * SLICES  # results are kept there
+    kept = 2 * (subject.truth[0].size + 96 * 96) / 2**20  # masks and thumbnails of a slice, one byte a pixel
+    each["_jobs"] = (
+        6 * (megabytes(encodings) + kept) * max(background_evaluation.POPULATIONS) * SLICES
+    )  # results are kept there
     print({name: round(value) for name, value in sorted(each.items(), key=lambda item: -item[1])})
     assert sum(each.values()) < MOST
     own = sum(max(2, known[n] // caches.PRIVATE_SHARE) * sizes[n] for n in known if n in KEPT_APART)
@@ -157,6 +157,7 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
 
 
 KEPT_APART = {
+    "_uncertainty",
     "_conditioning",
     "_style_changes",
     "_style_mixture",
