@@ -196,7 +196,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "w_organs": 3.0,
         "w_hide": 0.5,
         "w_tell": 0.5,
-        "w_contrast": 5.0,
         "w_agree": 4.0,
         "clean_from": 120,
         "clean_ramp": 120,
