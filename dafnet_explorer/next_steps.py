@@ -64,7 +64,8 @@ def _best(fit: Callable[[CheckpointSummary], int]) -> str | None:
 
 def say_what_pages_need(checkpoint: Checkpoint) -> None:
     """A page of one slice has none: what is missing, and how to get it; the area says it where there are files."""
-    st.title(st.session_state[state.PAGE])
+    if st.session_state[state.PAGE] != "Start":  # which has shown its title already
+        st.title(st.session_state[state.PAGE])
     if uploads.all_of_session():
         st.info("There is nothing to show yet: *Your data*, at the top of this page, says why.")
         offer_own_data()

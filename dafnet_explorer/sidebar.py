@@ -129,7 +129,11 @@ def stop_without_factors(checkpoint: Checkpoint) -> None:
 
 def current_subject() -> tuple[Checkpoint, Subject]:
     """The selected checkpoint and subject; stops the page with a message where none can be shown."""
-    checkpoint, subject = current_selection()
+    return with_subject(*current_selection())
+
+
+def with_subject(checkpoint: Checkpoint, subject: Subject | None) -> tuple[Checkpoint, Subject]:
+    """A selection that has a subject; stops the page with a message where it has none."""
     if subject is None and st.session_state[state.DATA_SET]:
         st.info("The selected subject cannot be shown: the sidebar says why. Choose another one there.")
         st.stop()

@@ -10,30 +10,32 @@ st.markdown(
     "from **how it looks**, its *modality factor* **z**, and whether it really does."
 )
 notice = st.container()
-left, middle, right = st.columns([4, 4, 3], gap="medium")
-# containers have their size and colour by style.css, so that nothing moves; they are drawn once they hold anything
-with left, st.container(key="held-slider"):
-    st.html("<div></div>")
-    slider = st.empty()
-with middle, st.container(key="held-model"):
-    st.html("<div></div>")
-    model = st.empty()
-with right:
-    st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
-    st.page_link("pages/decompose.py", label="**Decompose this slice →**")
-    glossary.markdown(
-        "Two MR images of one subject **show the same body** but **look different**. DAFNet encodes where things "
-        "are in **s**, as channels, one at each pixel, and how they look in **z**, a few numbers.\n\n"
-        "Move the slider: one anatomy is decoded with the style of one image, of the other, and of all between.\n\n"
-        "Click a block of the model: the tour explains it."
-    )
-with st.container(key="held-sheet"):
-    st.html("<div></div>")
-    sheet = st.empty()
-caption = st.empty()
+pictures = st.empty()
+with pictures.container():
+    left, middle, right = st.columns([4, 4, 3], gap="medium")
+    # containers have their size and colour by style.css, so that nothing moves; they are drawn once they hold anything
+    with left, st.container(key="held-slider"):
+        st.html("<div></div>")
+        slider = st.empty()
+    with middle, st.container(key="held-model"):
+        st.html("<div></div>")
+        model = st.empty()
+    with right:
+        st.page_link("pages/tour.py", label="**Tour in eleven stations →**")
+        st.page_link("pages/decompose.py", label="**Decompose this slice →**")
+        glossary.markdown(
+            "Two MR images of one subject **show the same body** but **look different**. DAFNet encodes where things "
+            "are in **s**, as channels, one at each pixel, and how they look in **z**, a few numbers.\n\n"
+            "Move the slider: one anatomy is decoded with the style of one image, of the other, and of all between.\n\n"
+            "Click a block of the model: the tour explains it."
+        )
+    with st.container(key="held-sheet"):
+        st.html("<div></div>")
+        sheet = st.empty()
+    caption = st.empty()
 loading.load()  # after the first paint
 
-from dafnet_explorer import components, controls, next_steps, results, sidebar, traversals  # noqa: E402
+from dafnet_explorer import catalogue, components, controls, next_steps, results, sidebar, traversals  # noqa: E402
 from dafnet_explorer.figures.errors import WHY_NOT_ZERO, loss_text  # noqa: E402
 from dafnet_explorer.figures.findings import joined  # noqa: E402
 from dafnet_explorer.figures.pixels import channel_colours  # noqa: E402
@@ -41,7 +43,11 @@ from dafnet_explorer.figures.start import between_labels, model_blocks, start_sh
 
 FRAMES = 21  # of the slider
 
-checkpoint, subject, decomposition, kinds = sidebar.current()
+selection = sidebar.current_selection()
+if selection[1] is None or not catalogue.has_factors(selection[0]):
+    pictures.empty()  # there will be none
+checkpoint, subject = sidebar.with_subject(*selection)
+decomposition, kinds = sidebar.decomposed(checkpoint, subject)
 with notice:
     sidebar.show_domain_notice(checkpoint, subject)
 with slider.container():
