@@ -16,10 +16,8 @@ from experiments.sweep import Cell, Sweep
 SUBJECTS = "phantom:seed=9700,subjects=8,difficulty=standard"  # to choose terms on; never those of the cards
 DATA = "--data phantom --difficulty varied"
 BASE = "--recipe clean --decoder film --size 96 --ema 0.98"
-ALONE = {name: RECIPES["clean"].get(f"w_{name}", 0.0) for name in CLEAN} | {
-    "flips": 3.0,
-    "contrast": 8.0,
-}  # which clean leaves out
+LEFT_OUT = {"flips": 3.0, "contrast": 8.0}  # by the recipe clean
+ALONE = {name: RECIPES["clean"].get(f"w_{name}", 0.0) for name in CLEAN} | LEFT_OUT
 
 
 def options_of(*terms: str) -> str:

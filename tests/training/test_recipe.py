@@ -15,6 +15,7 @@ from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.phantom.write import write_folder
 from dafnet_core.data.sources import training_data
 from dafnet_core.data.studies import DataError
+from dafnet_core.evaluation.run import Evaluation
 from dafnet_core.losses.functions import (
     DICE,
     TOLERATED,
@@ -178,10 +179,10 @@ def test_export_judges_the_statistics_that_it_stores(published, tmp_path, monkey
 
     def judge(found, spec, **options):
         judged.update({k: v.clone() for k, v in found.model.state_dict().items()})
-        return shipped.training.validation
+        return Evaluation(shipped.training.validation)
 
     monkeypatch.setattr(exporting, "load", lambda path: checkpoint)
-    monkeypatch.setattr(exporting, "evaluate", judge)
+    monkeypatch.setattr(exporting, "evaluate_checkpoint", judge)
     monkeypatch.setattr(exporting, "judged_part", lambda found, spec: "test")
     stored = {}
     monkeypatch.setattr(
