@@ -12,7 +12,7 @@ from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.drawing import Theme, png, stack
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_explorer import controls, provenance
+from dafnet_explorer import controls, glossary, provenance
 from dafnet_explorer.caches import cached
 from dafnet_explorer.figures.uncertainty import arrays, probability_sheet, uncertainty_sheet
 from dafnet_explorer.subjects import Subject
@@ -36,7 +36,7 @@ def section(checkpoint: Checkpoint, subject: Subject, decomposition: Decompositi
     """Maps of probabilities and entropy; on demand those of samples; and downloads of what is shown."""
     classes = checkpoint.config.classes
     st.subheader("How sure is the model?")
-    st.markdown(
+    glossary.markdown(
         "The probability of every class in the fused mask, and their *entropy* in nats: 0 where the model is sure, "
         f"{log(len(classes)):.2f} where all classes are equally likely. A sure model can still be wrong."
     )

@@ -74,9 +74,9 @@ def show_until_then() -> None:
         with st.container(horizontal=True):
             for way, swap in stored.swap.items():
                 a, b = way.split("_to_")
-                st.metric(
-                    f"s of {a} with z of {b}", cell(swap.accuracy), width="content", help="classified as z's modality"
-                )
+                title = f"s of {a} with z of {b}"
+                what = glossary.explain(title, "Share that is classified as z's modality.")
+                st.metric(title, cell(swap.accuracy), width="content", help=what)
         st.caption(
             f"From the checkpoint's card: the share of images that the probe takes for the modality of their z, of "
             f"{stored.n_subjects} subjects of `{stored.data}`. {selected_on(stored)}"

@@ -19,7 +19,7 @@ SAMPLES = 16
 def entropy(probabilities: np.ndarray, axis: int = -3) -> np.ndarray:
     """Entropy in nats of class probabilities, which sum to 1 along an axis: 0 if sure, log L for L equal classes.
 
-    >>> entropy(np.array([0.5, 0.5, 0.0]), axis=0).round(4)
+    >>> float(entropy(np.array([0.5, 0.5, 0.0]), axis=0).round(4))
     0.6931
     """
     p = np.asarray(probabilities, np.float64)

@@ -2,19 +2,20 @@
 
 import time
 
-import dcor
 import numpy as np
 import pytest
 from scipy import stats
 
 from dafnet_core.metrics.dependence import (
     Dependence,
+    _dcor,
     anatomy_distances,
     dependence,
     dependence_curve,
     euclidean_distances,
 )
 
+dcor = _dcor()  # with as many threads as torch has
 ALONE = np.arange(20)  # every row its own subject
 
 

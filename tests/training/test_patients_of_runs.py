@@ -9,7 +9,7 @@ import train
 from dafnet_core import evaluate
 from dafnet_core.checkpoints.file import load
 from dafnet_core.evaluate import evaluate_checkpoint
-from dafnet_explorer.figures.compare import comparison
+from dafnet_core.evaluation.comparison import compare
 from tests.helpers.nnunet_folder import Folder, marked
 from tests.helpers.refused import refused
 
@@ -80,5 +80,5 @@ def test_checkpoints_of_other_splits_are_not_paired_by_subject(runs, capsys):
     one, other = (runs / name / "best.safetensors" for name in ("cases", "patients"))
     said = refused(capsys, evaluate.main, one, "--against", other, "--data", runs / "set")
     assert "the test parts of the two checkpoints differ" in said
-    a, b = (evaluate_checkpoint(load(path), str(runs / "set")) for path in (one, other))
-    assert all(row["difference"] is None for row in comparison(a, b))
+    a, b = (evaluate_checkpoint(load(path), str(runs / "set")).with_subjects() for path in (one, other))
+    assert compare(a, b) == {}

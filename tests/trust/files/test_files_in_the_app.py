@@ -104,7 +104,7 @@ def test_the_app_refuses_an_awkward_file_that_holds_none_in_a_sentence(entry, vi
 def test_a_file_that_names_a_patient_is_met_with_a_hint_and_what_it_names_is_nowhere(app, capfd, caplog):
     data = dicom_bytes(PIXELS, InstitutionName="Secret Hospital", PatientComments="Secret comment")
     give(app, [("x.dcm", data)])
-    assert [e.value for e in app.main.info] == [PRIVACY_NOTE]
+    assert PRIVACY_NOTE in [e.value for e in app.main.info]
     assert not app.main.expander[0].info  # at once, in no expander
     for page in ("decompose", "report"):
         app.switch_page(f"pages/{page}.py").run()
