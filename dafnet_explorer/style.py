@@ -1,13 +1,38 @@
-"""Our style as part of Streamlit's own page: what a script sends is there only after the first elements are drawn."""
+"""Our style as part of Streamlit's own page: what a script sends is there only after the first elements are drawn.
+
+Streamlit's browser code loads the scripts of an element when the first one of its kind comes, and has a bar of another
+height in its place until then. Those of the elements that most pages have are loaded from the start instead.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dafnet_explorer.paths import PACKAGE
 
-STYLE = b"<style>" + (PACKAGE / "style.css").read_bytes() + b"</style>"
+SCRIPTS = Path(streamlit.__file__).parent / "static" / "static" / "js"
+ELEMENTS = "Html Selectbox Slider ButtonGroup Checkbox Radio Multiselect NumberInput PageLink ImageList Metric Table"
+ELEMENTS += " DownloadButton BidiComponent Progress Spinner"
+
+
+def preloads() -> str:
+    """HTML that loads the scripts of ELEMENTS and those that they import, after the fonts; not what is not there."""
+    names, found = [f.name for element in ELEMENTS.split() for f in SCRIPTS.glob(f"{element}.*.js")], []
+    while names:
+        found.append(name := names.pop())
+        imports = re.findall(r'(?:from|import)\s*"\./([\w.-]+\.js)"', (SCRIPTS / name).read_text())
+        names += {other for other in imports if other not in found + names and (SCRIPTS / other).exists()}
+    return "".join(
+        f'<link rel="modulepreload" fetchpriority="low" href="./static/js/{name}">' for name in sorted(found)
+    )
+
+
+STYLE = f"<style>{(PACKAGE / 'style.css').read_text()}</style>{preloads()}".encode()
 
 
 class Styled:

@@ -28,6 +28,7 @@ MAX_POINTS = 20_000  # of all strokes on one image; more than manual drawing nee
 POINTS_OF_RESHAPE = 100  # as many points of strokes a reshaped channel counts as, for its time
 MAX_NAMES = 16  # that a tab remembers
 LEVELS = 255
+WIDE = 4096  # pixels: as wide as its place
 SCROLLED = 820  # pixels: narrower contact sheets are not shrunk but scroll (common.css)
 
 
@@ -79,6 +80,22 @@ def room(key: str, size: tuple[int, int], style: str) -> Iterator[None]:
     """
     with st.container(key=key):
         st.html(f'<div class="room" style="{style}; aspect-ratio: {size[0]} / {size[1]}"></div>')
+        yield
+
+
+@contextmanager
+def _panes(key: str, size: tuple[int, int], *, panes: int = 1, widest: int = 460, more: float) -> Iterator[None]:
+    """`room` for a component: its pictures, and what stands above and below them.
+
+    Args:
+        panes: pictures, which stand below each other where they would be narrower than 260 pixels (common.css).
+        widest: pixels that a picture is wide at most.
+        more: height of all but the pictures, in rem, on a wide screen.
+    """
+    pane = f'<div style="flex: 1 1 260px; max-width: {widest}px; aspect-ratio: {size[0]} / {size[1]}"></div>'
+    row = f"display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem; padding-bottom: {more}rem"
+    with st.container(key=f"held-{key}"):
+        st.html(f'<div style="{row}">{pane * panes}</div>')
         yield
 
 
@@ -140,20 +157,18 @@ def scrub(
         if on_change and chosen in range(n):
             on_change(int(chosen))
 
-    component("scrub")(
-        key=key,
-        on_frame_change=moved,
-        data={
-            "owner": owner,
-            "title": title,
-            "frames": _grey(images),
-            "labels": list(labels),
-            "frame": frame,
-            "told": on_change is not None,
-            "height": height,
-            "width": width,
-        },
-    )
+    data = {
+        "owner": owner,
+        "title": title,
+        "frames": _grey(images),
+        "labels": list(labels),
+        "frame": frame,
+        "told": on_change is not None,
+        "height": height,
+        "width": width,
+    }
+    with _panes(key, (width, height), widest=420, more=2.6):
+        component("scrub")(key=key, on_frame_change=moved, data=data)
 
 
 @dataclass(frozen=True)
@@ -194,17 +209,16 @@ def compare(
         ends: what they are called below the line's ends.
     """
     height, width = after.shape[:2]
-    component("compare")(
-        key=key,
-        data={
-            "title": title,
-            "before": _base64(before) if before.ndim == 3 else _grey(before),
-            "after": _base64(after) if after.ndim == 3 else _grey(after),
-            "ends": list(ends),
-            "height": height,
-            "width": width,
-        },
-    )
+    data = {
+        "title": title,
+        "before": _base64(before) if before.ndim == 3 else _grey(before),
+        "after": _base64(after) if after.ndim == 3 else _grey(after),
+        "ends": list(ends),
+        "height": height,
+        "width": width,
+    }
+    with _panes(key, (width, height), widest=WIDE, more=2.6):
+        component("compare")(key=key, data=data)
 
 
 def drag(
@@ -235,23 +249,21 @@ def drag(
     initial = np.asarray(presets["predicted"], np.float64)
     height, width = fixed.shape
     state = _state(key, owner)
-    component("drag", "spline")(
-        key=key,
-        on_state_change=lambda: None,
-        data={
-            "owner": owner,
-            "titles": titles,
-            "fixed": _grey(fixed),
-            "moving": _grey(moving),
-            "anatomy": _base64(anatomy),
-            "colours": list(colours),
-            "height": height,
-            "width": width,
-            "side": round(len(initial) ** 0.5),
-            "state": None if state is None else _lists(state),
-            "presets": {name: np.asarray(offsets, float).tolist() for name, offsets in presets.items()},
-        },
-    )
+    data = {
+        "owner": owner,
+        "titles": titles,
+        "fixed": _grey(fixed),
+        "moving": _grey(moving),
+        "anatomy": _base64(anatomy),
+        "colours": list(colours),
+        "height": height,
+        "width": width,
+        "side": round(len(initial) ** 0.5),
+        "state": None if state is None else _lists(state),
+        "presets": {name: np.asarray(offsets, float).tolist() for name, offsets in presets.items()},
+    }
+    with _panes(key, (width, height), panes=2, more=6.0):
+        component("drag", "spline")(key=key, on_state_change=lambda: None, data=data)
     return initial if state is None else _offsets(state, initial)
 
 
@@ -293,22 +305,20 @@ def paint(
     """
     height, width = labels.shape
     state = _state(key, owner)
-    component("paint", "reshape")(
-        key=key,
-        on_state_change=lambda: None,
-        data={
-            "owner": owner,
-            "title": title,
-            "image": _grey(image),
-            "labels": _base64(labels),
-            "height": height,
-            "width": width,
-            "channels": [{"name": name, "colour": colour} for name, colour in channels],
-            "start": start,
-            "most": [MAX_GROWTH, MAX_MOVE],
-            "state": None if state is None else _lists(state),
-        },
-    )
+    data = {
+        "owner": owner,
+        "title": title,
+        "image": _grey(image),
+        "labels": _base64(labels),
+        "height": height,
+        "width": width,
+        "channels": [{"name": name, "colour": colour} for name, colour in channels],
+        "start": start,
+        "most": [MAX_GROWTH, MAX_MOVE],
+        "state": None if state is None else _lists(state),
+    }
+    with _panes(key, (width, height), widest=WIDE, more=13.0):
+        component("paint", "reshape")(key=key, on_state_change=lambda: None, data=data)
     return () if state is None else actions_of(state, len(channels))
 
 

@@ -13,6 +13,8 @@ from dafnet_core.drawing import DARK, LIGHT
 
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#D55E00", "#56B4E9", "#F0E442", "#8d99a6")
 MANY = "Viridis"  # for numbers, and for more groups than COLOURS
+NUMBERED = ("#f7fbff", "#6baed6")  # lowest and highest of a map with numbers in it, in both themes
+NUMBER = LIGHT.ink  # of these numbers: dark on all colours between
 
 
 def apply_style(figure: go.Figure, height: int, dark: bool, **layout: Any) -> go.Figure:

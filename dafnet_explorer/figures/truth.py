@@ -14,7 +14,7 @@ from dafnet_core.checkpoints.file import Checkpoint
 from dafnet_core.evaluation.measures.cleanness import SpeckleSummary
 from dafnet_core.evaluation.measures.style import StyleSummary
 from dafnet_core.evaluation.result import EvaluationResult
-from dafnet_explorer.figures.charts import COLOURS, MANY, apply_style
+from dafnet_explorer.figures.charts import COLOURS, NUMBER, NUMBERED, apply_style
 from dafnet_explorer.figures.texts import cell, span
 
 
@@ -33,9 +33,10 @@ def truth_figure(readings: Sequence[Reading], dark: bool) -> go.Figure:
             y=known,
             zmin=0,
             zmax=1,
-            colorscale=MANY,
+            colorscale=NUMBERED,
             customdata=hover,
             texttemplate="%{z:.2f}",
+            textfont=dict(color=NUMBER),
             hovertemplate="%{y} from %{x}<br>%{customdata}<extra></extra>",
             colorbar=dict(title="score", len=0.8),
         )

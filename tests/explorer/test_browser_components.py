@@ -78,6 +78,7 @@ def test_the_scrubber_moves_without_the_server_and_the_maps_follow_where_it_stop
     assert canvas.evaluate("e => e.toDataURL()") != before
     chart_title(page, "= +2.25").wait_for()
     page.wait_for_url("**at=2.25**")
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()  # and by the pointer
     page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20)
     page.mouse.down()
@@ -154,6 +155,7 @@ def test_painting_answers_and_undoing_gives_the_identical_picture(server, page):
     alt = "The painted anatomy, the image before and after"
     before = source(page, alt)
     canvas = page.locator(".paint canvas")
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5)
     page.mouse.down()
@@ -219,8 +221,9 @@ def test_before_and_after_share_a_picture_whose_line_is_moved(server, page):
         page.keyboard.press(key)
         shown.append(canvas.evaluate("e => e.toDataURL()"))
     assert shown[0] != shown[1]
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + 20)
+    canvas.click(position={"x": box["width"] * 0.25, "y": box["height"] / 2})
     assert float(line.input_value()) == pytest.approx(0.25, abs=0.02)
 
 
@@ -248,6 +251,7 @@ def test_a_finger_paints_as_well(server, browser):
     alt = "The painted anatomy, the image before and after"
     before = source(page, alt)
     canvas = page.locator(".paint canvas")
+    canvas.scroll_into_view_if_needed()
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3)

@@ -9,7 +9,7 @@ import pytest
 from page_visits import ROOT
 
 from dafnet_core.drawing import DARK, LIGHT, rgb
-from dafnet_explorer.figures.charts import apply_style, linked_heatmaps
+from dafnet_explorer.figures.charts import NUMBER, NUMBERED, apply_style, linked_heatmaps
 from tools.walk_pages import MIN_CONTRAST
 
 THEMES = {"light": LIGHT, "dark": DARK}
@@ -73,6 +73,12 @@ def test_text_of_charts_stands_out(theme):
     texts += [figure.data[0].colorbar.tickfont, figure.data[0].colorbar.title.font, maps.data[0].colorbar.tickfont]
     for font in texts:
         assert contrast(rgb(font.color), rgb(page["backgroundColor"])) >= MIN_CONTRAST
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 5))
+def test_numbers_in_maps_stand_out(share):
+    low, high = map(rgb, NUMBERED)
+    assert contrast(rgb(NUMBER), low + share * (high - low)) >= MIN_CONTRAST
 
 
 def functions(name):
