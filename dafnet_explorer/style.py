@@ -6,7 +6,6 @@ height in its place until then. Those of the elements that most pages have are l
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import streamlit
@@ -21,15 +20,9 @@ ELEMENTS += " DownloadButton BidiComponent Progress Spinner"
 
 
 def preloads() -> str:
-    """HTML that loads the scripts of ELEMENTS and those that they import, after the fonts; not what is not there."""
-    names, found = [f.name for element in ELEMENTS.split() for f in SCRIPTS.glob(f"{element}.*.js")], []
-    while names:
-        found.append(name := names.pop())
-        imports = re.findall(r'(?:from|import)\s*"\./([\w.-]+\.js)"', (SCRIPTS / name).read_text())
-        names += {other for other in imports if other not in found + names and (SCRIPTS / other).exists()}
-    return "".join(
-        f'<link rel="modulepreload" fetchpriority="low" href="./static/js/{name}">' for name in sorted(found)
-    )
+    """HTML that loads the scripts of ELEMENTS, after the fonts; those that this Streamlit lacks are left out."""
+    names = sorted(file.name for element in ELEMENTS.split() for file in SCRIPTS.glob(f"{element}.*.js"))
+    return "".join(f'<link rel="modulepreload" fetchpriority="low" href="./static/js/{name}">' for name in names)
 
 
 STYLE = f"<style>{(PACKAGE / 'style.css').read_text()}</style>{preloads()}".encode()
