@@ -63,7 +63,8 @@ def test_compare_shows_the_cards_of_both_and_their_weights_at_once(app, monkeypa
     assert tuple(table.loc[name, ["chosen", "beside"]]) == tuple(
         r.segmentation["cine"]["fused"].dice_mean for r in stored
     )
-    assert table["difference"].isna().all()
+    differs = table.loc[name, "chosen"] - table.loc[name, "beside"]
+    assert table.loc[name, "difference"] == pytest.approx(differs, abs=1e-6)  # these cards keep numbers of subjects
     assert "from the cards of both" in page_text(app)
     weights = app.dataframe[-1].value.set_index("module")
     (segmentor,) = (d for d in weight_differences(checkpoint, other) if d.module == "segmentor")

@@ -139,11 +139,11 @@ def test_a_download_is_there_until_it_is_fetched_whatever_others_do(server):
 def test_work_of_a_browser_that_is_closed_gives_way_to_others(server):
     url, _ = server
     first = Visitor(url, "probe", "population=24")  # minutes of work
-    assert first.wait(lambda: "Evaluating" in first.said, 10)
+    assert first.wait(lambda: "Evaluating" in first.said, 30)
     second = Visitor(url, "probe")
-    assert second.wait(lambda: "Waiting for 1 other evaluation(s)" in second.said, 10)
+    assert second.wait(lambda: "Waiting for 1 other evaluation(s)" in second.said, 30)
     first.close()
-    assert second.wait(lambda: "Evaluating" in second.said, 20)
+    assert second.wait(lambda: "Evaluating" in second.said, 60)
     second.close()
 
 
