@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import re
 import shutil
 import statistics
 import sys
@@ -141,9 +142,10 @@ def visit(url: str, k: int, seconds: float, expected: list[tuple[dict[str, str],
     def evaluate() -> None:
         timed(life.pages, "open", "probe")
         visitor.set("judged-difficulty", DIFFICULTIES[k // len(CHECKPOINTS) % len(DIFFICULTIES)])
-        visitor.wait(lambda: "Waiting for" in visitor.said, min(3, seconds / 10))
+        visitor.wait(lambda: "waiting for" in visitor.said, min(3, seconds / 10))
         for bar in visitor.elements("progress"):
-            life.ahead = max(life.ahead, int(bar.text.split()[2]) if "Waiting" in bar.text else 0)
+            waiting = re.search(r"waiting for (\d+) other", bar.text)
+            life.ahead = max(life.ahead, int(waiting[1]) if waiting else 0)
         visitor.wait(lambda: not visitor.elements("progress"), seconds * rng.uniform(0.02, 0.1))
 
     visitor = begin(url, k)

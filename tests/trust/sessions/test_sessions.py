@@ -141,7 +141,7 @@ def test_work_of_a_browser_that_is_closed_gives_way_to_others(server):
     first = Visitor(url, "probe", "population=24")  # minutes of work
     assert first.wait(lambda: "Evaluating" in first.said, 30)
     second = Visitor(url, "probe")
-    assert second.wait(lambda: "Waiting for 1 other evaluation(s)" in second.said, 30)
+    assert second.wait(lambda: "waiting for 1 other evaluation(s)" in second.said, 30)
     first.close()
     assert second.wait(lambda: "Evaluating" in second.said, 60)
     second.close()
