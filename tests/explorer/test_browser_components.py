@@ -252,7 +252,6 @@ def test_a_finger_paints_as_well(server, browser):
     before = source(page, alt)
     canvas = page.locator(".paint canvas")
     canvas.scroll_into_view_if_needed()
-    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3)
     expect_another(page, alt, before)
