@@ -26,7 +26,8 @@ def tables(checkpoints: dict[str, Checkpoint]) -> str:
     first = {name: next(iter(c.metrics.values())) for name, c in checkpoints.items() if c.metrics}
     most = {name: max(c.metrics.values(), key=_known) for name, c in checkpoints.items() if c.metrics}
     return "\n\n".join(
-        (
+        table
+        for table in (
             _table(
                 ("volume Dice", "", "single", "deformed", "fused", "other's mask", "absent classes shown"),
                 (row for name, c in checkpoints.items() for row in _dice(name, c)),
@@ -47,6 +48,7 @@ def tables(checkpoints: dict[str, Checkpoint]) -> str:
                 (_slow(name, r) for name, r in most.items() if r.prior or r.style),
             ),
         )
+        if table
     )
 
 
@@ -107,7 +109,9 @@ def _slow(name: str, r: EvaluationResult) -> list[str]:
 
 
 def _table(head: tuple[str, ...], rows: Iterator[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    """A table in Markdown; "" without rows."""
+    found = list(rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *found)) if found else ""
 
 
 def shipped() -> dict[str, Checkpoint]:
