@@ -117,7 +117,7 @@ class DAFNet(nn.Module):
 
         parts = [*own, *aligned.deformed.flatten(1, 2)]
         if noise.fused:
-            parts += _fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(1, 2)
+            parts = [*parts, *_fuse_all(s.detach(), aligned.deformed.detach(), pairs).flatten(1, 2)]  # compiles
         logits = self._segment_apart(parts)
 
         z, mean, fixed = z.unflatten(0, (m, b)), mean.unflatten(0, (m, b)), [i for i, _ in pairs]

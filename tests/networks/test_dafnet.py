@@ -62,6 +62,12 @@ def test_forward_gives_every_documented_shape(make_model, make_batch, decoder, m
     assert all(t.isfinite() and t.ndim == 0 for t in terms.values())
 
 
+def test_the_forward_pass_can_be_traced_by_the_compiler(make_model, make_batch):
+    model, batch, noise = make_model(), make_batch(), Noise.draw(2, 2, 8)
+    plain, traced = model(batch, noise), torch.compile(model, backend="eager")(batch, noise)
+    assert torch.allclose(traced.fused_logits, plain.fused_logits, atol=1e-5)
+
+
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_a_batch_equals_its_samples_one_by_one_in_eval_mode(make_model, make_batch, norm):
     model = make_model(norm=norm).eval()
