@@ -112,6 +112,6 @@ if get_script_run_ctx(suppress_warning=True) is None:
     server.keep_data_local()
     server.patch_lost_input()
     around = [Middleware(server.Guard, script=__file__), Middleware(style.Styled)]
-    app = st.App(__file__, middleware=around, lifespan=server.open_browser, on_script_error=server.show_error)
+    app = st.App(__file__, middleware=around, lifespan=server.begin, on_script_error=server.show_error)
 else:
     main()

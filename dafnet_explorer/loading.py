@@ -1,4 +1,4 @@
-"""The libraries behind the pages, PyTorch above all: imported once, after what a visitor sees first."""
+"""The libraries behind the pages, PyTorch above all: imported once, while a visitor sees the first of Start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _importing = Lock()
 
 
 def load() -> None:
-    """Import what all pages need, seconds of work the first time.
+    """Import what all pages need, seconds of work the first time; the server begins with it as soon as it runs.
 
     Sessions that come meanwhile wait: Python hands half-made modules to threads that import the same ones at once.
     """

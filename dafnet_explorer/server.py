@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import streamlit as st
@@ -24,6 +25,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server import server_util
+
+from dafnet_explorer import loading
 
 # The hash is that of the inline script in Streamlit's page
 POLICY = (
@@ -127,8 +130,9 @@ def show_error(error: Exception) -> bool:
 
 
 @asynccontextmanager
-async def open_browser(app: st.App) -> AsyncIterator[None]:
-    """Open a browser as soon as the server responds, as Streamlit does for a script; not if headless."""
+async def begin(app: st.App) -> AsyncIterator[None]:
+    """Import libraries while the first browser starts, and open it, as Streamlit does for a script; not if headless."""
+    Thread(target=loading.load, daemon=True).start()
     if not config.get_option("server.headless"):
         address = config.get_option("server.address") or "localhost"
         asyncio.get_running_loop().call_soon(cli_util.open_browser, server_util.get_url(address))

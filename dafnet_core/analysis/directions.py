@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from dafnet_core.metrics.probe import modality_normals
 
@@ -42,6 +41,8 @@ def principal_directions(z: np.ndarray, count: int = 3) -> tuple[Direction, ...]
     Raises:
         ValueError: fewer than two images, or a z that is the same in all.
     """
+    from sklearn.decomposition import PCA  # here, as in `probe`
+
     if len(z) < 2 or not np.ptp(z, axis=0).any():
         raise ValueError(f"z of {len(z)} images does not vary, so it has no principal components")
     pca = PCA(min(count, *z.shape)).fit(np.asarray(z, np.float64))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
 from dafnet_core.analysis.small_networks import channel_shares, fit, seeded
@@ -72,6 +71,8 @@ def cross_entropies(inputs: Tensor, labels: np.ndarray, subjects: np.ndarray, *,
     Returns:
         (n,) float64.
     """
+    from sklearn.model_selection import GroupKFold  # here, as in `probe`
+
     target = torch.from_numpy(labels.astype(np.int64))
     kinds = int(labels.max()) + 1
     logits, fold = torch.empty(len(labels), kinds), np.empty(len(labels), int)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 EXACT_UP_TO = 13  # pairs: 2^13 = 8192 sign patterns are fewer than the random ones used above it
 
@@ -49,7 +49,7 @@ def paired(a: np.ndarray, b: np.ndarray, *, seed: int = 0, permutations: int = 9
     n = len(d)
     if n < 2:
         raise ValueError(f"{n} of {len(a)} pairs are known on both sides; a comparison needs at least 2")
-    half = stats.t.ppf(0.975, n - 1) * d.std(ddof=1) / np.sqrt(n)
+    half = special.stdtrit(n - 1, 0.975) * d.std(ddof=1) / np.sqrt(n)
     mean = float(d.mean())
     return Paired(mean, (mean - float(half), mean + float(half)), _flip_p_value(d, seed, permutations), n)
 
@@ -85,7 +85,7 @@ def jackknife(value: float, without: np.ndarray) -> tuple[float, float]:
         without: (k,); an undefined one (NaN) makes both ends NaN.
     """
     k = len(without)
-    half = stats.t.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * np.square(without - without.mean()).sum())
+    half = special.stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * np.square(without - without.mean()).sum())
     return float(value - half), float(value + half)
 
 

@@ -2,24 +2,24 @@
 
 The paper trains on some subjects and tests on three. Here every subject is tested once, by cross-validation, which
 uses all subjects; in both, no subject is in training and test.
+
+scikit-learn is imported where it is needed: it takes most of a second, and whoever reads results needs none of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
-from sklearn.decomposition import PCA
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.metrics import confusion_matrix
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from scipy import special
 
 from dafnet_core.metrics.paired import Paired, jackknife, paired
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,9 @@ def probe(z: np.ndarray, labels: np.ndarray, subjects: np.ndarray, *, folds: int
     Raises:
         ValueError: shapes do not fit, fewer than 2 subjects, a single label in all rows or in a training part.
     """
+    from sklearn.metrics import confusion_matrix
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
     z, labels, subjects = np.asarray(z, np.float64), np.asarray(labels), np.asarray(subjects)
     if z.ndim != 2 or labels.shape != z.shape[:1] or subjects.shape != z.shape[:1]:
         raise ValueError(f"z is {z.shape}, labels {labels.shape}, subjects {subjects.shape}; expected (n, n_z), n, n")
@@ -223,6 +226,11 @@ def regress(
     Raises:
         ValueError: shapes do not fit, fewer than 3 subjects, or a number that does not vary.
     """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     z, values, subjects = np.asarray(z, np.float64), np.asarray(values, np.float64), np.asarray(subjects)
     if z.ndim != 2 or values.shape != z.shape[:1] or subjects.shape != z.shape[:1]:
         raise ValueError(f"z is {z.shape}, values {values.shape}, subjects {subjects.shape}; expected (n, d), n, n")
@@ -251,6 +259,11 @@ def regress(
 
 def _kernel_ridge(dimensions: int, subjects: int) -> GridSearchCV:
     """For values of mean 0 and deviation 1; its parameters are chosen over subjects, of which there are at least 2."""
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(StandardScaler(), KernelRidge(kernel="rbf"))
     gammas = [share / dimensions for share in (0.01, 0.1, 1.0)]
     grid = {"kernelridge__alpha": [0.01, 0.1, 1.0], "kernelridge__gamma": gammas}
@@ -322,6 +335,8 @@ def leakage(
 
 def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two directions in which z varies most: coordinates (n, 2) of z (n, n_z >= 2), and their share of variance."""
+    from sklearn.decomposition import PCA
+
     pca = PCA(2).fit(z)
     return pca.transform(z), pca.explained_variance_ratio_
 
@@ -351,12 +366,16 @@ def modality_normals(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _classifier() -> Pipeline:
     """Standardisation and regression in one, so that held-out rows never enter mean and scale."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
 def _wilson(share: float, trials: int) -> tuple[float, float]:
     """95 % Wilson score interval of a share; scipy's accepts whole numbers of successes only."""
-    q = float(stats.norm.ppf(0.975))
+    q = float(special.ndtri(0.975))
     centre = (share + q**2 / (2 * trials)) / (1 + q**2 / trials)
     half = q * np.sqrt(share * (1 - share) / trials + q**2 / (4 * trials**2)) / (1 + q**2 / trials)
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))

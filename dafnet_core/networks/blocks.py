@@ -98,6 +98,8 @@ def double_conv(kind: str, inputs: int, outputs: int) -> nn.Sequential:
 def he_init(*layers: nn.Conv2d | nn.Linear) -> None:
     """He initialisation for layers followed by a leaky ReLU and no norm; torch's default lets activations vanish."""
     for layer in layers:
+        if layer.weight.is_meta:
+            continue  # without values; torch would import its compiler, for seconds, to draw none
         nn.init.kaiming_normal_(layer.weight, a=SLOPE)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

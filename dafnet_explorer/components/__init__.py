@@ -3,6 +3,8 @@ and a memory for file names.
 
 Plain JavaScript in Streamlit components v2, without build step or external files. The state is in the browser and is
 sent to Python when the pointer is released; Python stores it by image, so that it survives reruns and page changes.
+
+Sequences are passed as tuples: to find out whether a list is a table, Streamlit would import pandas.
 """
 
 from __future__ import annotations
@@ -118,7 +120,7 @@ def tiles(
     data = {
         "picture": f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}",
         "alt": alt,
-        "tiles": picture.info["tiles"],
+        "tiles": tuple(picture.info["tiles"]),
         "size": picture.size,
         "marked": marked,
     }
@@ -161,7 +163,7 @@ def scrub(
         "owner": owner,
         "title": title,
         "frames": _grey(images),
-        "labels": list(labels),
+        "labels": tuple(labels),
         "frame": frame,
         "told": on_change is not None,
         "height": height,
@@ -189,7 +191,7 @@ def model_diagram(blocks: Sequence[Block], *, aligned: bool, key: str) -> int | 
         aligned: whether anatomies are aligned and fused.
     """
     told = component("model")(
-        key=key, on_station_change=lambda: None, data={"blocks": [vars(b) for b in blocks], "aligned": aligned}
+        key=key, on_station_change=lambda: None, data={"blocks": tuple(vars(b) for b in blocks), "aligned": aligned}
     )
     return told.station if told.station in [b.station for b in blocks] else None
 
@@ -213,7 +215,7 @@ def compare(
         "title": title,
         "before": _base64(before) if before.ndim == 3 else _grey(before),
         "after": _base64(after) if after.ndim == 3 else _grey(after),
-        "ends": list(ends),
+        "ends": ends,
         "height": height,
         "width": width,
     }
@@ -255,7 +257,7 @@ def drag(
         "fixed": _grey(fixed),
         "moving": _grey(moving),
         "anatomy": _base64(anatomy),
-        "colours": list(colours),
+        "colours": tuple(colours),
         "height": height,
         "width": width,
         "side": round(len(initial) ** 0.5),
@@ -312,9 +314,9 @@ def paint(
         "labels": _base64(labels),
         "height": height,
         "width": width,
-        "channels": [{"name": name, "colour": colour} for name, colour in channels],
+        "channels": tuple({"name": name, "colour": colour} for name, colour in channels),
         "start": start,
-        "most": [MAX_GROWTH, MAX_MOVE],
+        "most": (MAX_GROWTH, MAX_MOVE),
         "state": None if state is None else _lists(state),
     }
     with _panes(key, (width, height), widest=WIDE, more=13.0):
