@@ -2,8 +2,8 @@
 
 A headless Chromium is the first visitor of a server that has just started: until title and first picture of Start. On
 Traverse, a slider of z is moved by one step with the keyboard, and the clock stops when a new picture has been drawn.
-Pages are changed by the menu above them, and on Traverse the checkpoint in the sidebar, until the first picture has
-been drawn; what was shown before may be shown again without computation. Needs Chromium.
+Pages are changed by the menu above them, and on Traverse the checkpoint in the sidebar, from the click in the open menu
+until the picture has been drawn; what was shown before may be shown again without computation. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import partial
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.machine import by_rounds
-from tools.screenshots import go_to, serve, settle
+from tools.screenshots import open_group, serve, settle
 
 YOURS = "The image, its reconstruction, and with your z"
 PAGES = {"Decompose": "Each modality's image and its anatomy channels", "Start": "For each modality: the image"}
@@ -45,10 +45,15 @@ def first_visit(page: Page, url: str) -> tuple[float, float]:
     return title, time.perf_counter() - start
 
 
-def waits(page: Page, actions: Iterable[tuple[Callable[[], object], str]]) -> list[float]:
-    """Seconds from each action until the picture of its text has changed, or is there."""
+def waits(page: Page, actions: Iterable[tuple[Callable[[], Callable[[], object]], str]]) -> list[float]:
+    """Seconds from each action until the picture of its text has changed, or is there.
+
+    Args:
+        actions: each is prepared by a call, which returns it.
+    """
     taken = []
-    for act, alt in actions:
+    for prepare, alt in actions:
+        act = prepare()
         before = page.evaluate("alt => [...document.images].find(e => e.alt.startsWith(alt))?.src ?? ''", alt)
         start = time.perf_counter()
         act()
@@ -57,9 +62,21 @@ def waits(page: Page, actions: Iterable[tuple[Callable[[], object], str]]) -> li
     return taken
 
 
-def choose_checkpoint(page: Page, name: str) -> None:
+def slide(page: Page, key: str) -> Callable[[], object]:
+    return partial(page.keyboard.press, key)
+
+
+def to_checkpoint(page: Page, name: str) -> Callable[[], object]:
     page.locator(".st-key-checkpoint input").click()
-    page.get_by_role("option", name=name, exact=True).click()
+    option = page.get_by_role("option", name=name, exact=True)
+    option.wait_for()
+    return option.click
+
+
+def to_page(page: Page, title: str) -> Callable[[], object]:
+    link = open_group(page, title)
+    link.wait_for()
+    return link.click
 
 
 def main(rounds: int) -> dict[str, object]:
@@ -71,10 +88,10 @@ def main(rounds: int) -> dict[str, object]:
         page.locator(".st-key-z-0 input[type=range]").focus()
         turns = [n % 2 for n in range(rounds + 1)]  # the first of each kind is not counted
         keys = "ArrowRight", "ArrowLeft"
-        sliders = waits(page, [(partial(page.keyboard.press, keys[n]), YOURS) for n in turns])
-        checkpoints = waits(page, [(partial(choose_checkpoint, page, CHECKPOINTS[n]), YOURS) for n in turns])
+        sliders = waits(page, [(partial(slide, page, keys[n]), YOURS) for n in turns])
+        checkpoints = waits(page, [(partial(to_checkpoint, page, CHECKPOINTS[n]), YOURS) for n in turns])
         titles = list(PAGES)
-        pages = waits(page, [(partial(go_to, page, titles[n]), PAGES[titles[n]]) for n in turns])
+        pages = waits(page, [(partial(to_page, page, titles[n]), PAGES[titles[n]]) for n in turns])
         chromium.close()
     found: dict[str, object] = {"rounds": rounds, "title_s": round(title, 2), "first_picture_s": round(picture, 2)}
     for name, taken in (("slider", sliders), ("checkpoint", checkpoints), ("page", pages)):

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
+from scipy import ndimage
 
 WIDTH_SHOWN = 900  # width of a sheet on a page in pixels; the browser shrinks wider ones
 # Okabe and Ito's palette, distinguishable with any colour vision; the first is for class 1
@@ -104,7 +105,7 @@ def overlay(base: np.ndarray, labels: np.ndarray, colours: Sequence[str], opacit
 def outlined(base: np.ndarray, inside: np.ndarray, colour: str, factor: int = 4, width: int = 3) -> np.ndarray:
     """The outline of a region (H, W) bool, drawn within it over (H, W, 3) uint8; `factor` times as large."""
     large, region = (part.repeat(factor, 0).repeat(factor, 1) for part in (base, inside.astype(np.uint8)))
-    inner = np.asarray(Image.fromarray(region).filter(ImageFilter.MinFilter(2 * width + 1)))
+    inner = ndimage.minimum_filter(region, 2 * width + 1)  # ten times as fast as Pillow's
     large[(region > 0) & (inner == 0)] = rgb(colour)
     return large
 

@@ -16,20 +16,21 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 
 from dafnet_core.analysis.traversal import LIMIT
 from dafnet_core.checkpoints.file import Checkpoint
-from dafnet_core.drawing import png
 from dafnet_core.methods.decomposition import Decomposition
 from dafnet_explorer import catalogue, components, provenance, state
+from dafnet_explorer.pictures import encoded
 from dafnet_explorer.subjects import Subject
 
 
 def image(picture: Image.Image, alt: str) -> None:
     """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time.
 
-    Its space is there before it, so that what follows does not move when the browser has loaded it.
+    Its space is there before it, so that what follows does not move when the browser has loaded it. Without a width
+    Streamlit would shrink what is wider than 1460 pixels.
     """
     width, _ = picture.size
     with components.room(f"held-{crc32(f'{alt} {width}'.encode()):08x}", picture.size, f"width: min(100%, {width}px)"):
-        st.image(png(picture), alt=alt, output_format="PNG")
+        st.image(encoded(picture), alt=alt, width=width, output_format="PNG")
 
 
 FORMATS = {  # of downloads: media type and description

@@ -32,7 +32,7 @@ from dafnet_explorer.figures.pixels import channel_colours
 from dafnet_explorer.subjects import Subject
 
 
-@cached(48)
+@cached(40)
 def _sample(digest: str, _checkpoint: Checkpoint, number: int, position: int, variant: str) -> Subject:
     return subjects.sample(_checkpoint, number, position, variant)
 
@@ -62,18 +62,24 @@ def estimate_of(checkpoint: Checkpoint, subject: Subject) -> Estimate:
     return _estimate(checkpoint.digest, subject.digest, checkpoint, subject)
 
 
+Losses = tuple[list[Lost], list[tuple[np.ndarray, Lost] | None]]  # of each image, and of each pair
+
+
+@cached(16)
+def _losses(digest: str, images: str, _decomposition: Decomposition, _subject: Subject) -> Losses:
+    clean = _subject.without_noise() if _subject.without_noise else None
+    own = [own_loss(_decomposition, _subject, i, clean) for i in range(len(_subject.images))]
+    return own, [swap_loss(_decomposition, _subject, pair, clean) for pair in range(len(_decomposition.pairs))]
+
+
 def losses_of(checkpoint: Checkpoint, subject: Subject) -> list[Lost]:
     """What the reconstruction of each image of a subject loses."""
-    decomposition = decomposition_of(checkpoint, subject)
-    clean = subject.without_noise() if subject.without_noise else None
-    return [own_loss(decomposition, subject, i, clean) for i in range(len(subject.images))]
+    return _losses(checkpoint.digest, subject.digest, decomposition_of(checkpoint, subject), subject)[0]
 
 
 def swap_losses_of(checkpoint: Checkpoint, subject: Subject) -> list[tuple[np.ndarray, Lost] | None]:
     """`swap_loss` of each pair of a subject's images."""
-    decomposition = decomposition_of(checkpoint, subject)
-    clean = subject.without_noise() if subject.without_noise else None
-    return [swap_loss(decomposition, subject, pair, clean) for pair in range(len(decomposition.pairs))]
+    return _losses(checkpoint.digest, subject.digest, decomposition_of(checkpoint, subject), subject)[1]
 
 
 @cached(16)
@@ -230,7 +236,7 @@ def warps(checkpoint: Checkpoint, subject: Subject, decomposition: Decomposition
     }
 
 
-@cached(16)
+@cached(10)
 def _misregistered(
     digest: str,
     images: str,

@@ -5,7 +5,7 @@ import streamlit as st
 
 from dafnet_core.analysis.decompose import kl_per_dimension
 from dafnet_core.analysis.directions import dimensions
-from dafnet_core.analysis.traversal import LIMIT, STILL, interpolate, steps_between
+from dafnet_core.analysis.traversal import LIMIT, STILL, steps_between
 from dafnet_core.analysis.traversal import sheet as plane
 from dafnet_core.drawing import DARK, Tile, grey, png, sheet, stack
 from dafnet_core.methods.decomposition import decompose
@@ -283,7 +283,7 @@ def show_combinations() -> None:
     st.subheader("Interpolation, and two dimensions at once")
     others = [(j, name) for j, name in enumerate(names) if j != i]
     for j, name in others:
-        images = interpolate(checkpoint.model, s, z_own, decomposition.z_mean[j], steps)
+        images = traversals.between(checkpoint, s, z_own, decomposition.z_mean[j], steps)
         with st.container(key=f"sheet_between{j}"):
             controls.image(
                 interpolation_sheet(images, modality, name, theme),
@@ -321,8 +321,11 @@ def show_combinations() -> None:
         )
 
 
-inspect_tile()
-set_z()
+inspected, yours = st.container(), st.container()
+with yours:  # first, since charts take the browser longest
+    set_z()
+with inspected:
+    inspect_tile()
 show_combinations()
 shares = [traversals.kept_channels(model, parts, i, traversed) for _, model, parts, traversed in positions]
 for (place, *_), (own_share, kept) in zip(positions, shares, strict=True):

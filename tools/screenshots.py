@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from dafnet_core.drawing import stack
 
@@ -99,11 +99,16 @@ def _healthy(url: str) -> bool:
         return False
 
 
-def go_to(page: Page, title: str) -> None:
-    """Open a page by the menu of its group, on a wide screen."""
+def open_group(page: Page, title: str) -> Locator:
+    """Open the menu of a page's group, on a wide screen; the page's link in it."""
     group = next(name for name, titles in GROUPS.items() if title in titles)
     page.get_by_test_id("stTopNavSection").get_by_text(group, exact=True).click()
-    page.get_by_test_id("stTopNavDropdownLink").get_by_text(title, exact=True).click()
+    return page.get_by_test_id("stTopNavDropdownLink").get_by_text(title, exact=True)
+
+
+def go_to(page: Page, title: str) -> None:
+    """Open a page by the menu of its group, on a wide screen."""
+    open_group(page, title).click()
 
 
 def settle(page: Page, url: str, name: str) -> None:

@@ -22,7 +22,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.analysis.painting import ERASE, MAX_GROWTH, MAX_MOVE, Action, Reset, Reshape, Stroke
-from dafnet_core.drawing import png
+from dafnet_explorer.pictures import encoded
 
 FOLDER = Path(__file__).parent
 MAX_STORED = 8  # images whose edits or warps are stored per session
@@ -118,7 +118,7 @@ def tiles(
             on_change(*tile)
 
     data = {
-        "picture": f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}",
+        "picture": f"data:image/png;base64,{base64.b64encode(encoded(picture)).decode()}",
         "alt": alt,
         "tiles": tuple(picture.info["tiles"]),
         "size": picture.size,

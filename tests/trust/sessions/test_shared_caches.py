@@ -115,6 +115,8 @@ def test_all_caches_together_stay_below_their_bound(checkpoint, subject):
         "_traversal": megabytes(traverse(model, s, z, steps_between(count=9))),
         "_frames": megabytes(traverse_one(model, s, z, np.eye(len(z))[0], steps_between(count=25))),
         "_between": megabytes(interpolate(model, s, z, z, 21)),
+        "_losses": 2 * subject.images[0].nbytes * 1.5 / 2**20,  # numbers, and for each pair an image and two scars
+        "_encoded": 1.5,  # as PNG
         "_conditioning": sum(t.nbytes for t in condition(load(SPADE).model, s)) / 2**20,
         "_style_mixture": 2 * 6 * subject.images[0].nbytes / 2**20,  # two contents, two styles and four random ones
         **dict.fromkeys(("_kept", "_directions", "_style_changes"), 0.001),
@@ -167,6 +169,7 @@ KEPT_APART = {
     "_traversal",
     "_frames",
     "_between",
+    "_losses",
     "_kept",
     "_directions",
     "_question",
