@@ -102,6 +102,19 @@ def test_start_shows_name_sentence_and_skeleton_before_anything_slow_is_imported
     assert sentence.count(". ") == 0  # one sentence
 
 
+FIRST_PICTURE = """
+import sys
+from streamlit.testing.v1 import AppTest
+AppTest.from_file("app.py", default_timeout=120).run()
+print(*sorted({"pandas", "sklearn", "scipy.stats", "torch._dynamo", "dcor", "nibabel", "pydicom"} & set(sys.modules)))
+"""
+
+
+def test_start_imports_nothing_that_its_pictures_do_not_need():
+    command = [sys.executable, "-c", FIRST_PICTURE]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
 def test_start_s_slider_goes_from_one_reconstruction_to_the_swap(checkpoint):
     found = decompose(checkpoint.model, subjects.sample(checkpoint, 0, 3, "standard").images)
     images = traversals.between(checkpoint, found.s[0], *found.z_mean[:2], 5)
