@@ -229,9 +229,11 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
                 progress=progress,
             ),
         )
-    if not job.done:
-        _show_progress(key, catalogue.name_of(checkpoint))
-        return None
+    with st.container(key=f"evaluated-{checkpoint.digest}"):  # of one height, so that results keep their place
+        if not job.done:
+            _show_progress(key, catalogue.name_of(checkpoint))
+            return None
+        st.caption(f"{catalogue.name_of(checkpoint)} has been evaluated on `{request.name}`.")
     try:
         evaluation: Evaluation = job.result
         if said := selected_on(evaluation.result):

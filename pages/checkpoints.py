@@ -29,7 +29,9 @@ if catalogue.has_factors(checkpoint):
     }
 else:
     facts = {"Method": checkpoint.method.title, "Parameters": parameters}
-for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
+with st.container(key="facts"):
+    columns = st.columns(len(facts))
+for column, (label, value) in zip(columns, facts.items(), strict=True):
     column.metric(label, value, help=glossary.explain(str(value)))
 glossary.markdown(
     f"**{name}** was trained for {' and '.join(config.modalities)}, to segment {', '.join(config.classes[1:])}, on "

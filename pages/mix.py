@@ -104,9 +104,11 @@ def show_until_then() -> None:
 
 
 data = images_of(checkpoint) if own or request else None
+until_then = st.empty()  # what follows when it is done has places of its own, so that nothing moves
 if data is None:
     if request:
-        show_until_then()
+        with until_then.container():
+            show_until_then()
     st.stop()
 e = data.encodings
 if own:

@@ -104,9 +104,11 @@ def show_stored_anatomy() -> None:
 request = background_evaluation.pick_data(checkpoint, "truth-population", -1)
 request = replace(request, brief=True) if request else None
 evaluation = background_evaluation.evaluation_of(checkpoint, request) if request else None
+until_then = st.empty()  # what follows when it is done has places of its own, so that nothing moves
 if evaluation is None or evaluation.statistics is None:
-    show_stored_anatomy()
-    show_stored_styles()
+    with until_then.container():
+        show_stored_anatomy()
+        show_stored_styles()
     st.stop()
 e = evaluation.statistics.encodings
 if not e.ground_truth:
