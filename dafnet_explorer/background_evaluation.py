@@ -233,15 +233,16 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
         if not job.done:
             _show_progress(key, catalogue.name_of(checkpoint))
             return None
-        st.caption(f"{catalogue.name_of(checkpoint)} has been evaluated on `{request.name}`.")
-    try:
-        evaluation: Evaluation = job.result
-        if said := selected_on(evaluation.result):
-            st.warning(said)
-        return evaluation
-    except (ValueError, OSError) as error:
-        st.error(f"These data cannot be used: {data_sets.without_path(request.data, error)}")
-        return None
+        try:
+            evaluation: Evaluation = job.result
+        except (ValueError, OSError) as error:
+            st.error(f"These data cannot be used: {data_sets.without_path(request.data, error)}")
+            return None
+        count = evaluation.result.n_subjects
+        st.caption(f"Evaluated: {catalogue.name_of(checkpoint)} on {count} subjects of `{request.name}`.")
+    if said := selected_on(evaluation.result):
+        st.warning(said)
+    return evaluation
 
 
 def stored_on_the_same(a: Checkpoint, b: Checkpoint) -> list[EvaluationResult]:

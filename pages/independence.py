@@ -63,11 +63,11 @@ for title, _, evaluation, result in parts:
     if result is None:
         continue
     st.subheader(title, help=glossary.explain(title))
-    source = (
-        f"{'Until then, from' if request else 'From'} the checkpoint's card" if evaluation is None else "Shown here"
-    )
-    said = selected_on(result) if evaluation is None else ""  # else said above
-    st.caption(f"{source}: {result.n_subjects} subjects of `{result.data}`. {said}")
+    if evaluation is None:
+        st.caption(
+            f"{'Until then, from' if request else 'From'} the checkpoint's card: {result.n_subjects} subjects of "
+            f"`{result.data}`. {selected_on(result)}"
+        )
     d = result.dependence
     if d is None:
         st.info(f"Dependence was not measured: {result.why.get('dependence', 'this card does not have it')}.")

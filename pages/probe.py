@@ -73,9 +73,11 @@ about = (
     if evaluation
     else provenance.about(checkpoint, result.data, z=z)
 )
-source = f"{'Until then, from' if request else 'From'} the checkpoint's card" if evaluation is None else "Shown here"
-said = selected_on(result) if evaluation is None else ""  # else said above
-st.caption(f"{source}: {result.n_subjects} subjects of `{result.data}`. {said}")
+if evaluation is None:
+    st.caption(
+        f"{'Until then, from' if request else 'From'} the checkpoint's card: {result.n_subjects} subjects of "
+        f"`{result.data}`. {selected_on(result)}"
+    )
 
 st.subheader("The modality in z")
 probe = result.probe
