@@ -12,6 +12,7 @@ from dafnet_explorer.figures.downloads import table_csv
 NOTHING = "nothing"
 COMMAND = "python -m experiments table1 --data phantom --protocol smoke"
 theme = sidebar.theme()
+sidebar.current_selection()  # in the bar, as on all pages; records of experiments do not depend on it
 
 st.title("Benchmark")
 st.markdown("Find out how the methods of the paper's tables compare: in numbers, subject by subject, and mask by mask.")

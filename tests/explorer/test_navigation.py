@@ -80,6 +80,12 @@ def test_a_link_of_the_lecture_mode_has_large_type_from_the_first_run(app, link,
     assert any("font-size: 22px" in h.proto.body for h in app.get("html")) is not large
 
 
+def test_every_page_has_pickers_and_the_bar():
+    drawing = "current", "current_selection", "current_checkpoint", "current_subject"
+    pages = [f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")]
+    assert [page for page in pages if not any(calls(page, name) for name in drawing)] == []
+
+
 # ---- Start ----
 
 FIRST_PAINT = """
