@@ -23,7 +23,8 @@ def test_it_measures_memory_speed_and_the_time_to_read(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert (found["memory"]["slices"], found["memory"]["steps"]) == (400, 3)
     assert 0.03 < found["memory"]["prepared_gb"] < 0.04
-    assert 0 < found["memory"]["private_mb_without_workers"] < found["memory"]["private_mb"]
+    # with so few steps a worker may have ended before the most is needed
+    assert 0 < found["memory"]["private_mb_without_workers"] <= found["memory"]["private_mb"]
     speeds = found["pairs_per_s"]
     assert {"0", "1", "2"} <= set(speeds["loading"]["plain"])
     assert speeds["step"] > 0
