@@ -29,7 +29,7 @@ def image(picture: Image.Image, alt: str) -> None:
     Streamlit would shrink what is wider than 1460 pixels.
     """
     width, _ = picture.size
-    with components.room(f"held-{crc32(f'{alt} {width}'.encode()):08x}", picture.size, f"width: min(100%, {width}px)"):
+    with components.room("picture", picture.size, f"{crc32(f'{alt} {width}'.encode()):08x}"):
         st.image(encoded(picture), alt=alt, width=width, output_format="PNG")
 
 

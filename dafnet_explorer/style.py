@@ -17,6 +17,8 @@ from dafnet_explorer.paths import PACKAGE
 SCRIPTS = Path(streamlit.__file__).parent / "static" / "static" / "js"
 ELEMENTS = "Html Selectbox Slider ButtonGroup Checkbox Radio Multiselect NumberInput PageLink ImageList Metric Table"
 ELEMENTS += " DownloadButton BidiComponent Progress Spinner"
+PLACES = "abcdefgh"  # of the digits of width and height, in the classes of a container
+LARGEST = 9999  # pixels
 
 
 def preloads() -> str:
@@ -25,7 +27,21 @@ def preloads() -> str:
     return "".join(f'<link rel="modulepreload" fetchpriority="low" href="./static/js/{name}">' for name in names)
 
 
-STYLE = f"<style>{(PACKAGE / 'style.css').read_text()}</style>{preloads()}".encode()
+def sizes() -> str:
+    """CSS of --width and --height by the digits that `components.room` writes into a container's key."""
+    digits = "".join(
+        f'[class*="st-key-held"][class*="_{place}{digit}"]{{--{place}:{digit}}}'
+        for place in PLACES
+        for digit in range(10)
+    )
+    width, height = (
+        " + ".join(f"{10**power}*var(--{place})" for place, power in zip(places, (3, 2, 1, 0), strict=True))
+        for places in (PLACES[:4], PLACES[4:])
+    )
+    return f'{digits}[class*="st-key-held"]{{--width:calc({width});--height:calc({height})}}'
+
+
+STYLE = f"<style>{(PACKAGE / 'style.css').read_text()}{sizes()}</style>{preloads()}".encode()
 
 
 class Styled:

@@ -10,8 +10,7 @@ Sequences are passed as tuples: to find out whether a list is a table, Streamlit
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +19,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from dafnet_core.analysis.painting import ERASE, MAX_GROWTH, MAX_MOVE, Action, Reset, Reshape, Stroke
 from dafnet_explorer.pictures import encoded
+from dafnet_explorer.style import LARGEST, PLACES
 
 FOLDER = Path(__file__).parent
 MAX_STORED = 8  # images whose edits or warps are stored per session
@@ -31,7 +32,6 @@ POINTS_OF_RESHAPE = 100  # as many points of strokes a reshaped channel counts a
 MAX_NAMES = 16  # that a tab remembers
 LEVELS = 255
 WIDE = 4096  # pixels: as wide as its place
-SCROLLED = 820  # pixels: narrower contact sheets are not shrunk but scroll (common.css)
 
 
 def source(*names: str) -> str:
@@ -71,34 +71,24 @@ def _state(key: str, owner: str) -> Mapping[str, Any] | None:
     return stored.get(owner)
 
 
-@contextmanager
-def room(key: str, size: tuple[int, int], style: str) -> Iterator[None]:
+def room(kind: str, size: tuple[int, int], key: str) -> DeltaGenerator:
     """A container that has the space of a picture before the picture is drawn, so that what follows does not move.
 
-    Args:
-        key: of the container, beginning with "held", by which style.css lays the picture over its space.
-        size: (width, height) of the picture.
-        style: CSS of the space, but for its proportion.
-    """
-    with st.container(key=key):
-        st.html(f'<div class="room" style="{style}; aspect-ratio: {size[0]} / {size[1]}"></div>')
-        yield
-
-
-@contextmanager
-def _panes(key: str, size: tuple[int, int], *, panes: int = 1, widest: int = 460, more: float) -> Iterator[None]:
-    """`room` for a component: its pictures, and what stands above and below them.
+    The digits of its size are classes of the container, by which style.css makes the space: an element that made it
+    would itself come late.
 
     Args:
-        panes: pictures, which stand below each other where they would be narrower than 260 pixels (common.css).
-        widest: pixels that a picture is wide at most.
-        more: height of all but the pictures, in rem, on a wide screen.
+        kind: "picture", or the component, for which style.css knows how much stands below the picture.
+        size: (width, height) of the picture in pixels, up to LARGEST; it is narrower where there is no space.
     """
-    pane = f'<div style="flex: 1 1 260px; max-width: {widest}px; aspect-ratio: {size[0]} / {size[1]}"></div>'
-    row = f"display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem; padding-bottom: {more}rem"
-    with st.container(key=f"held-{key}"):
-        st.html(f'<div style="{row}">{pane * panes}</div>')
-        yield
+    width, height = (min(length, LARGEST) for length in size)
+    digits = (f"_{place}{digit}" for place, digit in zip(PLACES, f"{width:04}{height:04}", strict=True))
+    return st.container(key=f"held-{kind}-{key}{''.join(digits)}")
+
+
+def _pane(kind: str, shape: tuple[int, int], key: str, *, widest: int) -> DeltaGenerator:
+    """`room` for a component whose picture (height, width) is scaled to `widest` pixels where there is space."""
+    return room(kind, (widest, round(widest * shape[0] / shape[1])), key)
 
 
 def tiles(
@@ -124,8 +114,7 @@ def tiles(
         "size": picture.size,
         "marked": marked,
     }
-    least = SCROLLED * picture.height / picture.width
-    with room(f"held-{key}", picture.size, f"width: 100%; min-height: {least:.0f}px"):
+    with _pane("tiles", picture.size[::-1], key, widest=WIDE):
         component("tiles")(key=key, on_tile_change=clicked, data=data)
 
 
@@ -169,7 +158,7 @@ def scrub(
         "height": height,
         "width": width,
     }
-    with _panes(key, (width, height), widest=420, more=2.6):
+    with _pane("scrub", (height, width), key, widest=420):
         component("scrub")(key=key, on_frame_change=moved, data=data)
 
 
@@ -219,7 +208,7 @@ def compare(
         "height": height,
         "width": width,
     }
-    with _panes(key, (width, height), widest=WIDE, more=2.6):
+    with _pane("compare", (height, width), key, widest=WIDE):
         component("compare")(key=key, data=data)
 
 
@@ -264,7 +253,7 @@ def drag(
         "state": None if state is None else _lists(state),
         "presets": {name: np.asarray(offsets, float).tolist() for name, offsets in presets.items()},
     }
-    with _panes(key, (width, height), panes=2, more=6.0):
+    with _pane("drag", (height, width), key, widest=460):
         component("drag", "spline")(key=key, on_state_change=lambda: None, data=data)
     return initial if state is None else _offsets(state, initial)
 
@@ -319,7 +308,7 @@ def paint(
         "most": (MAX_GROWTH, MAX_MOVE),
         "state": None if state is None else _lists(state),
     }
-    with _panes(key, (width, height), widest=WIDE, more=13.0):
+    with _pane("paint", (height, width), key, widest=WIDE):
         component("paint", "reshape")(key=key, on_state_change=lambda: None, data=data)
     return () if state is None else actions_of(state, len(channels))
 
