@@ -84,7 +84,7 @@ def pick_data(checkpoint: Checkpoint, key: str, first: int = 0) -> EvaluationReq
     """
     source = subjects.sample_source(checkpoint)
     specs = _specs(checkpoint, source)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="judged-data"):
         chosen = specs[0] if specs else None
         if len(specs) > 1:
             chosen = st.selectbox(

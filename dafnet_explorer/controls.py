@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from threading import Thread
 from zlib import crc32
@@ -21,6 +21,8 @@ from dafnet_explorer import catalogue, components, provenance, state
 from dafnet_explorer.pictures import encoded
 from dafnet_explorer.subjects import Subject
 
+ROW = 35  # pixels: height of a row of Streamlit's tables
+
 
 def image(picture: Image.Image, alt: str) -> None:
     """Show a picture as lossless PNG; by default Streamlit makes a lossy JPEG, which also takes time.
@@ -31,6 +33,12 @@ def image(picture: Image.Image, alt: str) -> None:
     width, _ = picture.size
     with components.room("picture", picture.size, f"{crc32(f'{alt} {width}'.encode()):08x}"):
         st.image(encoded(picture), alt=alt, width=width, output_format="PNG")
+
+
+def table(rows: Sequence[Mapping[str, object]], key: str, column_config: Mapping[str, str] | None = None) -> None:
+    """Show rows as a table that has its space before it comes."""
+    with components.room("table", (0, ROW * (len(rows) + 1) + 2), key):
+        st.dataframe(rows, hide_index=True, column_config=column_config)
 
 
 FORMATS = {  # of downloads: media type and description

@@ -71,7 +71,7 @@ def show_until_then() -> None:
     """The selected slice mixed with itself, and what the card holds, while the evaluation runs."""
     stored = next((r for r in checkpoint.metrics.values() if r.swap), None)
     if stored:
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, key="facts"):
             for way, swap in stored.swap.items():
                 a, b = way.split("_to_")
                 title = f"s of {a} with z of {b}"

@@ -87,7 +87,8 @@ if probe is None or probe.accuracy is None:
 else:
     low, high = probe.ci95
     swaps = result.swap or {}
-    columns = st.columns(2 + len(swaps))
+    with st.container(key="facts"):
+        columns = st.columns(2 + len(swaps))
     columns[0].metric("Accuracy, all of z", f"{probe.accuracy:.3f}", help=f"95 % interval {low:.3f} to {high:.3f}")
     columns[1].metric("Best dimension alone", f"{max(probe.per_dimension):.3f}")
     for column, (pair, swap) in zip(columns[2:], swaps.items(), strict=True):
@@ -114,7 +115,7 @@ st.markdown(
     "**true masks**, and leakage is the excess accuracy of s over them."
 )
 if result.leakage is not None:
-    st.dataframe(leakage_rows(result.leakage), hide_index=True)
+    controls.table(leakage_rows(result.leakage), "leakage")
     if (cnn := result.leakage.cnn) and cnn.excess_nats is not None:
         glossary.markdown(cnn_text(cnn, len(names)))
     else:
@@ -130,7 +131,7 @@ st.markdown(
     "much single pixels matter to the decoder, not whether they are a code: a leaky model may smooth over its dots."
 )
 if stability := stability_rows(result):
-    st.dataframe(stability, hide_index=True)
+    controls.table(stability, "stability")
 else:
     st.caption(f"Neither was measured: {result.why.get('invariance', EARLIER)}.")
 if evaluation is None or evaluation.statistics is None:
@@ -218,7 +219,7 @@ if readings:
         "Other properties of these subjects are known, so they can be predicted too. Contrast and noise belong to z, "
         "sizes to s. Held-out accuracy or R² (0: no better than the mean; may be negative), with 95 % intervals."
     )
-    st.dataframe(reading_rows(readings), hide_index=True)
+    controls.table(reading_rows(readings), "readings")
 
 st.subheader("Downloads")
 with st.container(horizontal=True):

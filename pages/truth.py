@@ -70,13 +70,14 @@ def show_stored_styles() -> None:
 def show_anatomy(result: EvaluationResult) -> None:
     """How clean s is, and whether both modalities share it."""
     st.subheader("The anatomy against the true tissues")
-    st.dataframe(speckle_rows(result.speckle), hide_index=True)
+    controls.table(speckle_rows(result.speckle), "speckle")
     st.caption(
         "Speckle: share of pixels whose channel differs from the majority of their 3 x 3 neighbours. A clean s has as "
         "little of it as the truth, and boundaries as long (1); a halftone of scattered pixels carries intensities."
     )
     across = result.invariance.modality
-    columns = st.columns(2)
+    with st.container(key="facts-anatomy"):
+        columns = st.columns(2)
     columns[0].metric(
         "Same channel in both modalities", cell(across.agreement), help="Share of pixels, under the true warp"
     )
@@ -142,7 +143,8 @@ st.caption(
 dimensions = [f"z{d + 1}" for d in range(e.z.shape[1])]
 scores = dci(readings, modality, dimensions, "z")
 st.subheader("DCI scores of z")
-columns = st.columns(3)
+with st.container(key="facts-dci"):
+    columns = st.columns(3)
 columns[0].metric(
     "Disentanglement", f"{scores.disentanglement:.2f}", help="1: each dimension predicts one property only"
 )

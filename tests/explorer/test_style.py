@@ -32,6 +32,7 @@ def test_streamlit_has_a_script_for_each_element_that_is_loaded_from_the_start(n
         ("traverse", {"picture", "scrub", "tiles"}),
         ("align", {"picture", "drag"}),
         ("edit", {"picture", "compare", "paint"}),
+        ("independence", {"table"}),
     ],
 )
 def test_a_picture_has_its_space_before_it_comes(server, browser, page, kinds, width):
