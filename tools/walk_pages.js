@@ -1,5 +1,5 @@
 // What is wrong with the page as it is drawn, one sentence each; run in the page by walk_pages.py.
-(minContrast) => {
+([minContrast, minDisabled]) => {
   const faults = [];
 
   /** All elements, also those of components, which are in shadow roots. */
@@ -69,12 +69,12 @@
   const opacity = (element) => (element ? Number(getComputedStyle(element).opacity) * opacity(parent(element)) : 1);
   // numbers in a map stand on a picture, whose colours are not known here: see tests/explorer/test_contrast.py
   const skipped =
-    "script, style, noscript, [aria-hidden=true], [data-testid=stIconMaterial], :disabled, [aria-disabled=true], .heatmaplayer";
-  const isSkipped = (element) => element !== null && (element.matches(skipped) || isSkipped(parent(element)));
+    "script, style, noscript, [aria-hidden=true], [data-testid=stIconMaterial], .heatmaplayer";
+  const isIn = (element, selector) => element !== null && (element.matches(selector) || isIn(parent(element), selector));
   const told = new Set(); // only of text with letters or digits: others are graphics, such as swatches of a legend
   for (const element of elements()) {
     const text = [...element.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.data).join("");
-    if (!/[\p{L}\p{N}]/u.test(text) || isSkipped(element) || !visible(element)) continue;
+    if (!/[\p{L}\p{N}]/u.test(text) || isIn(element, skipped) || !visible(element)) continue;
     const style = getComputedStyle(element), isSvg = element.namespaceURI.endsWith("svg");
     const box = element.getBoundingClientRect();
     const own = rgba(isSvg ? style.fill : style.color);
@@ -83,7 +83,8 @@
     const [light, dark] = [luminance(shown), luminance(below)].sort((a, b) => b - a);
     const ratio = (light + 0.05) / (dark + 0.05);
     const said = `contrast ${ratio.toFixed(1)} of ${named(text)}`;
-    if (ratio < minContrast && told.size < 20 && !told.has(said)) {
+    const least = isIn(element, ":disabled, [aria-disabled=true]") ? minDisabled : minContrast;
+    if (ratio < least && told.size < 20 && !told.has(said)) {
       told.add(said);
       faults.push(said);
     }

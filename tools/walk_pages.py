@@ -1,9 +1,9 @@
 """Walk all pages of the app and fail on what no page may have: python -m tools.walk_pages [--url URL] [--pages NAME]
 
 Each page is opened in a headless Chromium, light and dark, 1400 and 400 pixels wide. Found are: an axis of a chart
-without title, a map without colour bar, an image without alternative text, text whose contrast is below 4.5:1, a layout
-that shifts by more than 0.1 while the page is drawn, an error of a page, and a request that leaves the server. Starts
-the app by itself unless --url names one that runs; needs Chromium.
+without title, a map without colour bar, an image without alternative text, text whose contrast is below 4.5:1 (below
+1.5:1 on a disabled control), a layout that shifts by more than 0.1 while the page is drawn, an error of a page, and a
+request that leaves the server. Starts the app by itself unless --url names one that runs; needs Chromium.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tools.screenshots import PAGES, serve, settle
 
 SCHEMES, WIDTHS = ("light", "dark"), (1400, 400)
 MIN_CONTRAST = 4.5  # of text and its background, as WCAG 2 defines it
+MIN_DISABLED = 1.5  # of that of disabled controls, for which WCAG asks nothing
 MAX_SHIFT = 0.1  # of the layout, as browsers measure it
 SCRIPT = Path(__file__).with_suffix(".js").read_text()
 WATCH = """
@@ -55,7 +56,7 @@ class Watched:
 
     def faults(self) -> list[str]:
         """Everything that is wrong with the page as it is now, and what has been since it was opened."""
-        found = self.events + self.page.evaluate(SCRIPT, MIN_CONTRAST)
+        found = self.events + self.page.evaluate(SCRIPT, [MIN_CONTRAST, MIN_DISABLED])
         shift = largest_shift(self.page.evaluate("window.layoutShifts"))
         return found + ([f"the layout shifts by {shift:.2f}, more than {MAX_SHIFT}"] if shift > MAX_SHIFT else [])
 

@@ -50,6 +50,7 @@ FAULTS = {
     "contrast": ("<p style='color: #777; background: #fff'>pale</p>", 'contrast 4.5 of "pale"'),
     "opacity": ("<div style='opacity: 0.5'><p style='color: #000'>pale</p></div>", 'contrast 4.0 of "pale"'),
     "component": (SHADOW, 'contrast 2.8 of "pale"'),
+    "disabled": ("<button disabled style='color: #fff; background: #eee'>gone</button>", 'contrast 1.2 of "gone"'),
     "layout shift": (JUMP, "the layout shifts by"),
     "error": ("<script>setTimeout(() => missing(), 10)</script>", "error of the page: missing is not defined"),
     "outside request": ("<img alt=a src='http://192.0.2.1/a.png'>", "outside request: http://192.0.2.1/a.png"),
