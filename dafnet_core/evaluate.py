@@ -22,7 +22,7 @@ from dafnet_core.data.dataset import PAIRINGS
 from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data, open_source, tuning_data
 from dafnet_core.evaluation.comparison import compare
 from dafnet_core.evaluation.result import EvaluationResult
-from dafnet_core.evaluation.run import Evaluation, evaluate_method
+from dafnet_core.evaluation.run import MEASURES, Evaluation, evaluate_method
 from dafnet_core.files import atomic_write, check_writable, describe_os_error
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.typed_json import to_json
@@ -36,7 +36,7 @@ def evaluate_checkpoint(
     Args:
         split, warp_seed: of `evaluation_data`.
         pairing: by default that of the checkpoint's training.
-        options: limit, brief, sample_z, progress of `evaluate_method`.
+        options: limit, measures, sample_z, progress of `evaluate_method`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes.
@@ -178,8 +178,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--measures",
         default="default",
-        choices=("brief", "default", "all"),
-        help="brief: without leakage and dependence; all: also those that take minutes",
+        choices=MEASURES,
+        help="brief: without leakage and dependence; all: also prior, iob and style, which take minutes; slow: these "
+        "three alone",
     )
     parser.add_argument(
         "--slices", metavar="FILE", help="a CSV of Dice, L1, leakage, and disagreement with --against, of every slice"
@@ -209,8 +210,7 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
         warp_seed=options.warp_seed,
         sample_z=options.sample_z,
         pairing=options.pairing,
-        slow=options.measures == "all",
-        brief=options.measures == "brief",
+        measures=options.measures,
     )
     if options.checkpoint in set(METHODS) - set(trainable()):
         arguments["like"] = load(options.like) if options.like else None

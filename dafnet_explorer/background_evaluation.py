@@ -225,7 +225,7 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
                 request.data,
                 split=request.split,
                 sample_z=request.sample_z,
-                brief=request.brief,
+                measures="brief" if request.brief else "default",
                 progress=progress,
             ),
         )

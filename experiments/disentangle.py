@@ -47,7 +47,7 @@ COLUMNS = {
     "own L1": ("reconstruction.cine.own_l1", "reconstruction.LGE.own_l1"),
     "alignment": ("registration.error_before_px", "registration.error_after_px"),
 }
-SWEEP = Sweep("disentangle", COLUMNS, slow=True)
+SWEEP = Sweep("disentangle", COLUMNS, measures="all")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -40,12 +40,12 @@ class Sweep:
     Attributes:
         name: of its command and of the folder of its results.
         columns: title of a column: dotted paths of its numbers in the JSON of `evaluate`.
-        slow: also measures that take long.
+        measures: of `evaluate_method`.
     """
 
     name: str
     columns: Mapping[str, tuple[str, ...]]
-    slow: bool = False
+    measures: str = "default"
 
     def parser(self, about: str, options: str) -> argparse.ArgumentParser:
         """The command line that all sweeps share; `options` are the default of --options."""
@@ -77,7 +77,7 @@ class Sweep:
 
     def _measured(self, cell: Cell, run: Path) -> dict[str, Any]:
         checkpoint = load(run / "last.safetensors")  # all cells after the same number of steps
-        numbers = evaluate(checkpoint, cell.data, split=cell.split, slow=self.slow).to_json()
+        numbers = evaluate(checkpoint, cell.data, split=cell.split, measures=self.measures).to_json()
         numbers["data"] = public_name(cell.data)
         return {"training": checkpoint.training.command, "minutes": checkpoint.training.minutes} | numbers
 

@@ -41,14 +41,14 @@ if source is None:
 
 
 def show_stored_styles() -> None:
-    """What the card holds of `evaluate --measures all`, which takes too long for a page."""
+    """What the card holds of the slow measures of `evaluate`, which takes too long for a page."""
     st.subheader("Contrast in z and in s")
     stored = stored_styles(checkpoint)
     if not stored:
         spec = source.evaluation_spec(SUBJECTS, source.samples.variants[0])
         st.caption(
             "How well contrast parameters are predicted from z, from s and from true intensities is not stored in this "
-            f"checkpoint. To compute it: `python -m dafnet_core.evaluate CHECKPOINT --data {spec} --measures all`"
+            f"checkpoint. To compute it: `python -m dafnet_core.evaluate CHECKPOINT --data {spec} --measures slow`"
         )
     for title, result in stored.items():
         figure = style_figure(result.style, dark) if result.style else None

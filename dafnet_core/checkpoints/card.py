@@ -53,9 +53,9 @@ def selected_on(result: EvaluationResult) -> str:
 
 def options(result: EvaluationResult) -> str:
     """Options of `evaluate` that give a stored result again."""
-    slow = any(getattr(result, name) is not None for m, names in result.measures().items() if m.slow for name in names)
-    split, measures = " --split val" if result.split == "val" else "", " --measures all" if slow else ""
-    return f"--data {result.data}{split}{measures}"
+    speeds = {m.slow for m, names in result.measures().items() if any(getattr(result, n) is not None for n in names)}
+    measures = " --measures slow" if speeds == {True} else " --measures all" if True in speeds else ""
+    return f"--data {result.data}{' --split val' if result.split == 'val' else ''}{measures}"
 
 
 def _title(checkpoint: Checkpoint) -> str:

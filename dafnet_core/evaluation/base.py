@@ -120,7 +120,7 @@ class Measure(Protocol):
         needs: of "masks" (a truth), "images", "positions", "factors" and "modality factor" (z or a style code):
             required parts of the estimate; without them the measure is skipped.
         costly: whether it is left out while training.
-        slow: whether it is left out of the default evaluation too (`--measures all`).
+        slow: whether it is left out of the default evaluation too (`--measures all` or `slow`).
         why: the reason for each unknown number, by dotted path; the longest path that fits counts.
     """
 

@@ -32,6 +32,7 @@ from dafnet_core.metrics.segmentation import number
 from dafnet_core.typed_json import to_json
 
 LENGTHY = ModalityLeakage, FactorDependence  # once all slices are there: networks are trained, subjects permuted
+MEASURES = ("brief", "default", "all", "slow")
 SLICES = 0.6  # share of the time that slices take where these follow
 WHY = {"warp": "these data are not registered: no known warp is applied"}
 
@@ -106,8 +107,7 @@ def evaluate_method(
     *,
     limit: int | None = None,
     statistics: bool = True,
-    slow: bool = False,
-    brief: bool = False,
+    measures: str = "default",
     sample_z: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
     each: Callable[[ScoredSlice], None] = lambda seen: None,
@@ -119,32 +119,32 @@ def evaluate_method(
         method: for the data's modalities and classes; networks in eval mode.
         data: all slices, or the first `limit`.
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
-        slow: also measures that take minutes: prior, iob, style.
-        brief: without leakage and dependence, which take longer than all slices.
+        measures: one of MEASURES. "brief": without leakage and dependence, which take longer than all slices; "all":
+            also prior, iob and style, which take minutes; "slow": these three alone.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress, each: called with the share done, in [0, 1], and with every slice; may raise, to cancel.
         result: which measures there are.
     """
-    measures = _wanted(result, statistics, slow, brief)
-    rows: dict[Measure, list[Any]] = {m: [] for m in measures}
+    wanted = _wanted(result, statistics, measures)
+    rows: dict[Measure, list[Any]] = {m: [] for m in wanted}
     lacking: dict[Measure, str] = {}
     encoded: list[Encoded] = []
     judged: list[JudgedSlice] = []
     subjects: list[str] = []
     count = len(data) if limit is None else min(limit, len(data))
-    slices = SLICES if any(isinstance(m, LENGTHY) for m in measures) else 0.95
+    slices = SLICES if any(isinstance(m, LENGTHY) for m in wanted) else 0.95
     for index in range(count):
         progress(slices * index / count)
         seen = _scored(method, data, index)
         each(seen)
-        if statistics:
+        if statistics and measures != "slow":
             judged += judge_slice(seen, index, subjects.count(seen.subject))
         subjects.append(seen.subject)
         if seen.estimate.factors is not None:
             encoded.append(_encoded(data, index, seen))
-        lacking |= _observe(measures, seen, rows)
+        lacking |= _observe(wanted, seen, rows)
     context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
-    values = _summaries(measures, rows, lacking, context, lambda share: progress(slices + (1 - slices) * share))
+    values = _summaries(wanted, rows, lacking, context, lambda share: progress(slices + (1 - slices) * share))
     progress(1.0)
     numbers = result(
         data="",
@@ -156,7 +156,7 @@ def evaluate_method(
         assumed=data.notes or None,
         **values,
     )
-    why = _reasons(numbers, {name for names in measures.values() for name in names}, context.reasons)
+    why = _reasons(numbers, {name for names in wanted.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
     return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects, tuple(judged))
 
@@ -188,13 +188,12 @@ def _summaries(
     return values
 
 
-def _wanted(
-    result: type[EvaluationResult], statistics: bool, slow: bool, brief: bool
-) -> dict[Measure, tuple[str, ...]]:
+def _wanted(result: type[EvaluationResult], statistics: bool, measures: str) -> dict[Measure, tuple[str, ...]]:
     """Measures to take, and the fields that each fills."""
+    speeds = {"all": (False, True), "slow": (True,)}.get(measures, (False,))
     every = result.measures().items()
-    asked = {m(): names for m, names in every if (statistics or not m.costly) and (slow or not m.slow)}
-    return {m: names for m, names in asked.items() if not (brief and isinstance(m, LENGTHY))}
+    asked = {m(): names for m, names in every if (statistics or not m.costly) and m.slow in speeds}
+    return {m: names for m, names in asked.items() if not (measures == "brief" and isinstance(m, LENGTHY))}
 
 
 def encode(method: Method, data: PairedSlices, *, sample_z: int | None = None) -> Encodings:

@@ -13,16 +13,17 @@ from pathlib import Path
 from dafnet_core.checkpoints.file import CheckpointError, load
 from dafnet_core.data.sources import public_name
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
+from dafnet_core.evaluation.run import MEASURES
 from dafnet_core.files import check_writable, describe_os_error
 from dafnet_core.training.export import write_checkpoint
 
 
-def judge(path: Path, specs: dict[str, str], *, slow: bool) -> None:
+def judge(path: Path, specs: dict[str, str], *, measures: str) -> None:
     """Evaluate a checkpoint and write it back, with its card.
 
     Args:
         specs: data by title, as on the command line; those of the checkpoint itself where empty.
-        slow: also measures that take minutes.
+        measures: of `evaluate_method`.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes; CheckpointError, OSError: the file.
@@ -31,7 +32,7 @@ def judge(path: Path, specs: dict[str, str], *, slow: bool) -> None:
     check_writable(path)
     metrics = dict(checkpoint.metrics)
     for title, spec in (specs or {title: result.data for title, result in metrics.items()}).items():
-        found = evaluate_checkpoint(checkpoint, spec, split=judged_part(checkpoint, spec), slow=slow)
+        found = evaluate_checkpoint(checkpoint, spec, split=judged_part(checkpoint, spec), measures=measures)
         metrics[title] = replace(found.with_subjects(), data=public_name(spec))
     write_checkpoint(replace(checkpoint, metrics=metrics), path, half=True)
 
@@ -56,11 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="data to judge it on and the heading of their numbers; by default those that it was judged on",
     )
     parser.add_argument(
-        "--measures", default="default", choices=("default", "all"), help="all: also those that take minutes"
+        "--measures", default="default", choices=MEASURES, help="all or slow: also, or only, those that take minutes"
     )
     given = parser.parse_args(arguments)
     try:
-        judge(given.checkpoint, dict(given.data), slow=given.measures == "all")
+        judge(given.checkpoint, dict(given.data), measures=given.measures)
     except (ValueError, CheckpointError) as error:
         print(f"judge: {error}", file=sys.stderr)
         return 2

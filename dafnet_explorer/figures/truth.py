@@ -83,7 +83,7 @@ def speckle_rows(speckle: Mapping[str, SpeckleSummary]) -> list[dict[str, str]]:
 
 
 def stored_styles(checkpoint: Checkpoint) -> dict[str, EvaluationResult]:
-    """Numbers of the card that `evaluate --measures all` computed, by title of the data set."""
+    """Numbers of the card that `evaluate` computed with its slow measures, by title of the data set."""
     return {title: r for title, r in checkpoint.metrics.items() if r.style is not None or r.prior is not None}
 
 

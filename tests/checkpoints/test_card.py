@@ -132,3 +132,4 @@ def test_measures_that_were_not_taken_or_have_no_value_are_left_out(clean):
 def test_the_command_takes_the_slow_measures_if_they_are_stored(clean):
     assert options(clean) == "--data phantom --measures all"
     assert options(replace(clean, style=None, prior=None, iob=None)) == "--data phantom"
+    assert options(EvaluationResult("phantom", style=clean.style)) == "--data phantom --measures slow"

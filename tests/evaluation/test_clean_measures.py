@@ -78,10 +78,14 @@ class Stub:
             fused_masks=single,
         )
 
+    def encode_modality(self, s, images):
+        mean = (images.mean((-1, -2)) - self.brightness) / 0.1
+        mean = torch.zeros_like(mean) if self.leaky else mean
+        return mean, mean * 0
+
     def reconstruct(self, prediction, images):
         own = images.movedim(1, 0)
-        mean = (own.mean((-1, -2)) - self.brightness)[..., None] / 0.1
-        mean = torch.zeros_like(mean) if self.leaky else mean
+        mean = torch.stack([self.encode_modality(None, x[:, None])[0] for x in own])
         cross = own[[i for i, _ in prediction.pairs]] if prediction.pairs else own[:0]
         return SimpleNamespace(mean=mean, logvar=mean * 0, own=own, cross=cross[:, :, None], swapped=cross)
 
@@ -152,9 +156,13 @@ def test_styles_of_the_prior_keep_a_perfect_anatomy_and_their_z():
 def test_slow_measures_are_asked_for_and_give_a_reason_for_each_null():
     data = phantom_slices(9000, range(1), size=64)
     method = DAFNetMethod(DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval())
-    found = evaluate_method(method, data, limit=2, slow=True).result
+    found = evaluate_method(method, data, limit=2, measures="all").result
     assert {"leakage.cnn", "iob.s.value", "style.z.linear.mean_r2"} <= set(found.why)
     assert "at least 96 are needed" in found.why["style.shape.s.nonlinear.mean_r2"]
     assert found.prior.channels_kept is not None
     assert EvaluationResult.from_json(found.to_json()) == found
+    alone = evaluate_method(method, data, limit=2, measures="slow").result
+    assert (alone.prior, alone.iob, alone.style) == (found.prior, found.iob, found.style)
+    assert alone.segmentation is alone.probe is alone.speckle is None
+    assert EvaluationResult.from_json(alone.to_json()) == alone
     assert [found.speckle.keys(), found.sensitivity.keys()] == [set(data.modalities)] * 2

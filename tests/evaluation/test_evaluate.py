@@ -70,10 +70,10 @@ def test_every_null_has_its_reason(tmp_path):
 def test_a_brief_evaluation_has_the_same_numbers_but_those_that_take_long():
     data = phantom_slices(9000, range(2), size=64)
     model = DAFNet(ModelConfig.compact(data.modalities, data.classes)).eval()
-    shares = {True: [], False: []}
+    shares = {"brief": [], "default": []}
     brief, whole = (
-        evaluate_method(DAFNetMethod(model), data, limit=4, brief=b, progress=shares[b].append).result.to_json()
-        for b in (True, False)
+        evaluate_method(DAFNetMethod(model), data, limit=4, measures=m, progress=told.append).result.to_json()
+        for m, told in shares.items()
     )
     left_out = {"leakage", "dependence"}
     assert set(whole) - set(brief) == left_out

@@ -152,7 +152,7 @@ def test_truth_shows_what_the_card_holds_of_styles_and_of_s_at_once(truth_of, ch
 
 def test_truth_names_the_command_where_no_styles_are_stored(truth_of):
     app, _ = truth_of()
-    assert "--data phantom:subjects=96,difficulty=standard --measures all" in page_text(app)
+    assert "--data phantom:subjects=96,difficulty=standard --measures slow" in page_text(app)
     assert not any(m.label == "Masks kept under random styles" for m in app.metric)
     assert not app.get("plotly_chart")
 

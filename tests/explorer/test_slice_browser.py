@@ -80,7 +80,7 @@ def test_compare_sorts_slices_by_disagreement_and_selects_one(app, few, checkpoi
     assert not app.exception
     assert app.selectbox(key="browsed-by").options == [DICE, ERROR, "leakage (probability)", DISAGREEMENT]
     assert app.selectbox(key="browsed-by").value == DISAGREEMENT
-    found = evaluate_checkpoint(checkpoint, SPEC, brief=True)
+    found = evaluate_checkpoint(checkpoint, SPEC, measures="brief")
     app.selectbox(key="browsed-by").set_value(DICE)
     worst = found.slices[order(found.of_slices()[DICE], np.ones(48, bool), worst_high=False, worst_first=True)[0]]
     app.session_state[slice_browser.CHOSEN] = worst.place

@@ -49,8 +49,8 @@ class PriorStyles:
             images = model.decode(s, z).clamp(-1, 1)
             modality = (model.config.modalities.index(found.names[i]),)
             again = model.predict(images, modality)
-            masks, labels = again.single[0].argmax(1).numpy(), again.s[0, :, 0].argmax(1).numpy()
-            mean = model.reconstruct(again, images).mean[0]
+            masks, anatomies = again.single[0].argmax(1).numpy(), again.s[0, :, 0]
+            labels, mean = anatomies.argmax(1).numpy(), model.encode_modality(anatomies, images)[0]
             own = found.single[i]
             dice = [float(nanmean(dice_per_class(mask, own, len(model.config.classes)))) for mask in masks]
             kept = float((labels == found.s[i].argmax(0)).mean())
