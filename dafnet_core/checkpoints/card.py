@@ -11,7 +11,8 @@ from dafnet_core.evaluation.result import EvaluationResult
 
 
 def card(checkpoint: Checkpoint, name: str) -> str:
-    """Markdown card: the model, its training, every number with the command that reproduces it, and its weaknesses."""
+    """Markdown card: the model, its training, every number with the command that reproduces it, the runs that it was
+    chosen from, and its weaknesses."""
     lines = [f"# {name}", "", _title(checkpoint), "", "| | |", "|---|---|", *_facts(checkpoint)]
     for title, result in checkpoint.metrics.items():
         said = selected_on(result)
@@ -22,6 +23,9 @@ def card(checkpoint: Checkpoint, name: str) -> str:
         shown = ", ".join(f"{m} {decimal(list(kinds.values())[-1].dice_mean)}" for m, kinds in best.items())
         what = "Fused Dice" if "fused" in checkpoint.method.kinds else "Dice"
         lines += ["", f"Not evaluated yet. {what} of its validation subjects: {shown}."]
+    if checkpoint.tries:
+        head, *rows = (f"| {' | '.join(row)} |" for row in checkpoint.tries)
+        lines += ["", "## What was tried", "", head, "|---" * len(checkpoint.tries[0]) + "|", *rows]
     lines += ["", "## Weaknesses", ""]
     for title, result in checkpoint.metrics.items():
         lines += [f"- {title}: {weakness}" for weakness in weaknesses(result)]

@@ -83,6 +83,7 @@ class Checkpoint:
         versions: of python, torch and this project when it was written.
         digest: blake2b of the file, "" for one that was never saved.
         method_name: one of METHODS.
+        tries: a table of the runs that this one was chosen from, for the card; its first row is the head.
     """
 
     model: Any
@@ -93,6 +94,7 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=dict)
     digest: str = ""
     method_name: str = "dafnet"
+    tries: tuple[tuple[str, ...], ...] = ()
 
     @property
     def config(self) -> ModelConfig:
@@ -124,6 +126,7 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Non
         "colours": checkpoint.colours,
         "training": checkpoint.training.to_json(),
         "metrics": {title: result.to_json() for title, result in checkpoint.metrics.items()},
+        **({"tries": checkpoint.tries} if checkpoint.tries else {}),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -252,6 +255,9 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
         raise ValueError(f"its description of the networks or their input is incomplete or wrong ({error})") from error
     check_maps(config, preparation)
     colours = from_json(tuple[str, ...], values["colours"], "colours")
+    tries = from_json(tuple[tuple[str, ...], ...], values.get("tries", []), "tries")
+    for n, row in enumerate(tries):
+        need(0 < len(row) == len(tries[0]), list(row), f"tries[{n}]", f"a list of {len(tries[0]) or 'some'}")
     need(len(colours) == len(config.classes), values["colours"], "colours", f"a list of {len(config.classes)}")
     for n, colour in enumerate(colours):
         need(re.fullmatch("#[0-9a-fA-F]{6}", colour) is not None, colour, f"colours[{n}]", "a #rrggbb")
@@ -261,6 +267,7 @@ def described(texts: dict[str, str]) -> tuple[ModelConfig, Preparation, dict[str
         "training": training_from_json(values["training"], config),
         "metrics": metrics_from_json(values["metrics"], config),
         "method_name": method,
+        "tries": tries,
     }
     return config, preparation, facts
 

@@ -33,7 +33,7 @@ def edited(data, **changes):
     """The same file with other metadata: by key, or as a function of what stands there."""
     header, weights = parts(data)
     for key, value in changes.items():
-        known = json.loads(header["__metadata__"][key])
+        known = json.loads(header["__metadata__"].get(key, "null"))
         header["__metadata__"][key] = json.dumps(value(known) if callable(value) else value)
     return whole(header, weights)
 
