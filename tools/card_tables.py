@@ -39,7 +39,7 @@ def tables(checkpoints: dict[str, Checkpoint]) -> str:
             _table(
                 (
                     *("anatomy s", "channels above 1 %", "speckle (truth)", "same channel in both (truth)"),
-                    *("modality from shares, pooled maps (masks)", "by a CNN, nats"),
+                    *("modality from shares, pooled maps (from those of masks)", "by a CNN, nats"),
                 ),
                 (_anatomy(name, r) for name, r in first.items()),
             ),
@@ -96,8 +96,7 @@ def _anatomy(name: str, r: EvaluationResult) -> list[str]:
         channels,
         f"{speckle or 'n/a'} ({truth})",
         f"{decimal(same.agreement if same else None)} ({decimal(same.bound if same else None)})",
-        f"{', '.join(decimal(x.accuracy if x else None) for x in linear)} "
-        f"({decimal(linear[0].truth_accuracy if linear[0] else None)})",
+        ", ".join(f"{decimal(x.accuracy)} ({decimal(x.truth_accuracy)})" if x else "n/a" for x in linear),
         decimal(read.cnn.excess_nats if read and read.cnn else None),
     ]
 
