@@ -179,8 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--measures",
         default="default",
         choices=MEASURES,
-        help="brief: without leakage and dependence; all: also prior, iob and style, which take minutes; slow: these "
-        "three alone",
+        help="brief: without leakage and dependence; all: also prior, iob and style, in minutes; slow: only these",
     )
     parser.add_argument(
         "--slices", metavar="FILE", help="a CSV of Dice, L1, leakage, and disagreement with --against, of every slice"

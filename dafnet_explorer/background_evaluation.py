@@ -246,12 +246,17 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
 
 
 def stored_on_the_same(a: Checkpoint, b: Checkpoint) -> list[EvaluationResult]:
-    """The numbers that the cards of two checkpoints hold of the same data, those with most subjects; [] without any."""
+    """The numbers that the cards of two checkpoints hold of the same data, those with most subjects; [] without any.
+
+    Results of the slow measures alone have no number that is compared.
+    """
     pairs = [
         [ours, theirs]
         for ours in a.metrics.values()
         for theirs in b.metrics.values()
-        if (ours.data, ours.split, ours.n_subjects) == (theirs.data, theirs.split, theirs.n_subjects)
+        if ours.segmentation
+        and theirs.segmentation
+        and (ours.data, ours.split, ours.n_subjects) == (theirs.data, theirs.split, theirs.n_subjects)
     ]
     return max(pairs, key=lambda pair: pair[0].n_subjects, default=[])
 

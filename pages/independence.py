@@ -59,7 +59,7 @@ if known:
         "dependence on modality or slice position alone remains. Line: observed value. Shaded: 95 % jackknife interval "
         "over subjects."
     )
-for title, model, evaluation, result in parts:
+for n, (title, _, evaluation, result) in enumerate(parts):
     if result is None:
         continue
     st.subheader(title, help=glossary.explain(title))
@@ -77,7 +77,7 @@ for title, model, evaluation, result in parts:
             f"{d.n or 'n/a'} images of {d.n_subjects or 'n/a'} subjects."
         )
     else:
-        controls.table(dependence_rows(d), f"dependence-{model.digest}", COLUMN_LABELS)
+        controls.table(dependence_rows(d), f"dependence-{n}", COLUMN_LABELS)
     if text := unseen_text(result):
         st.markdown(text)
 

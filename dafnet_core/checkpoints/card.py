@@ -57,9 +57,14 @@ def selected_on(result: EvaluationResult) -> str:
 
 def options(result: EvaluationResult) -> str:
     """Options of `evaluate` that give a stored result again."""
+    split, measures = " --split val" if result.split == "val" else "", measures_of(result)
+    return f"--data {result.data}{split}" + (f" --measures {measures}" if measures != "default" else "")
+
+
+def measures_of(result: EvaluationResult) -> str:
+    """Which measures of `evaluate` give a stored result again: default, all or slow."""
     speeds = {m.slow for m, names in result.measures().items() if any(getattr(result, n) is not None for n in names)}
-    measures = " --measures slow" if speeds == {True} else " --measures all" if True in speeds else ""
-    return f"--data {result.data}{' --split val' if result.split == 'val' else ''}{measures}"
+    return "slow" if speeds == {True} else "all" if True in speeds else "default"
 
 
 def _title(checkpoint: Checkpoint) -> str:

@@ -119,8 +119,8 @@ def evaluate_method(
         method: for the data's modalities and classes; networks in eval mode.
         data: all slices, or the first `limit`.
         statistics: also costly measures: probe, swap, leakage, dependence, cycle, invariance, sensitivity.
-        measures: one of MEASURES. "brief": without leakage and dependence, which take longer than all slices; "all":
-            also prior, iob and style, which take minutes; "slow": these three alone.
+        measures: one of MEASURES, else ValueError. "brief": without leakage and dependence, which take longer than all
+            slices; "all": also prior, iob and style, which take minutes; "slow": these three alone.
         sample_z: seed of samples of q(z | x, s) for statistics of z; None for its mean.
         progress, each: called with the share done, in [0, 1], and with every slice; may raise, to cancel.
         result: which measures there are.
@@ -145,7 +145,6 @@ def evaluate_method(
         lacking |= _observe(wanted, seen, rows)
     context = Context(method, encoded, sample_z, tuple(dict.fromkeys(subjects)), reasons=dict(WHY))
     values = _summaries(wanted, rows, lacking, context, lambda share: progress(slices + (1 - slices) * share))
-    progress(1.0)
     numbers = result(
         data="",
         method=method.name,
@@ -158,6 +157,7 @@ def evaluate_method(
     )
     why = _reasons(numbers, {name for names in wanted.values() for name in names}, context.reasons)
     details = _statistics(context) if statistics and encoded else None
+    progress(1.0)
     return Evaluation(replace(numbers, why=why), context.by_subject, details, context.subjects, tuple(judged))
 
 
@@ -189,7 +189,9 @@ def _summaries(
 
 
 def _wanted(result: type[EvaluationResult], statistics: bool, measures: str) -> dict[Measure, tuple[str, ...]]:
-    """Measures to take, and the fields that each fills."""
+    """Measures to take, and the fields that each fills; raises ValueError for `measures` that are none of MEASURES."""
+    if measures not in MEASURES:
+        raise ValueError(f"measures is {measures!r}; expected one of {', '.join(MEASURES)}")
     speeds = {"all": (False, True), "slow": (True,)}.get(measures, (False,))
     every = result.measures().items()
     asked = {m(): names for m, names in every if (statistics or not m.costly) and m.slow in speeds}

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from dafnet_core.checkpoints.card import measures_of
 from dafnet_core.checkpoints.file import CheckpointError, load
 from dafnet_core.data.sources import public_name
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
@@ -18,12 +19,12 @@ from dafnet_core.files import check_writable, describe_os_error
 from dafnet_core.training.export import write_checkpoint
 
 
-def judge(path: Path, specs: dict[str, str], *, measures: str) -> None:
+def judge(path: Path, specs: dict[str, str], measures: str = "") -> None:
     """Evaluate a checkpoint and write it back, with its card.
 
     Args:
         specs: data by title, as on the command line; those of the checkpoint itself where empty.
-        measures: of `evaluate_method`.
+        measures: of `evaluate_method`; by default those of the numbers that are there.
 
     Raises:
         ValueError: data that cannot be read, or of other modalities or classes; CheckpointError, OSError: the file.
@@ -32,7 +33,8 @@ def judge(path: Path, specs: dict[str, str], *, measures: str) -> None:
     check_writable(path)
     metrics = dict(checkpoint.metrics)
     for title, spec in (specs or {title: result.data for title, result in metrics.items()}).items():
-        found = evaluate_checkpoint(checkpoint, spec, split=judged_part(checkpoint, spec), measures=measures)
+        asked = measures or (measures_of(metrics[title]) if title in metrics else "default")
+        found = evaluate_checkpoint(checkpoint, spec, split=judged_part(checkpoint, spec), measures=asked)
         metrics[title] = replace(found.with_subjects(), data=public_name(spec))
     write_checkpoint(replace(checkpoint, metrics=metrics), path, half=True)
 
@@ -57,11 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
         help="data to judge it on and the heading of their numbers; by default those that it was judged on",
     )
     parser.add_argument(
-        "--measures", default="default", choices=MEASURES, help="all or slow: also, or only, those that take minutes"
+        "--measures",
+        default="",
+        choices=MEASURES,
+        help="all or slow: also, or only, those that take minutes (by default those of the numbers that are there)",
     )
     given = parser.parse_args(arguments)
     try:
-        judge(given.checkpoint, dict(given.data), measures=given.measures)
+        judge(given.checkpoint, dict(given.data), given.measures)
     except (ValueError, CheckpointError) as error:
         print(f"judge: {error}", file=sys.stderr)
         return 2

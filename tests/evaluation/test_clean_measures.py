@@ -165,4 +165,6 @@ def test_slow_measures_are_asked_for_and_give_a_reason_for_each_null():
     assert (alone.prior, alone.iob, alone.style) == (found.prior, found.iob, found.style)
     assert alone.segmentation is alone.probe is alone.speckle is None
     assert EvaluationResult.from_json(alone.to_json()) == alone
+    with pytest.raises(ValueError, match="measures is 'every'; expected one of brief, default, all, slow"):
+        evaluate_method(method, data, limit=2, measures="every")
     assert [found.speckle.keys(), found.sensitivity.keys()] == [set(data.modalities)] * 2

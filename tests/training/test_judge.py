@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from dafnet_core.checkpoints.card import card
+from dafnet_core.checkpoints.card import card, measures_of
 from dafnet_core.checkpoints.file import load
 from dafnet_core.evaluation.comparison import compare
 from dafnet_core.training.judge import main
@@ -21,6 +21,8 @@ def test_numbers_are_added_under_their_title_and_weights_stay(tmp_path):
     before = load(path)
     data = "phantom:seed=9200,subjects=2,difficulty=standard"
     assert main([str(path), "--data", f"two={data}", "--measures", "all"]) == 0
+    assert measures_of(load(path).metrics["two"]) == "all"
+    assert main([str(path), "--data", f"two={data}"]) == 0  # by the measures of before
     after = load(path)
     weights = before.model.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in after.model.state_dict().items())
