@@ -197,6 +197,8 @@ def _evaluations(numbers: Mapping[str, EvaluationResult], *, stored: bool) -> It
     yield paragraph("Numbers stored in the checkpoint." if stored else "Numbers of an evaluation in the app.")
     for title, result in numbers.items():
         rows = evaluate_rows(result)
+        if not rows:  # of the slow measures alone, which stand on the card
+            continue
         yield f"<h3>{escape(title)}: {result.n_subjects} subjects, {result.n_slices} slices</h3>"
         if said := selected_on(result):
             yield paragraph(said)
