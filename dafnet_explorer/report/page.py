@@ -47,7 +47,8 @@ def page(
     tables: Mapping[str, Rows],
 ) -> str:
     """The HTML; all inserted texts are escaped."""
-    numbers, stored = (checkpoint.metrics, True) if metrics is None else (metrics, False)
+    known, stored = (checkpoint.metrics, True) if metrics is None else (metrics, False)
+    numbers = {title: result for title, result in known.items() if evaluate_rows(result)}  # not the slow measures alone
     title = f"DAFNet report: {settings['data']}"
     parts = [
         *_introduction(title, decomposition),
@@ -197,8 +198,6 @@ def _evaluations(numbers: Mapping[str, EvaluationResult], *, stored: bool) -> It
     yield paragraph("Numbers stored in the checkpoint." if stored else "Numbers of an evaluation in the app.")
     for title, result in numbers.items():
         rows = evaluate_rows(result)
-        if not rows:  # of the slow measures alone, which stand on the card
-            continue
         yield f"<h3>{escape(title)}: {result.n_subjects} subjects, {result.n_slices} slices</h3>"
         if said := selected_on(result):
             yield paragraph(said)

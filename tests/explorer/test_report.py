@@ -139,6 +139,7 @@ def test_the_page_says_what_made_it_and_shows_its_numbers(checkpoint, members, p
         assert said in page.text
     shown = {title: numbers for title, numbers in checkpoint.metrics.items() if numbers.segmentation}
     assert "standard, more subjects" in checkpoint.metrics.keys() - shown.keys()
+    assert "standard, more subjects" not in page.text
     for title, numbers in shown.items():
         assert f"{title}: {numbers.n_subjects} subjects" in page.text
         assert f"evaluate checkpoints/x.safetensors --data {numbers.data}" in page.text
