@@ -116,7 +116,7 @@ def between(checkpoint: Checkpoint, s: np.ndarray, start: np.ndarray, end: np.nd
     return _between(checkpoint.digest, _digest(s), *ends, count, checkpoint.model, s)
 
 
-@cached(16)
+@cached(64)  # a few numbers, which take longest of all
 def _kept(
     digest: str,
     anatomy: str,

@@ -16,10 +16,12 @@ from torch import nn
 
 from dafnet_core.config import ModelConfig
 from dafnet_core.methods.base import FactorModel
+from dafnet_core.precision import inference_autocast
 
 LIMIT = 3.0  # traversals go from -3 to 3 standard deviations of the prior, as in the paper
 STILL = 0.01  # intensities in [-1, 1]: no correlation is computed for pixels that change by less
 BATCH = 2  # images rendered at once on a CPU; more leave its caches and are slower
+ENCODED = 8  # images encoded at once on a CPU
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,9 +192,10 @@ def kept_share(model: FactorModel, images: np.ndarray, modality: int, s: np.ndar
         (N,) in [0, 1].
     """
     weight = next(iter(model.parameters()))
-    batch = BATCH if weight.device.type == "cpu" else 64
+    batch = ENCODED if weight.device.type == "cpu" else 64
     parts = torch.from_numpy(np.array(images)).to(weight)[:, None].split(batch)
-    labels = torch.cat([model.predict(part, (modality,)).s[0, :, 0].argmax(1).cpu() for part in parts])
+    with inference_autocast(weight.device):  # as in `predict`, whose segmentor is not needed
+        labels = torch.cat([model.channel_logits(part, (modality,))[0].argmax(1).cpu() for part in parts])
     same = labels == torch.from_numpy(s.argmax(0))
     return same.double().mean((1, 2)).numpy()
 
