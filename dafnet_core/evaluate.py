@@ -23,7 +23,7 @@ from dafnet_core.data.sources import DATA_HELP, EVALUATION_WARP, evaluation_data
 from dafnet_core.evaluation.comparison import compare
 from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import MEASURES, Evaluation, evaluate_method
-from dafnet_core.files import atomic_write, check_writable, describe_os_error
+from dafnet_core.files import atomic_write, check_writable, describe_error
 from dafnet_core.methods import METHODS, trainable
 from dafnet_core.typed_json import to_json
 
@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json != "-":
             atomic_write(Path(options.json), (text + "\n").encode())
     except (CheckpointError, ValueError, OSError) as error:
-        print(f"evaluate: {describe_os_error(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+        print(f"evaluate: {describe_error(error)}", file=sys.stderr)
         return 2
     if options.json == "-":
         print(text)

@@ -43,9 +43,9 @@ def check_writable(path: Path) -> None:
         raise PermissionError(f"{path} cannot be written: {there} takes no files; choose another place") from error
 
 
-def describe_os_error(error: OSError) -> str:
-    """Message for an error of the operating system, with a remedy."""
-    if error.strerror is None:
+def describe_error(error: Exception) -> str:
+    """Message of an error; with a remedy for one of the operating system."""
+    if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place, or mend this"
     return f"{error.filename or 'a file'}: {error.strerror.lower()}; {remedy}"

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from dafnet_core.checkpoints.file import Checkpoint, CheckpointError, load
 from dafnet_core.data.sources import DATA_HELP
-from dafnet_core.files import atomic_write, check_writable, describe_os_error
+from dafnet_core.files import atomic_write, check_writable, describe_error
 from dafnet_core.prediction.folder import check_own, is_done, read_record, subject_folder, write_subject
 from dafnet_core.prediction.inputs import Inputs, open_inputs
 from dafnet_core.prediction.record import FORMAT, RECORD, content_digest, files, settings_of
@@ -46,7 +46,7 @@ def predict_all_subjects(
                 folder, progress = subject_folder(out, name), partial(_show, bar, number)
                 became[name] = _predict(checkpoint, inputs, name, folder, record, progress)
             except OSError as error:
-                became[name] = f"failed: {describe_os_error(error)}"
+                became[name] = f"failed: {describe_error(error)}"
             except ValueError as error:
                 became[name] = f"failed: {error}"
             if became[name] != "predicted":
@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("predict: interrupted; the same command goes on with the next subject", file=sys.stderr)
         return 130
     except (CheckpointError, ValueError, OSError) as error:
-        print(f"predict: {describe_os_error(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+        print(f"predict: {describe_error(error)}", file=sys.stderr)
         return 2
     return 2 if "failed" in states.values() else 0
 

@@ -7,9 +7,7 @@ while; after that, jobs without other clients are cancelled.
 from __future__ import annotations
 
 import atexit
-import os
 import queue
-import sys
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +16,6 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-NICENESS = 10  # of the thread and of those that PyTorch starts for it: visitors who look at a page come first
 ENOUGH = 0.02  # finished fraction from which on the time left is estimated
 Work = Callable[[Callable[[float], None]], Any]
 
@@ -171,8 +168,6 @@ class Jobs:
         self._thread.join(timeout)
 
     def _serve(self) -> None:
-        if sys.platform == "linux":  # elsewhere threads have no priority of their own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         while job := self._queue.get():
             with self._lock:
                 self._remove_expired_clients()

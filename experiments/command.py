@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dafnet_core.files import atomic_write, check_writable, describe_os_error
+from dafnet_core.files import atomic_write, check_writable, describe_error
 from dafnet_core.methods import trainable
 from experiments.cell import Cell, differs, has_target
 from experiments.protocol import Setting
@@ -51,10 +51,8 @@ def main(table: Table, arguments: Sequence[str] | None = None) -> int:
     given = parser_of(table).parse_args(arguments)
     try:
         return _run(table, given)
-    except OSError as error:
-        print(f"experiments: {describe_os_error(error)}", file=sys.stderr)
-    except ValueError as error:
-        print(f"experiments: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(f"experiments: {describe_error(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("experiments: stopped; the same command goes on", file=sys.stderr)
     return 2

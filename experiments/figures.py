@@ -21,7 +21,7 @@ from dafnet_core.data.dataset import PairedSlices, Sample
 from dafnet_core.drawing import png
 from dafnet_core.evaluate import judged_part
 from dafnet_core.evaluation.result import EvaluationResult
-from dafnet_core.files import atomic_write, describe_os_error
+from dafnet_core.files import atomic_write, describe_error
 from dafnet_core.methods.decomposition import Decomposition, decompose
 from experiments import pictures, table1
 from experiments.cell import Cell
@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         missing = Figures(Setting.of(given)).draw(given.out)
     except (ValueError, OSError) as error:
-        print(f"experiments: {describe_os_error(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+        print(f"experiments: {describe_error(error)}", file=sys.stderr)
         return 2
     for line in missing:
         print(line, file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dafnet_core.files import atomic_write, describe_os_error
+from dafnet_core.files import atomic_write, describe_error
 from experiments.protocol import Setting
 from experiments.record import read
 
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         setting = Setting.of(parser.parse_args(arguments))
         written, missing = ship(setting)
     except (ValueError, OSError) as error:
-        print(f"experiments: {describe_os_error(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+        print(f"experiments: {describe_error(error)}", file=sys.stderr)
         return 2
     print(f"{len(written)} files in {setting.results_folder / 'masks'}")
     if missing:

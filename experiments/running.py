@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from dafnet_core.files import describe_os_error
+from dafnet_core.files import describe_error
 from experiments.cell import Cell, make
 from experiments.protocol import Setting
 
@@ -30,10 +30,8 @@ def run_here(cells: Sequence[Cell], setting: Setting, in_time: Callable[[], bool
         try:
             with redirect_stdout(sys.stderr):  # the table alone goes to standard output
                 record = make(cell, setting)
-        except OSError as error:
-            problems[cell.name] = describe_os_error(error)
-        except (ValueError, RuntimeError) as error:  # what torch raises where memory ends is a RuntimeError
-            problems[cell.name] = str(error)
+        except (ValueError, OSError, RuntimeError) as error:  # torch raises a RuntimeError where memory ends
+            problems[cell.name] = describe_error(error)
         else:
             if record.failure:
                 say(f"{cell.name}: {record.failure}")

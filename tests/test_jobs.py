@@ -1,15 +1,13 @@
 """Background jobs: shared, one at a time, cancelled when no session waits, evicted in the end."""
 
 import gc
-import os
-import sys
 import threading
 import time
 import weakref
 
 import pytest
 
-from dafnet_explorer.jobs import NICENESS, Jobs
+from dafnet_explorer.jobs import Jobs
 
 
 def until(condition):
@@ -53,23 +51,6 @@ def test_two_who_ask_for_the_same_share_one_run(gate):
     assert first.result == "done"
     assert jobs.submit("key", "c", gate.work) is first  # kept
     assert gate.runs == 1
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
-def test_work_comes_after_what_visitors_do():
-    def priority(progress):
-        """Of the thread that works, and of one that it starts, as PyTorch does."""
-        found = [os.getpriority(os.PRIO_PROCESS, 0)]
-        started = threading.Thread(target=lambda: found.append(os.getpriority(os.PRIO_PROCESS, 0)))
-        started.start()
-        started.join()
-        return found
-
-    here = os.getpriority(os.PRIO_PROCESS, 0)
-    job = Jobs().submit("key", "a", priority)
-    until(lambda: job.done)
-    assert job.result == [min(19, here + NICENESS)] * 2
-    assert os.getpriority(os.PRIO_PROCESS, 0) == here
 
 
 def test_work_ends_only_when_the_last_one_leaves(gate):

@@ -35,7 +35,7 @@ from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.readers import partner
 from dafnet_core.data.source import DataSource
 from dafnet_core.data.studies import DataError, StackLike, Study, StudyLike
-from dafnet_core.files import atomic_write, describe_os_error
+from dafnet_core.files import atomic_write, describe_error
 from dafnet_core.parallel import rank_and_size
 
 CLEAR = "python -m dafnet_core.data.cache --clear"
@@ -105,7 +105,7 @@ class StudyCache:
                 _write(self.folder / key, study)
             except OSError as error:
                 self._full = True
-                _say(f"{describe_os_error(error)}. Prepared slices stay in memory; DAFNET_CACHE names another folder")
+                _say(f"{describe_error(error)}. Prepared slices stay in memory; DAFNET_CACHE names another folder")
         return _opened(self.folder / key, name) or study
 
     def remember(self) -> None:
@@ -322,7 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             clear(folder)
         except OSError as error:
-            print(f"cache: {describe_os_error(error)}", file=sys.stderr)
+            print(f"cache: {describe_error(error)}", file=sys.stderr)
             return 2
         print("removed")
     return 0

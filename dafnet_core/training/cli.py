@@ -21,7 +21,7 @@ from torch import distributed as dist
 
 from dafnet_core.checkpoints.file import CheckpointError
 from dafnet_core.config import choices_of, sanitize
-from dafnet_core.files import check_writable, describe_os_error
+from dafnet_core.files import check_writable, describe_error
 from dafnet_core.parallel import rank_and_size
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.export import check_export, export
@@ -73,10 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
         specs = train(config, run, evaluated_after=bool(target))
         if target and rank_and_size()[0] == 0:
             export(run / "best.safetensors", target, specs)
-    except (ValueError, NotFiniteError, CheckpointError) as error:
-        said = str(error)
-    except OSError as error:
-        said = describe_os_error(error)
+    except (ValueError, NotFiniteError, CheckpointError, OSError) as error:
+        said = describe_error(error)
     except KeyboardInterrupt:
         said = f"stopped; --out {run} --resume continues it"
     except RuntimeError as error:

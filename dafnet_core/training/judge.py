@@ -15,7 +15,7 @@ from dafnet_core.checkpoints.file import CheckpointError, load
 from dafnet_core.data.sources import public_name
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.run import MEASURES
-from dafnet_core.files import check_writable, describe_os_error
+from dafnet_core.files import check_writable, describe_error
 from dafnet_core.training.export import write_checkpoint
 
 
@@ -67,11 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         judge(given.checkpoint, dict(given.data), given.measures)
-    except (ValueError, CheckpointError) as error:
-        print(f"judge: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"judge: {describe_os_error(error)}", file=sys.stderr)
+    except (ValueError, CheckpointError, OSError) as error:
+        print(f"judge: {describe_error(error)}", file=sys.stderr)
         return 2
     return 0
 
