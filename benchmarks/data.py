@@ -34,6 +34,7 @@ from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.prepare import Preparation
 from dafnet_core.data.sources import evaluation_data
 from dafnet_core.data.studies import Study
+from dafnet_core.parallel import usable_cores
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.step import TrainState, noise_of_step, pick_device, train_step
 
@@ -227,8 +228,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_json_option(parser)
     options = parser.parse_args(arguments)
     torch.set_flush_denormal(True)
-    cores = os.cpu_count() or 1
-    tried = [workers for workers in (0, 1, 2, 4, 8) if workers <= max(2, cores)]
+    tried = [workers for workers in (0, 1, 2, 4, 8) if workers <= max(2, usable_cores())]
     found: dict[str, Any] = {
         "torch": torch.__version__,
         "numpy": np.__version__,

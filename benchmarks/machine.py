@@ -8,21 +8,22 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from dafnet_core.parallel import usable_cores
+
 STDOUT = Path("-")
 
 
 def machine() -> str:
-    """The processor, how many cores there are, and the Python that runs on them."""
+    """The processor, how many of its cores may be used, and the Python that runs on them."""
     known = Path("/proc/cpuinfo")
     lines = known.read_text().splitlines() if known.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{names[0] if names else platform.machine()}, {usable_cores()} cores, Python {platform.python_version()}"
 
 
 def family(pid: int) -> list[int]:

@@ -1,9 +1,16 @@
-"""Reductions over training processes; the identity in a single process."""
+"""Processes: the cores that this one may use; reductions over those of a training, the identity for a single one."""
 
 from __future__ import annotations
 
+import os
+
 from torch import Tensor
 from torch import distributed as dist
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which can be fewer than the machine has; at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def rank_and_size() -> tuple[int, int]:

@@ -13,6 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from dafnet_core.files import describe_error
+from dafnet_core.parallel import usable_cores
 from experiments.cell import Cell, make
 from experiments.protocol import Setting
 
@@ -49,9 +50,11 @@ def run_processes(
         commands: arguments of `python -m experiments` by the name of the cell that they make.
         folder: of the logs, NAME.log.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(cores // jobs, 1)), "TQDM_MININTERVAL": QUIET_SECONDS}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(max(usable_cores() // jobs, 1)),
+        "TQDM_MININTERVAL": QUIET_SECONDS,
+    }
     environment |= {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     folder.mkdir(parents=True, exist_ok=True)
     problems: dict[str, str] = {}
