@@ -118,6 +118,8 @@ def settle(page: Page, url: str, name: str) -> None:
     last.wait_for(timeout=240_000)  # evaluation takes a while
     page.get_by_test_id("stProgress").first.wait_for(state="hidden", timeout=240_000)  # also that of the other column
     page.wait_for_function("e => e.tagName != 'IMG' || e.naturalWidth > 100", arg=last.element_handle())
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=60_000)
+    page.get_by_test_id("stSkeleton").first.wait_for(state="hidden", timeout=60_000)
     page.wait_for_timeout(1500)  # charts draw themselves after the last picture
 
 
