@@ -21,7 +21,7 @@ from dafnet_explorer import catalogue, components, provenance, state
 from dafnet_explorer.pictures import encoded
 from dafnet_explorer.subjects import Subject
 
-ROW = 35  # pixels: height of a row of Streamlit's tables
+ROW, ROWS = 35, 24  # of Streamlit's tables: height of a row in pixels, and how many are shown at once
 
 
 def image(picture: Image.Image, alt: str) -> None:
@@ -36,9 +36,10 @@ def image(picture: Image.Image, alt: str) -> None:
 
 
 def table(rows: Sequence[Mapping[str, object]], key: str, column_config: Mapping[str, str] | None = None) -> None:
-    """Show rows as a table that has its space before it comes."""
-    with components.room("table", (0, ROW * (len(rows) + 1) + 2), key):
-        st.dataframe(rows, hide_index=True, column_config=column_config)
+    """Show rows as a table that has its space before it comes; of many, the first ones, and the others by scrolling."""
+    height = ROW * (min(len(rows), ROWS) + 1) + 2
+    with components.room("table", (0, height), key):
+        st.dataframe(rows, hide_index=True, column_config=column_config, height=height)
 
 
 FORMATS = {  # of downloads: media type and description

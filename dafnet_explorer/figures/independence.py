@@ -66,7 +66,7 @@ def dependence_figure(statistics: Sequence[tuple[str, Dependence]], dark: bool) 
         figure.update_xaxes(range=[low, 1], title_text="dCor" if row == 1 else "dCor²", row=row)
     figure.update_yaxes(showticklabels=False)
     figure.update_yaxes(title_text="permutations", col=1)
-    return apply_style(figure, 460, dark, margin=dict(l=0, r=0, t=45, b=0))
+    return apply_style(figure, 460, dark, margin=dict(l=0, r=10, t=45, b=0))  # the last tick has its number
 
 
 def curve_figure(curves: Sequence[tuple[str, Curve]], dark: bool) -> go.Figure:

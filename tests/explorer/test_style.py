@@ -1,8 +1,10 @@
 """Streamlit's page with our style: scripts that are loaded from the start, and the space of pictures to come."""
 
+from contextlib import nullcontext
+
 import pytest
 
-from dafnet_explorer import style
+from dafnet_explorer import controls, style
 
 HEIGHTS = """
 window.heights = {};
@@ -20,6 +22,15 @@ NEAR = 16  # pixels: a line of a component's text may be a little lower or highe
 def test_streamlit_has_a_script_for_each_element_that_is_loaded_from_the_start(name):
     assert len(list(style.SCRIPTS.glob(f"{name}.*.js"))) == 1
     assert f"./static/js/{name}." in style.preloads()
+
+
+@pytest.mark.parametrize("count", [1, 19, 300])
+def test_a_table_is_as_high_as_its_space(monkeypatch, count):
+    heights = []
+    monkeypatch.setattr(controls.components, "room", lambda kind, size, key: heights.append(size[1]) or nullcontext())
+    monkeypatch.setattr(controls.st, "dataframe", lambda rows, **options: heights.append(options["height"]))
+    controls.table([{"number": n} for n in range(count)], "numbers")
+    assert heights[0] == heights[1] == 35 * (min(count, 24) + 1) + 2
 
 
 @pytest.mark.browser
