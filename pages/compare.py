@@ -126,12 +126,13 @@ if results_of:
     compared = compare(*results_of)
 if compared:
     st.markdown(verdict(compared))
-    st.plotly_chart(
-        forest_figure(compared, theme is DARK),
-        key="forest",
-        config=chart("compare", about),
-        alt="Differences of A and B in every number that has a better side, with 95 % intervals",
-    )
+    with st.container(key="sheet_forest"):
+        st.plotly_chart(
+            forest_figure(compared, theme is DARK),
+            key="forest",
+            config=chart("compare", about),
+            alt="Differences of A and B in every number that has a better side, with 95 % intervals",
+        )
     st.caption(correction_note(compared))
 if results_of:
     rows = comparison(*results_of, compared)

@@ -171,9 +171,10 @@ def forest_figure(compared: Mapping[str, Compared], dark: bool) -> go.Figure:
             legend.add(look)
         right = "A" if next(iter(of_group.values())).better > 0 else "B"
         figure.add_vline(0, line=dict(color="#8d99a6", dash="dot"), row=row, col=1)
-        figure.update_xaxes(title=dict(text=f"{title}: A minus B, {right} better →", standoff=4), row=row, col=1)
+        title = f"{title}: A minus B, {right} better →"
+        figure.update_xaxes(title=dict(text=title, standoff=4), tickangle=0, row=row, col=1)
         figure.update_yaxes(
-            title=dict(text="measure", standoff=4), autorange="reversed", automargin=True, row=row, col=1
+            title=dict(text="measure", standoff=16), autorange="reversed", automargin=True, row=row, col=1
         )
     return apply_style(
         figure,
