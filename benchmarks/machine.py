@@ -23,7 +23,8 @@ def machine() -> str:
     known = Path("/proc/cpuinfo")
     lines = known.read_text().splitlines() if known.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {usable_cores()} cores, Python {platform.python_version()}"
+    cores = "1 core" if (count := usable_cores()) == 1 else f"{count} cores"
+    return f"{names[0] if names else platform.machine()}, {cores}, Python {platform.python_version()}"
 
 
 def family(pid: int) -> list[int]:
