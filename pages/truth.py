@@ -129,12 +129,13 @@ modality = st.segmented_control(
 )
 readings = background_evaluation.all_readings(checkpoint, request, modality, evaluation.statistics)
 about = background_evaluation.about(checkpoint, request, modality=modality, z=e.z_is)
-st.plotly_chart(
-    truth_figure(readings, dark),
-    key="truth",
-    config=chart("truth", about),
-    alt="Score of each known property (rows) predicted from each representation (columns)",
-)
+with st.container(key="sheet_truth"):
+    st.plotly_chart(
+        truth_figure(readings, dark),
+        key="truth",
+        config=chart("truth", about),
+        alt="Score of each known property (rows) predicted from each representation (columns)",
+    )
 st.caption(
     f"{e.n_subjects} subjects; the intervals under the cursor are wide with few of them. z1 and so on: one dimension "
     "alone. s shapes: centroids and second moments of channels. Two controls: the *oracle* is the known properties "
