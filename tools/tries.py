@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from dafnet_core.checkpoints.file import CheckpointError, load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.files import describe_error
 from dafnet_core.training.export import write_checkpoint
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         with given.table.open(newline="", encoding="utf-8") as file:
             rows = tuple(tuple(row) for row in csv.reader(file) if row)
         write_checkpoint(replace(load(given.checkpoint), tries=rows), given.checkpoint, half=True)
-    except (ValueError, CheckpointError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"tries: {describe_error(error)}", file=sys.stderr)
         return 2
     return 0

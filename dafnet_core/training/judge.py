@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dafnet_core.checkpoints.card import measures_of
-from dafnet_core.checkpoints.file import CheckpointError, load
+from dafnet_core.checkpoints.file import load
 from dafnet_core.data.sources import public_name
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.run import MEASURES
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         judge(given.checkpoint, dict(given.data), given.measures)
-    except (ValueError, CheckpointError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"judge: {describe_error(error)}", file=sys.stderr)
         return 2
     return 0
