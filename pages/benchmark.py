@@ -109,7 +109,7 @@ def show_masks() -> None:
     try:
         ordered = benchmark_masks.by_disagreement(files, column.target, row, other)
         if not ordered:
-            st.info(f"No masks of {row.title}, {column.title} are here. Its table writes them into `runs/{name}`.")
+            st.info(f"No masks of {row.title} in this column are here. Its table writes them into `runs/{name}`.")
             return
         places = figures.titled(ordered)
         shown = st.selectbox(

@@ -266,8 +266,10 @@ def test_one_modality_without_truth_or_numbers_is_enough(checkpoint):
 
 @pytest.mark.parametrize("name", ["brain-film", "cardiac-film-zero"])
 def test_cards_of_older_checkpoints_have_their_numbers_too(name):
-    for numbers in load(ROOT / "checkpoints" / f"{name}.safetensors").metrics.values():
-        rows = evaluate_rows(numbers)
+    results = load(ROOT / "checkpoints" / f"{name}.safetensors").metrics.values()
+    shown = [rows for numbers in results if (rows := evaluate_rows(numbers))]  # not the slow measures alone
+    assert shown
+    for rows in shown:
         assert {row["measure"] for row in rows} >= {title for title, *_ in MEASURES.values()} - NEW
 
 
