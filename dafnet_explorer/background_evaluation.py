@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -24,7 +24,17 @@ from dafnet_core.evaluation.result import EvaluationResult
 from dafnet_core.evaluation.run import Evaluation, FactorStatistics
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.metrics.dependence import Curve, dependence_curve
-from dafnet_explorer import catalogue, data_sets, glossary, next_steps, provenance, session_lifetime, state, subjects
+from dafnet_explorer import (
+    catalogue,
+    data_sets,
+    glossary,
+    next_steps,
+    provenance,
+    session_lifetime,
+    state,
+    subjects,
+    threads,
+)
 from dafnet_explorer.caches import cached
 from dafnet_explorer.jobs import Jobs
 
@@ -200,6 +210,18 @@ def _pick_z() -> int | None:
     ]
 
 
+def _evaluate(checkpoint: Checkpoint, request: EvaluationRequest, progress: Callable[[float], None]) -> Evaluation:
+    with threads.as_found():
+        return evaluate_checkpoint(
+            checkpoint,
+            request.data,
+            split=request.split,
+            sample_z=request.sample_z,
+            measures="brief" if request.brief else "default",
+            progress=progress,
+        )
+
+
 def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluation | None:
     """All numbers of a checkpoint on a data set, computed in the background; until then None, with progress shown.
 
@@ -217,18 +239,7 @@ def evaluation_of(checkpoint: Checkpoint, request: EvaluationRequest) -> Evaluat
             st.rerun()
         return None
     if job is None or not job.done:
-        job = _jobs().submit(
-            key,
-            client_id(),
-            lambda progress: evaluate_checkpoint(
-                checkpoint,
-                request.data,
-                split=request.split,
-                sample_z=request.sample_z,
-                measures="brief" if request.brief else "default",
-                progress=progress,
-            ),
-        )
+        job = _jobs().submit(key, client_id(), partial(_evaluate, checkpoint, request))
     with st.container(key=f"evaluated-{checkpoint.digest}"):  # of one height, so that results keep their place
         if not job.done:
             _show_progress(key, catalogue.name_of(checkpoint))

@@ -15,3 +15,4 @@ def load() -> None:
     """
     with _importing:
         importlib.import_module("dafnet_explorer.subject_picker")
+        importlib.import_module("dafnet_explorer.threads").leave_a_core()
