@@ -4,7 +4,7 @@ import streamlit as st
 from PIL import Image
 
 from dafnet_core.drawing import DARK, class_colours, png
-from dafnet_explorer import benchmark, benchmark_masks, controls, provenance, sidebar
+from dafnet_explorer import benchmark, benchmark_masks, components, controls, provenance, sidebar
 from dafnet_explorer.figures import benchmark as figures
 from dafnet_explorer.figures.charts import chart
 from dafnet_explorer.figures.downloads import table_csv
@@ -51,7 +51,7 @@ metric = chosen[2].selectbox(
     help="Of masks compared with true ones",
 )
 
-with st.container(key="benchmark-table"):
+with components.room("table", (0, figures.ROW * (len(table.rows) + 1)), "results"):
     st.table(figures.table_rows(table, metric), hide_index=True, border="horizontal")
 st.caption(figures.explanation(table, metric))
 if second := benchmark.second_grid(table):
