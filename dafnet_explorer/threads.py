@@ -1,8 +1,7 @@
 """Threads of what pages and evaluations compute.
 
-Pages leave one core to the browser: where all cores compute, each layer of a network waits for the slowest thread. On
-two cores a slider's picture then took 45 ms more than with one thread. Evaluations use as many threads as the command
-line, since rounding, and so their numbers, depend on it.
+Pages leave one core to the browser: where all cores compute, each layer of a network waits for the slowest thread.
+Evaluations use as many threads as the command line, since rounding, and so their numbers, depend on it.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from dafnet_explorer.figures.texts import dice_text
 from experiments.record import METRICS, Record
 from experiments.table import FEWEST, LOWER_IS_BETTER, Row, summary
 
+ROW = 30  # pixels of a line of the table
 TITLES = {"dice": "Dice per slice", "dice_volume": "Dice per volume", "hd95_mm": "HD95", "assd_mm": "ASSD"}
 UNITS = {"dice": "%", "dice_volume": "%", "hd95_mm": "mm", "assd_mm": "mm"}
-ROW = 30  # pixels of a line of the table
 SCALES = {"dice": 100, "dice_volume": 100, "hd95_mm": 1, "assd_mm": 1}  # of records to what is shown, with one digit
 ABOUT = {
     "dice": "mean over the slices of a subject, then over classes",
