@@ -114,7 +114,7 @@ def short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class ModelConfig(Config):
-    """Everything that determines the shapes of a DAFNet; the defaults are the published sizes.
+    """Everything that determines the shapes of a DAFNet, and how masks are made; the defaults are the published sizes.
 
     "Grids" are the sizes, in cells a side, to which maps are pooled before a dense layer, so that one
     set of weights runs at any H and W that are multiples of `multiple`.
@@ -154,6 +154,7 @@ class ModelConfig(Config):
     target: str = ""  # modality that a method for one modality serves; "" for methods that serve all
     content_width: int = 16  # first layer of the encoders of MUNIT, 64 in its paper
     align: str = option("on", "whether anatomies are deformed at all; off is the ablation of Sec. V-D", ("on", "off"))
+    smallest_piece: int = 0  # of masks, pixels: smaller pieces of a class become background; chosen after training
 
     # far beyond sizes in use; they bound the memory that an untrusted checkpoint can make this process allocate
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
@@ -180,6 +181,7 @@ class ModelConfig(Config):
         "critic_grid": (1, 64),
         "candidates": (1, 16),
         "content_width": (1, 128),
+        "smallest_piece": (0, 4096),
     }
     MOST_MODALITIES, MOST_CLASSES, MOST_STAGES = 8, 64, 8
 

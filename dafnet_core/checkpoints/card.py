@@ -86,6 +86,7 @@ def _facts(checkpoint: Checkpoint) -> list[str]:
     return [
         f"| parameters | {parameters:,} |",
         *(f"| {title} | {value} |" for title, value in checkpoint.method.facts().items()),
+        *_pieces(checkpoint),
         f"| input | {preparation.height} x {preparation.width}, {spacing}; percentiles "
         f"{preparation.percentiles[0]} and {preparation.percentiles[1]} of each slice to -1 and 1 |",
         f"| data | {training.data} |",
@@ -97,6 +98,12 @@ def _facts(checkpoint: Checkpoint) -> list[str]:
         f"| command | `{training.command}{_recipe_of_then(training)} --out RUN` |",
         *_fine_tuned_from(training.start, _recipe_of_then(training)),
     ]
+
+
+def _pieces(checkpoint: Checkpoint) -> list[str]:
+    """The row about pieces of masks that are dropped, if any are."""
+    smallest = checkpoint.config.smallest_piece
+    return [f"| masks | pieces of a class below {smallest} pixels are dropped |"] if smallest else []
 
 
 def _recipe_of_then(training: TrainingRecord) -> str:

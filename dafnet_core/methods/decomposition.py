@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from dafnet_core.geometry import grid_to_pixels
+from dafnet_core.methods.pieces import without_small_pieces
 
 if TYPE_CHECKING:
     from dafnet_core.methods.base import FactorModel
@@ -104,7 +105,7 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
         return values.cpu().numpy()
 
     def labels(probs: torch.Tensor) -> np.ndarray:
-        return array(probs[:, 0].argmax(1).to(torch.uint8))
+        return without_small_pieces(array(probs[:, 0].argmax(1).to(torch.uint8)), model.config.smallest_piece)
 
     return Decomposition(
         names=tuple(model.config.modalities[m] for m in prediction.modalities),

@@ -39,7 +39,7 @@ def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
         raise ValueError(f"{path} is of the method {start.method_name}, this run of {config.model.method}")
     wanted = config.networks(data.train.modalities, data.train.classes)
     has, wants = (c.to_dict() for c in (start.config, wanted))
-    if other := [name for name in wants if has[name] != wants[name]]:
+    if other := [name for name in wants if has[name] != wants[name] and name != "smallest_piece"]:
         raise ValueError(
             f"{path} has {other[0]} {has[other[0]]}, this run {wants[other[0]]}; fine-tune from a checkpoint of "
             "the same networks, or change the options"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dafnet_core.evaluation.base import Context, ScoredSlice
+from dafnet_core.methods.pieces import without_small_pieces
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 
 DRAWS = 10  # of z for each image
@@ -49,7 +50,8 @@ class PriorStyles:
             images = model.decode(s, z).clamp(-1, 1)
             modality = (model.config.modalities.index(found.names[i]),)
             again = model.predict(images, modality)
-            masks, anatomies = again.single[0].argmax(1).numpy(), again.s[0, :, 0]
+            masks = without_small_pieces(again.single[0].argmax(1).numpy(), model.config.smallest_piece)
+            anatomies = again.s[0, :, 0]
             labels, mean = anatomies.argmax(1).numpy(), model.encode_modality(anatomies, images)[0]
             own = found.single[i]
             dice = [float(nanmean(dice_per_class(mask, own, len(model.config.classes)))) for mask in masks]
