@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dafnet_core.checkpoints.file import load
+from dafnet_core.checkpoints.file import load, save
 from dafnet_core.data.config import DataConfig
 from dafnet_core.data.phantom.study import phantom_slices
 from dafnet_core.data.sources import training_data
@@ -93,11 +93,16 @@ def test_a_run_begins_with_a_checkpoint_s_weights_and_its_card_says_so(tmp_path)
     assert "has decoder film, this run spade" in other.stderr
 
 
-def test_no_run_begins_with_a_checkpoint_that_has_seen_its_test_subjects():
+def test_no_run_begins_with_a_checkpoint_that_has_seen_its_test_subjects(tmp_path):
     path = "checkpoints/cardiac-film.safetensors"
     config = TrainConfig.of(start=path, difficulty="varied")
     data = training_data(config.data, load(path).training.option("seed"))
     assert load_start(config, data).digest
+    pieces = tmp_path / "pieces.safetensors"
+    start = load(path)
+    start.model.config = replace(start.config, smallest_piece=64)
+    save(start, pieces)
+    assert load_start(replace(config, model=replace(config.model, start=str(pieces))), data)  # of the same networks
     seen = replace(data, split=data.split | {"test": list(data.split["train"][:3])})
     with pytest.raises(ValueError, match="trained on 3 of the 15 subjects"):
         load_start(config, seen)
