@@ -212,7 +212,10 @@ def _results(
         about = f"mask ({mask.kind}{origin}): class numbers, uint8; 0 outside of the model's grid"
         yield MAIN if main else f"mask_{mask.kind}{suffix}", "masks", Layer(about, labels=True), mask.labels
     if estimate.probabilities is not None and masks:
-        about = f"probabilities of the classes behind `{MAIN}`, along the fourth axis; outside of the grid background 1"
+        about = (
+            f"probabilities of the classes behind `{MAIN}`, before small pieces are dropped, along the fourth axis; "
+            "outside of the grid background 1"
+        )
         empty = Layer(about, fill=(1.0, *[0.0] * (len(method.classes) - 1)))
         yield "probabilities", "probabilities", empty, estimate.probabilities[at]
     if (factors := estimate.factors) is not None:
