@@ -28,6 +28,7 @@ from dafnet_core.training.export import write_checkpoint
 SIZES = (0, 8, 16, 32, 64, 96, 128, 192, 256)  # pixels
 
 Counts = dict[tuple[str, str], list[tuple[str, np.ndarray]]]  # rows of `summarise` by modality and kind of mask
+Summaries = dict[tuple[str, str], dict[str, Any]]  # what it makes of them
 
 
 def counts_by_size(checkpoint: Checkpoint, spec: str, sizes: Iterable[int] = SIZES) -> dict[int, Counts]:
@@ -87,9 +88,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"smallest_piece: {describe_error(error)}", file=sys.stderr)
         return 2
     return 0
-
-
-Summaries = dict[tuple[str, str], dict[str, Any]]
 
 
 def mean_dice(summaries: Summaries) -> float:
