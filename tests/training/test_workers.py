@@ -88,11 +88,14 @@ def test_a_run_that_is_stopped_leaves_no_worker(hearts, tmp_path, how):
     command = [sys.executable, "train.py", *map(str, options), "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     state = tmp_path / "run" / "state.pt"
-    _until(lambda: state.exists() or process.poll() is not None, 60)
-    workers = family(process.pid)[1:]
-    assert len(workers) == 2
-    process.send_signal(how)
-    said = process.communicate(timeout=60)[1]
+    try:
+        _until(lambda: state.exists() or process.poll() is not None, 180)
+        workers = family(process.pid)[1:]
+        assert len(workers) == 2
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()  # or a failure would leave it training
     _until(lambda: not any(map(private_bytes, workers)), 20)
     if how == signal.SIGINT:
         assert process.returncode == 2
