@@ -38,7 +38,7 @@ class Stub:
     """
 
     aligns = True
-    config = SimpleNamespace(modalities=("a", "b"), classes=("background", "one"), channels=4, target="")
+    config = ModelConfig.compact(("a", "b"), ("background", "one"), channels=4)
 
     def __init__(self, leaky):
         self.leaky = leaky
