@@ -38,8 +38,8 @@ def load_start(config: TrainConfig, data: TrainingData) -> Checkpoint | None:
     if start.method_name != config.model.method:
         raise ValueError(f"{path} is of the method {start.method_name}, this run of {config.model.method}")
     wanted = config.networks(data.train.modalities, data.train.classes)
-    has, wants = (c.to_dict() for c in (start.config, wanted))
-    if other := [name for name in wants if has[name] != wants[name] and name != "smallest_piece"]:
+    has, wants = (c.to_dict() for c in (replace(start.config, smallest_piece=0), wanted))  # which is of masks only
+    if other := [name for name in wants if has[name] != wants[name]]:
         raise ValueError(
             f"{path} has {other[0]} {has[other[0]]}, this run {wants[other[0]]}; fine-tune from a checkpoint of "
             "the same networks, or change the options"
