@@ -1,6 +1,6 @@
 """Which pieces of masks to drop: python -m dafnet_core.training.smallest_piece CHECKPOINT --data DATA [--write]
 
-Small pieces of a class are mostly false. This prints the volume Dice of all masks of the checkpoint's validation
+Small pieces of a class are often false. This prints the volume Dice of all masks of the checkpoint's validation
 subjects, and how often slices show a class which they lack, by the size of the smallest piece that is kept. --write
 stores the size with the highest mean Dice (the smaller of equal ones); then judge the checkpoint again (python -m
 dafnet_core.training.judge).
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dafnet_core.checkpoints.card_numbers import decimal
 from dafnet_core.checkpoints.file import Checkpoint, load
 from dafnet_core.evaluate import evaluate_checkpoint, judged_part
 from dafnet_core.evaluation.base import ScoredSlice
@@ -109,7 +110,7 @@ def table(by_size: dict[int, Summaries], best: int) -> str:
 
 def _cell(summary: dict[str, Any]) -> str:
     dice, rate = summary["dice_volume_mean"], summary["false_positive"]["rate"]
-    return " / ".join("n/a" if value is None else f"{value:.3f}" for value in (dice, rate))
+    return f"{decimal(dice)} / {decimal(rate)}"
 
 
 if __name__ == "__main__":
