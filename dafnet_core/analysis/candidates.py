@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dafnet_core.methods.base import FactorModel
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 from dafnet_core.networks.pairing import anatomy_dice
 from dafnet_core.precision import inference_autocast
 
@@ -59,17 +59,12 @@ def weigh(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...], p
     if k == model.config.candidates:
         with inference_autocast(x.device):  # as in `predict`, so that the weights are the same
             shares = model.pairing(fixed, deformed[None])[0]
-        weighted = _labels(model, (probs * shares[:, None, None, None]).sum(0))
+        weighted = masks_from((probs * shares[:, None, None, None]).sum(0), model.config)
         weights = shares.cpu().numpy()
     return Weighed(
         anatomy_dice(fixed, deformed).cpu().numpy(),
         deformed.cpu().numpy(),
-        _labels(model, probs),
+        masks_from(probs, model.config),
         weights,
         weighted,
     )
-
-
-def _labels(model: FactorModel, probs: torch.Tensor) -> np.ndarray:
-    """Masks (..., H, W) uint8 of class probabilities (..., L, H, W)."""
-    return without_small_pieces(probs.argmax(-3).to(torch.uint8).cpu().numpy(), model.config.smallest_piece)

@@ -11,7 +11,7 @@ import torch
 from dafnet_core.geometry import grid_to_pixels, jacobian, spline_grid, warp
 from dafnet_core.methods.base import FactorModel
 from dafnet_core.methods.decomposition import Decomposition
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 from dafnet_core.networks.aligner import fuse
 from dafnet_core.precision import inference_autocast
@@ -26,8 +26,7 @@ def segment(model: FactorModel, s: np.ndarray) -> np.ndarray:
     """Masks (N, H, W) uint8 of anatomies (N, C, H, W), by the same arithmetic as `decompose` (Sec. III-C)."""
     x = _tensor(model, s)
     with inference_autocast(x.device):
-        labels = model.segment(x).argmax(1).to(torch.uint8).cpu().numpy()
-    return without_small_pieces(labels, model.config.smallest_piece)
+        return masks_from(model.segment(x), model.config)
 
 
 @dataclass(frozen=True, eq=False)

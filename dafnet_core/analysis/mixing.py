@@ -15,7 +15,7 @@ from dafnet_core.analysis.editing import segment
 from dafnet_core.analysis.encodings import Encodings
 from dafnet_core.analysis.traversal import render
 from dafnet_core.methods.base import FactorModel
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 from dafnet_core.metrics.probe import Probe
 from dafnet_core.metrics.segmentation import dice_from_counts, nanmean, overlap_counts
 
@@ -57,7 +57,6 @@ def mix(model: FactorModel, s: np.ndarray, z: np.ndarray, modalities: Sequence[i
     if s.ndim != 4 or len(modalities) != len(z):
         raise ValueError(f"s is {s.shape}, {len(modalities)} modalities for {len(z)} z; expected (R, C, H, W), one a z")
     device = next(iter(model.parameters())).device
-    smallest = model.config.smallest_piece
     images = np.stack([render(model, anatomy, z) for anatomy in s])
     rows, columns = images.shape[:2]
     classes = len(model.config.classes)
@@ -73,7 +72,7 @@ def mix(model: FactorModel, s: np.ndarray, z: np.ndarray, modalities: Sequence[i
             prediction = model.predict(x, (m,))
             mean, _ = model.encode_modality(prediction.s[0, :, 0], x)
             labels_again = prediction.s[0, :, 0].argmax(1).cpu().numpy()
-            masks_again = without_small_pieces(prediction.single[0].argmax(1).cpu().numpy(), smallest)
+            masks_again = masks_from(prediction.single[0], model.config)
             for n, (r, k) in enumerate(part):
                 agreement[r, k] = (labels_again[n] == labels[r]).mean()
                 counts = overlap_counts(masks_again[n], masks[r], classes)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dafnet_core.geometry import grid_to_pixels
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 
 if TYPE_CHECKING:
     from dafnet_core.methods.base import FactorModel
@@ -105,7 +105,7 @@ def decompose(model: FactorModel, images: np.ndarray, modalities: tuple[int, ...
         return values.cpu().numpy()
 
     def labels(probs: torch.Tensor) -> np.ndarray:
-        return without_small_pieces(array(probs[:, 0].argmax(1).to(torch.uint8)), model.config.smallest_piece)
+        return masks_from(probs[:, 0], model.config)
 
     return Decomposition(
         names=tuple(model.config.modalities[m] for m in prediction.modalities),

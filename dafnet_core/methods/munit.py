@@ -19,7 +19,7 @@ from dafnet_core.losses.functions import (
 )
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods.base import Estimate, PredictedImage, PredictedMask, SliceInput
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 from dafnet_core.networks.munit import PatchDiscriminator
 from dafnet_core.networks.translation import ContentNetworks, MunitNetworks, MunitOutputs, TranslationNetworks
 from dafnet_core.types import Batch, Noise
@@ -105,7 +105,7 @@ class Translation:
         probs, own, content, style = (
             values[:, 0].float().cpu().numpy() for values in (found.probs, found.own, found.content, found.style)
         )
-        labels = without_small_pieces(probs.argmax(1).astype(np.uint8), self.config.smallest_piece)
+        labels = masks_from(torch.from_numpy(probs), self.config)
         masks = tuple(PredictedMask("single", i, None, mask) for i, mask in enumerate(labels))
         images = tuple(PredictedImage("own", i, None, image) for i, image in enumerate(own))
         return Estimate(masks, images, probabilities=probs, content=content, style=style)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy import ndimage
+
+from dafnet_core.config import ModelConfig
+
+
+def masks_from(scores: torch.Tensor, config: ModelConfig) -> np.ndarray:
+    """Masks (..., H, W) uint8 of class scores (..., L, H, W): the best class, without small pieces."""
+    return without_small_pieces(scores.argmax(-3).to(torch.uint8).cpu().numpy(), config.smallest_piece)
 
 
 def without_small_pieces(labels: np.ndarray, smallest: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from dafnet_core.data.pools import Pools
 from dafnet_core.losses.functions import mean_where, supervised_loss
 from dafnet_core.losses.weights import LossWeights
 from dafnet_core.methods.base import Estimate, PredictedMask, SliceInput
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 from dafnet_core.precision import inference_autocast
 from dafnet_core.types import Batch, Noise
 
@@ -87,7 +87,7 @@ class Segmenter:
         if not served:
             return Estimate(())
         probs = self._probabilities(given, served)
-        labels = without_small_pieces(probs.argmax(1).astype(np.uint8), self.config.smallest_piece)
+        labels = masks_from(torch.from_numpy(probs), self.config)
         masks = tuple(PredictedMask("single", i, None, mask) for i, mask in zip(served, labels, strict=True))
         every = np.zeros((len(given.modalities), *probs.shape[1:]), np.float32)
         every[served] = probs

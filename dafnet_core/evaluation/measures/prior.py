@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dafnet_core.evaluation.base import Context, ScoredSlice
-from dafnet_core.methods.pieces import without_small_pieces
+from dafnet_core.methods.pieces import masks_from
 from dafnet_core.metrics.segmentation import dice_per_class, nanmean
 
 DRAWS = 10  # of z for each image
@@ -50,7 +50,7 @@ class PriorStyles:
             images = model.decode(s, z).clamp(-1, 1)
             modality = (model.config.modalities.index(found.names[i]),)
             again = model.predict(images, modality)
-            masks = without_small_pieces(again.single[0].argmax(1).numpy(), model.config.smallest_piece)
+            masks = masks_from(again.single[0], model.config)
             anatomies = again.s[0, :, 0]
             labels, mean = anatomies.argmax(1).numpy(), model.encode_modality(anatomies, images)[0]
             own = found.single[i]
