@@ -1,6 +1,7 @@
 """Command lines as processes."""
 
 import hashlib
+import signal
 import subprocess
 import sys
 
@@ -16,3 +17,8 @@ def call(*arguments, module="train.py"):
 
 def shipped():
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (ROOT / "checkpoints").iterdir()}
+
+
+def interruptible():
+    """As Popen's preexec_fn: SIGINT reaches the process, also where the tests run in a background that ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -20,7 +20,7 @@ from dafnet_core.prediction import folder as folders
 from tests.helpers import masks_only
 from tests.helpers.bodies import ORIENTATIONS, centred, image, series, turn_about
 from tests.helpers.chaos_tree import write_chaos
-from tests.helpers.commands import call
+from tests.helpers.commands import call, interruptible
 from tests.helpers.nnunet_folder import Folder, marked, shown_by
 from tests.helpers.paths import CHECKPOINTS, ROOT, SHIPPED
 
@@ -301,9 +301,8 @@ def test_an_image_without_a_channel_is_refused_with_the_names_that_are_needed(tm
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_process_that_is_stopped_leaves_whole_subjects_alone(out, how, code):
     options = [str(SHIPPED), "--data", "phantom:seed=9001,subjects=6", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dafnet_core.predict", *options], cwd=ROOT, stderr=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "dafnet_core.predict", *options]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=interruptible)
     deadline = time.monotonic() + 120
     while not list(out.glob("phantom*")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -65,8 +65,8 @@ def test_the_recipe_is_the_paper_s_and_other_options_come_on_top():
 @pytest.mark.slow
 def test_the_command_trains_published_widths_through_the_first_averaging_step(tmp_path):
     run = tmp_path / "run"
-    tiny = ["--subjects", 1, "--validation-subjects", 1, "--size", 64, "--batch-size", 4]
-    recipe = ["--data", "phantom", "--recipe", "paper", "--epochs", 2, "--swa-from", 0.5]
+    tiny = ["--subjects", 1, "--validation-subjects", 1, "--size", 64, "--batch-size", 2]
+    recipe = ["--data", "phantom", "--recipe", "paper", "--epochs", 1, "--swa-from", 0.5]
     done = call(*recipe, *tiny, "--out", run)
     assert done.returncode == 0, done.stderr
     assert "recipe paper: model published, size 64, scaling range" in done.stdout

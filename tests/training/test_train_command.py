@@ -21,7 +21,7 @@ from tests.helpers.commands import TINY, call, shipped
 @pytest.mark.slow
 def test_the_documented_command_trains_and_leaves_a_loadable_checkpoint(tmp_path):
     before, run = shipped(), tmp_path / "run"
-    done = call("--data", "phantom", "--decoder", "film", "--steps", 30, "--out", run)
+    done = call("--data", "phantom", "--decoder", "film", "--steps", 6, "--out", run)
     assert done.returncode == 0, done.stderr
     assert {p.name for p in run.iterdir()} == {
         "config.json",
@@ -37,10 +37,10 @@ def test_the_documented_command_trains_and_leaves_a_loadable_checkpoint(tmp_path
         "last.md",
     }
     assert load(run / "best.safetensors").config.modalities == ("cine", "LGE")
-    assert TrainConfig.from_dict(json.loads((run / "config.json").read_text())).schedule.steps == 30
+    assert TrainConfig.from_dict(json.loads((run / "config.json").read_text())).schedule.steps == 6
     with open(run / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(r["step"]) for r in rows] == list(range(30))
+    assert [int(r["step"]) for r in rows] == list(range(6))
     assert {"sup", "rec", "rec_z", "swap", "kl", "grad_norm", "shift"} <= set(rows[0])
     assert shipped() == before
 

@@ -15,6 +15,7 @@ from dafnet_core.data.phantom import write_folder
 from dafnet_core.training import cli, loop
 from dafnet_core.training.config import TrainConfig
 from dafnet_core.training.run_folder import configured
+from tests.helpers.commands import interruptible
 from tests.helpers.paths import ROOT
 
 SMALL = dict(size=64, batch_size=2, steps=5, save_every=1, validate_every=5, rotation=20.0)
@@ -86,7 +87,8 @@ def test_an_error_in_a_worker_is_one_sentence(hearts, tmp_path, monkeypatch, cap
 def test_a_run_that_is_stopped_leaves_no_worker(hearts, tmp_path, how):
     options = ["--data", hearts, "--size", 64, "--batch-size", 2, "--workers", 2, "--save-every", 1, "--steps", 1000]
     command = [sys.executable, "train.py", *map(str, options), "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, preexec_fn=interruptible, **pipes)
     state = tmp_path / "run" / "state.pt"
     try:
         _until(lambda: state.exists() or process.poll() is not None, 180)
