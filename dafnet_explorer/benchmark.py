@@ -186,10 +186,11 @@ def named_results() -> tuple[Path, ...]:
 
 
 def folders() -> dict[str, Path]:
-    """Folders that hold records, one for each data set and protocol, by names that differ."""
+    """Folders that hold records, one for each data set and protocol, by names that differ; first those with masks."""
     found: dict[str, Path] = {}
     for parent in (RESULTS, *named_results()):
-        for folder in (parent, *sorted(path for path in parent.glob("*") if path.is_dir())):
+        inner = sorted(path for path in parent.glob("*") if path.is_dir())
+        for folder in (parent, *sorted(inner, key=lambda path: not (path / "masks").is_dir())):
             if any(_is_record(path) for path in folder.glob("*.json")):
                 name = clean_name(folder.resolve().name)
                 while name in found:

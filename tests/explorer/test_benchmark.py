@@ -248,6 +248,10 @@ def test_folders_with_records_are_found_by_name_and_read_again_when_they_change(
         "phantom-hard-smoke (mine)": mine / "phantom-hard-smoke",
     }
     folder = ours / "phantom-hard-smoke"
+    record("unet-multi", SIX).write(ours / "chaos-smoke")
+    assert list(benchmark.folders())[:2] == ["chaos-smoke", "phantom-hard-smoke"]
+    (folder / "masks").mkdir()
+    assert list(benchmark.folders())[:2] == ["phantom-hard-smoke", "chaos-smoke"]  # something to see comes first
     assert len(benchmark.tables_of(folder)["Table I"].rows) == 1
     record("sdnet-multi", SIX).write(folder)
     assert len(benchmark.tables_of(folder)["Table I"].rows) == 2
