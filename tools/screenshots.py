@@ -170,7 +170,8 @@ def renew_docs(chromium: Browser, url: str, out: Path) -> None:
 
 
 def _save_small(picture: Image.Image, path: Path) -> None:
-    picture.quantize(128).save(path, optimize=True)
+    # a median cut would give small coloured areas, such as classes, the colours of others
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def main() -> None:
