@@ -186,7 +186,10 @@ def named_results() -> tuple[Path, ...]:
 
 
 def folders() -> dict[str, Path]:
-    """Folders that hold records, one for each data set and protocol, by names that differ; first those with masks."""
+    """Folders that hold records, one for each data set and protocol, by names that differ.
+
+    In each folder of results, those with masks come first.
+    """
     found: dict[str, Path] = {}
     for parent in (RESULTS, *named_results()):
         inner = sorted(path for path in parent.glob("*") if path.is_dir())
